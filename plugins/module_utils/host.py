@@ -1,0 +1,234 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The only seam to the machine: read, write, run.
+
+Surfaces never touch the operating system in another way, so a test can hand them
+a folder as the root of a host and a table of answers in place of its commands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import grp
+import hashlib
+import os
+import pwd
+import stat
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+
+KEPT = "/var/lib/radiology-hardening/kept"
+"""Where the first former version of every file that we replace is kept, for `undo`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a command answered: exit status, and its two outputs as text."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command exited with 0."""
+        return self.status == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A file or folder: permission bits as four octal digits, owner and group by name, size in bytes."""
+
+    mode: str
+    owner: str
+    group: str
+    size: int
+    is_directory: bool
+    modified: float
+    """Seconds since the epoch."""
+
+
+class Host:
+    """The machine that the module runs on, seen below `root`."""
+
+    def __init__(self, root: str = "/") -> None:
+        """Take `root` as the host's file system; commands run on the real machine."""
+        self.root = root
+
+    def path(self, path: str) -> str:
+        """Return where the host's absolute `path` lies for this process."""
+        return path if self.root == "/" else os.path.join(self.root, path.lstrip("/"))
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a file; None when there is none."""
+        try:
+            with open(self.path(path), "rb") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise HardeningError(f"{path} cannot be read: {error.strerror}.") from error
+
+    def text(self, path: str) -> str | None:
+        """Return the content of a file as UTF-8 text, undecodable bytes marked; None when there is none."""
+        content = self.read(path)
+        return None if content is None else content.decode("utf-8", "replace")
+
+    def digest(self, path: str) -> str | None:
+        """Return the SHA-256 of a file's content in hexadecimal; None when there is none."""
+        content = self.read(path)
+        return None if content is None else hashlib.sha256(content).hexdigest()
+
+    def stat(self, path: str) -> Entry | None:
+        """Return what `stat` says of a path, links followed; None when there is nothing."""
+        try:
+            found = os.stat(self.path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise HardeningError(f"{path} cannot be examined: {error.strerror}.") from error
+        return Entry(
+            mode=f"{stat.S_IMODE(found.st_mode):04o}",
+            owner=_name_of_user(found.st_uid),
+            group=_name_of_group(found.st_gid),
+            size=found.st_size,
+            is_directory=stat.S_ISDIR(found.st_mode),
+            modified=found.st_mtime,
+        )
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """Return the sorted names in a folder; none when it is not there."""
+        try:
+            return tuple(sorted(os.listdir(self.path(path))))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            raise HardeningError(f"{path} cannot be listed: {error.strerror}.") from error
+
+    def run(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> Result:
+        """Run a command (no shell) and return what it answered; status 127 when it is not installed."""
+        try:
+            done = subprocess.run(  # noqa: S603
+                list(command),
+                input=stdin,
+                capture_output=True,
+                check=False,
+                timeout=timeout,
+                encoding="utf-8",
+                errors="replace",
+                env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            return Result(127, "", f"{command[0]}: {error.strerror}")
+        except subprocess.TimeoutExpired as error:
+            raise HardeningError(f"`{' '.join(command)}` gave no answer within {timeout:g} s.") from error
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def must(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> str:
+        """Run a command that has to succeed and return its output."""
+        result = self.run(command, stdin=stdin, timeout=timeout)
+        if not result.ok:
+            said = (result.errors or result.output).strip() or f"exit status {result.status}"
+            raise HardeningError(f"`{' '.join(command)}` failed: {said}")
+        return result.output
+
+    def write(
+        self, path: str, content: bytes | str, *, mode: int = 0o644, owner: str = "root", group: str = "root"
+    ) -> None:
+        """Replace a file atomically: temporary file in the same folder, fsync, rename.
+
+        The first former version is kept below `KEPT`. Missing parent folders are made, 0755 root:root.
+        """
+        self.keep(path)
+        target = self.path(path)
+        folder = os.path.dirname(target)
+        handle = -1
+        temporary = ""
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=".radiology-", suffix=".tmp")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fchown(file.fileno(), pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+            _sync_folder(folder)
+        except (OSError, KeyError) as error:
+            if temporary and os.path.exists(temporary):
+                os.unlink(temporary)
+            raise HardeningError(f"{path} cannot be written: {error}.") from error
+
+    def folder(self, path: str, *, mode: int = 0o755, owner: str = "root", group: str = "root") -> None:
+        """Make a folder, or give an existing one this mode, owner and group."""
+        target = self.path(path)
+        try:
+            os.makedirs(target, mode=mode, exist_ok=True)
+            os.chmod(target, mode)
+            os.chown(target, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+        except (OSError, KeyError) as error:
+            raise HardeningError(f"{path} cannot be made: {error}.") from error
+
+    def own(self, path: str, *, mode: int, owner: str = "root", group: str = "root") -> None:
+        """Give an existing file this mode, owner and group; its content stays."""
+        try:
+            os.chown(self.path(path), pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+            os.chmod(self.path(path), mode)
+        except (OSError, KeyError) as error:
+            raise HardeningError(f"{path} cannot be given to {owner}:{group}: {error}.") from error
+
+    def remove(self, path: str) -> None:
+        """Remove a file, kept below `KEPT` the first time; nothing happens when there is none."""
+        self.keep(path)
+        try:
+            os.unlink(self.path(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise HardeningError(f"{path} cannot be removed: {error.strerror}.") from error
+
+    def keep(self, path: str) -> None:
+        """Keep the first former version of a file (mode 0600, root only), so that it can be put back."""
+        content = self.read(path)
+        kept = self.path(KEPT + path)
+        if content is None or os.path.exists(kept):
+            return
+        try:
+            os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+            handle = os.open(kept + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(kept + ".tmp", kept)
+        except OSError as error:
+            raise HardeningError(f"The former {path} cannot be kept in {KEPT}: {error.strerror}.") from error
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _name_of_user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _name_of_group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
