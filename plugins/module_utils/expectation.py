@@ -67,7 +67,11 @@ def dictated(wanted: Mapping[str, Mapping[str, Any]], prefix: str) -> dict[str, 
     `dictated(wanted, "orthanc.config")` gives {"WebDavEnabled": False, ...}.
     """
     start = prefix + "."
-    return {name[len(start) :]: demands["is"] for name, demands in wanted.items() if name.startswith(start) and "is" in demands}
+    return {
+        name[len(start) :]: demands["is"]
+        for name, demands in wanted.items()
+        if name.startswith(start) and "is" in demands
+    }
 
 
 def _is_number(value: Any) -> bool:

@@ -114,7 +114,7 @@ class Host:
     def run(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> Result:
         """Run a command (no shell) and return what it answered; status 127 when it is not installed."""
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 list(command),
                 input=stdin,
                 capture_output=True,

@@ -1,0 +1,99 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judge a host: one remote call for the facts, everything else on the controller."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, inputs
+from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, View, judge
+from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
+
+
+class ActionModule(ActionBase):
+    """Gather the facts of a host and return its findings."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Observe, then judge what is in force on this host today."""
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        _checked, arguments = self.validate_argument_spec(
+            {"inside": {"type": "bool", "default": True}, "roles": {"type": "list", "elements": "str", "default": []}}
+        )
+        try:
+            chosen = inputs.selection(variables, self._templar.template)
+            controls = tuple(
+                control
+                for control in catalogue.load()
+                if chosen["profile"] in control.profiles
+                and (not arguments["roles"] or control.role in arguments["roles"])
+            )
+            sight = self._sight(variables, arguments["inside"])
+            findings = judge(controls, sight, chosen["waivers"], chosen["today"])
+        except HardeningError as error:
+            raise AnsibleActionFail(str(error)) from error
+        counts = Counter(finding["verdict"] for finding in findings)
+        result.update(
+            changed=False,
+            profile=chosen["profile"],
+            findings=findings,
+            counts=dict(counts),
+            judged=counts["pass"] + counts["fail"],
+        )
+        return result
+
+    def _sight(self, variables: dict[str, Any], look_inside: bool) -> Sight:
+        inside: dict[str, Any] | None = None
+        why = ""
+        if look_inside:
+            answer = self._execute_module(
+                module_name="radiology.hardening.posture",
+                module_args={"scope": self._scopes(variables)},
+                task_vars=variables,
+            )
+            if answer.get("unreachable"):
+                raise AnsibleActionFail(answer.get("msg", "unreachable"), result=answer)
+            if answer.get("failed"):
+                why = str(answer.get("msg", "the observers failed"))
+            else:
+                inside = answer["facts"]
+        return Sight(
+            host=variables["inventory_hostname"],
+            inside=inside,
+            outside=tuple(views(variables)),
+            why=why,
+            look_inside=look_inside,
+        )
+
+    def _scopes(self, variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        roles = dict.fromkeys(control.role for control in catalogue.load())
+        return {
+            role: inputs.scope(role, inputs.inputs(role, variables, self._templar.template, trusted)) for role in roles
+        }
+
+
+def views(variables: dict[str, Any]) -> list[View]:
+    """Return what the vantage points of this host's clinic saw of it; those that could not look say why.
+
+    Reads the registered variable `hardening_exposure` of the hosts in group `vantage_points`.
+    """
+    host = variables["inventory_hostname"]
+    clinic = variables.get("clinic", {}).get("name")
+    found = []
+    for name in variables.get("groups", {}).get("vantage_points", []):
+        theirs = variables["hostvars"][name]
+        if theirs.get("clinic", {}).get("name") != clinic or "hardening_exposure" not in theirs:
+            continue
+        exposure = theirs["hardening_exposure"]
+        facts = (exposure.get("targets") or {}).get(host)
+        why = "" if facts else str(exposure.get("msg", "this host was not probed from there"))
+        found.append(View(name=name, kind=theirs["clinic_vantage"]["kind"], facts=facts, why=why))
+    return found

@@ -1,0 +1,67 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: posture
+author: radiology.hardening authors (@radiology-hardening)
+short_description: Observe every surface of a host in one call
+version_added: 0.1.0
+description:
+  - Runs the observer of every surface, the same that the surface's own module plans from, and returns their facts.
+  - Changes nothing. Returns no secret, fingerprints and modes at the most.
+options:
+  scope:
+    description: Surface name to the inputs of its role, as the lookup P(radiology.hardening.scope#lookup) returns them.
+    type: dict
+    default: {}
+extends_documentation_fragment:
+  - radiology.hardening.observer
+seealso:
+  - plugin: radiology.hardening.audit
+    plugin_type: module
+"""
+
+EXAMPLES = """
+- name: Look at the firewall and at Orthanc
+  radiology.hardening.posture:
+    scope:
+      firewall: "{{ lookup('radiology.hardening.scope', 'firewall') }}"
+"""
+
+RETURN = """
+facts:
+  description: The facts, surface by surface; docs/controls.md lists them.
+  type: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import (
+    authentication,
+    dicom_tls,
+    firewall,
+    orthanc,
+)
+
+SURFACES = (orthanc, dicom_tls, authentication, firewall)
+
+
+def main() -> None:
+    """Observe each surface in its scope."""
+    module = AnsibleModule(argument_spec={"scope": {"type": "dict", "default": {}}}, supports_check_mode=True)
+    host = Host()
+    try:
+        facts = {
+            surface.NAME: surface.observe(host, module.params["scope"].get(surface.NAME, {})) for surface in SURFACES
+        }
+    except HardeningError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, facts=facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controls, read once from the roles that keep them, and which of them are in force."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.expectation import OPERATORS, holds
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+SEVERITIES = ("critical", "high", "medium", "low")
+PROFILES = ("baseline", "strict")
+VANTAGE_KINDS = ("internet", "lan", "peer", "admin")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clause:
+    """One demand on one fact; `set_by` names the role variable that it bounds, if any."""
+
+    fact: str
+    operator: str
+    expected: Any
+    set_by: str | None = None
+
+    def met_by(self, observed: Any) -> bool:
+        """Tell whether an observed value meets this clause."""
+        return holds(self.operator, observed, self.expected)
+
+    def __str__(self) -> str:
+        """Read as a half-sentence: `orthanc.config.WebDavEnabled is false`."""
+        word = self.operator.replace("_", " ")
+        return f"{self.fact} {word} {yaml.safe_dump(self.expected, default_flow_style=True).splitlines()[0].strip()}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A promise about facts, as its role's meta/controls.yml states it."""
+
+    id: str
+    title: str
+    severity: str
+    profiles: tuple[str, ...]
+    rationale: str
+    catalogue: str
+    references: dict[str, list[str]]
+    applies_when: Clause | None
+    expect: tuple[Clause, ...]
+    expect_from: dict[str, tuple[Clause, ...]]
+
+    @property
+    def role(self) -> str:
+        """The role that keeps this control: the first word of its id."""
+        return self.id.partition(".")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiver:
+    """A dated exception to one control; on every host of the clinic unless it names one."""
+
+    control: str
+    reason: str
+    owner: str
+    expires: datetime.date
+    host: str | None = None
+
+    def covers(self, control: str, host: str, today: datetime.date) -> bool:
+        """Tell whether the waiver stands for this control on this host; the day of expiry still counts."""
+        return self.control == control and self.host in (None, host) and today <= self.expires
+
+
+@functools.cache
+def load(role: str | None = None, roles: Path = ROLES) -> tuple[Control, ...]:
+    """Return the controls of one role, or of all roles, in the order of their files."""
+    names = [role] if role else sorted(path.parent.parent.name for path in roles.glob("*/meta/controls.yml"))
+    found: list[Control] = []
+    for name in names:
+        path = roles / name / "meta" / "controls.yml"
+        if not path.is_file():
+            continue
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(listed, list):
+            raise HardeningError(f"{path}: a list of controls is expected.")
+        found += [_control(entry, name, path) for entry in listed]
+    return tuple(found)
+
+
+def in_force(
+    controls: tuple[Control, ...],
+    *,
+    profile: str,
+    waivers: list[Waiver] | tuple[Waiver, ...] = (),
+    host: str = "",
+    today: datetime.date,
+) -> tuple[Control, ...]:
+    """Select the controls that a host has to keep today: those of the profile, less those waived."""
+    if profile not in PROFILES:
+        raise HardeningError(f"hardening_profile is {profile!r}; accepted: {', '.join(PROFILES)}.")
+    return tuple(
+        control
+        for control in controls
+        if profile in control.profiles and not any(waiver.covers(control.id, host, today) for waiver in waivers)
+    )
+
+
+def wanted(controls: tuple[Control, ...]) -> dict[str, dict[str, Any]]:
+    """Merge the inside demands of controls: fact -> operator -> value, as modules take it."""
+    merged: dict[str, dict[str, Any]] = {}
+    for control in controls:
+        for clause in control.expect:
+            demands = merged.setdefault(clause.fact, {})
+            if clause.operator in demands and demands[clause.operator] != clause.expected:
+                raise HardeningError(f"{control.id} and another control contradict each other about {clause.fact}.")
+            demands[clause.operator] = clause.expected
+    return merged
+
+
+def refuse_weaker(controls: tuple[Control, ...], inputs: dict[str, Any]) -> None:
+    """Raise HardeningError where a role variable falls short of the control that bounds it."""
+    for control in controls:
+        for clause in control.expect:
+            if clause.set_by and clause.set_by in inputs and not clause.met_by(inputs[clause.set_by]):
+                raise HardeningError(
+                    f"{clause.set_by} is {inputs[clause.set_by]!r}, but control {control.id} demands that it be "
+                    f"{clause.operator.replace('_', ' ')} {clause.expected!r}; choose such a value, or add a waiver "
+                    f"for {control.id} (reason, owner, expires) to hardening_waivers in the clinic file."
+                )
+
+
+def waivers_of(listed: Any) -> list[Waiver]:
+    """Read `hardening_waivers`; a waiver that is incomplete or names no control is refused by name."""
+    known = {control.id for control in load()}
+    found: list[Waiver] = []
+    for entry in listed or []:
+        missing = [key for key in ("control", "reason", "owner", "expires") if not entry.get(key)]
+        if missing:
+            raise HardeningError(f"hardening_waivers: {entry.get('control', 'a waiver')} lacks {', '.join(missing)}.")
+        if entry["control"] not in known:
+            raise HardeningError(f"hardening_waivers: there is no control {entry['control']!r}.")
+        try:
+            expires = datetime.date.fromisoformat(str(entry["expires"]))
+        except ValueError as error:
+            raise HardeningError(
+                f"hardening_waivers: {entry['control']} expires {entry['expires']!r}; accepted: a date as 2027-01-31."
+            ) from error
+        found.append(
+            Waiver(entry["control"], str(entry["reason"]), str(entry["owner"]), expires, entry.get("host") or None)
+        )
+    return found
+
+
+def _control(entry: dict[str, Any], role: str, path: Path) -> Control:
+    known = {field.name for field in dataclasses.fields(Control)}
+    where = f"{path}: {entry.get('id', 'a control without id')}"
+    unknown = set(entry) - known
+    if unknown:
+        raise HardeningError(f"{where} has unknown keys: {', '.join(sorted(unknown))}.")
+    control = Control(
+        id=entry["id"],
+        title=entry["title"],
+        severity=entry["severity"],
+        profiles=tuple(entry["profiles"]),
+        rationale=" ".join(str(entry["rationale"]).split()),
+        catalogue=entry["catalogue"],
+        references={name: [str(clause) for clause in clauses] for name, clauses in entry["references"].items()},
+        applies_when=_clause(entry["applies_when"], where) if entry.get("applies_when") else None,
+        expect=tuple(_clause(clause, where) for clause in entry.get("expect", [])),
+        expect_from={
+            kind: tuple(_clause(clause, where) for clause in clauses)
+            for kind, clauses in entry.get("expect_from", {}).items()
+        },
+    )
+    if control.role != role:
+        raise HardeningError(f"{where}: an id begins with its role, {role}.")
+    if control.severity not in SEVERITIES or not set(control.profiles) <= set(PROFILES):
+        raise HardeningError(f"{where}: severity is one of {SEVERITIES}, profiles are among {PROFILES}.")
+    if not set(control.expect_from) <= set(VANTAGE_KINDS):
+        raise HardeningError(f"{where}: expect_from knows the vantage points {', '.join(VANTAGE_KINDS)}.")
+    if not control.expect:
+        raise HardeningError(f"{where}: a control expects at least one inside fact.")
+    return control
+
+
+def _clause(entry: dict[str, Any], where: str) -> Clause:
+    operators = [key for key in entry if key in OPERATORS]
+    if len(operators) != 1 or set(entry) - {"fact", "set_by", *operators}:
+        raise HardeningError(f"{where}: a clause is a fact and one of {', '.join(OPERATORS)}; found {entry}.")
+    return Clause(entry["fact"], operators[0], entry[operators[0]], entry.get("set_by"))

@@ -1,0 +1,50 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a role is given on a host, read alike by the role and by the audit."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+
+Template = Callable[[Any], Any]
+"""Renders a value that may hold Jinja expressions, on the variables of one host."""
+
+
+@functools.cache
+def defaults(role: str, roles: Path = catalogue.ROLES) -> Mapping[str, Any]:
+    """Return a role's defaults, unrendered."""
+    path = roles / role / "defaults" / "main.yml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+
+
+def inputs(role: str, variables: Mapping[str, Any], template: Template, trust: Template) -> dict[str, Any]:
+    """Return the role's inputs on a host: each variable as set, else its default, rendered.
+
+    `trust` marks a default as the collection's own, so that it may be rendered.
+    """
+    return {
+        name: template(variables[name]) if name in variables else template(trust(default))
+        for name, default in defaults(role).items()
+    }
+
+
+def scope(role: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return inputs with the role's prefix removed, as modules and observers take them."""
+    return {name.removeprefix(f"{role}_"): value for name, value in given.items()}
+
+
+def selection(variables: Mapping[str, Any], template: Template) -> dict[str, Any]:
+    """Return profile, waivers, host and today: the arguments of `catalogue.in_force` on a host."""
+    return {
+        "profile": template(variables.get("hardening_profile", "baseline")),
+        "waivers": catalogue.waivers_of(template(variables.get("hardening_waivers", []))),
+        "host": variables["inventory_hostname"],
+        "today": datetime.datetime.now(tz=datetime.UTC).date(),
+    }

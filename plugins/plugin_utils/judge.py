@@ -1,0 +1,143 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The judge: controls and facts in, findings out. A pure function on the controller."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.expectation import MISSING, lookup
+from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver
+
+VERDICTS = ("pass", "fail", "waived", "not_applicable", "not_audited", "error")
+UNACCEPTABLE = frozenset({"fail", "error", "not_audited"})
+"""Verdicts that make a whole report fail."""
+WORST_FIRST = ("fail", "error", "not_audited", "pass")
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What one vantage point saw of a host; `facts` is None when it could not look, and `why` says so."""
+
+    name: str
+    kind: str
+    facts: Mapping[str, Any] | None
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sight:
+    """All that was seen of one host. `inside` is None when nobody looked inside; `why` says so."""
+
+    host: str
+    inside: Mapping[str, Any] | None
+    outside: tuple[View, ...] = ()
+    why: str = ""
+    look_inside: bool = True
+    """False for a probe: the inside demands are then left out, not held against the host."""
+
+
+def judge(
+    controls: tuple[Control, ...], sight: Sight, waivers: list[Waiver] | tuple[Waiver, ...], today: datetime.date
+) -> list[dict[str, Any]]:
+    """Return one finding a control, in the order given; each with all its evidence."""
+    return [_finding(control, sight, waivers, today) for control in controls if _concerns(control, sight)]
+
+
+def not_audited(
+    controls: tuple[Control, ...], host: str, why: str, today: datetime.date | None = None
+) -> list[dict[str, Any]]:
+    """Return the findings of a host that could not be looked at: every control not_audited, with the reason."""
+    sight = Sight(host=host, inside=None, why=why)
+    return judge(controls, sight, [], today or datetime.datetime.now(tz=datetime.UTC).date())
+
+
+def verdict_of(findings: list[dict[str, Any]]) -> str:
+    """Return `pass` when something was judged and nothing is unacceptable, else `fail`."""
+    judged = [finding for finding in findings if finding["verdict"] in ("pass", "fail")]
+    return "pass" if judged and not any(finding["verdict"] in UNACCEPTABLE for finding in findings) else "fail"
+
+
+def _concerns(control: Control, sight: Sight) -> bool:
+    return sight.look_inside or any(view.kind in control.expect_from for view in sight.outside)
+
+
+def _finding(
+    control: Control, sight: Sight, waivers: list[Waiver] | tuple[Waiver, ...], today: datetime.date
+) -> dict[str, Any]:
+    evidence = _inside(control, sight) + _outside(control, sight)
+    applies = _applies(control, sight)
+    covering = next((waiver for waiver in waivers if waiver.covers(control.id, sight.host, today)), None)
+    if not applies:
+        verdict = "not_applicable"
+    elif not evidence:
+        verdict = "not_audited"
+    else:
+        verdict = min((item["verdict"] for item in evidence), key=WORST_FIRST.index)
+        if covering and verdict != "pass":
+            verdict = "waived"
+    return {
+        "control": control.id,
+        "host": sight.host,
+        "verdict": verdict,
+        "severity": control.severity,
+        "title": control.title,
+        "rationale": control.rationale,
+        "catalogue": control.catalogue,
+        "references": control.references,
+        "evidence": evidence if applies else [],
+        "waiver": _waiver(covering) if verdict == "waived" and covering else None,
+    }
+
+
+def _applies(control: Control, sight: Sight) -> bool:
+    """Tell whether the control concerns this host: unless its condition was looked at and is not met."""
+    if control.applies_when is None or sight.inside is None:
+        return True
+    observed = lookup(sight.inside, control.applies_when.fact)
+    return observed is MISSING or control.applies_when.met_by(observed)
+
+
+def _inside(control: Control, sight: Sight) -> list[dict[str, Any]]:
+    if not sight.look_inside:
+        return []
+    return [_evidence(clause, sight.inside, "inside", None, sight.why) for clause in control.expect]
+
+
+def _outside(control: Control, sight: Sight) -> list[dict[str, Any]]:
+    return [
+        _evidence(clause, view.facts, view.name, view.kind, view.why)
+        for view in sight.outside
+        for clause in control.expect_from.get(view.kind, ())
+    ]
+
+
+def _evidence(
+    clause: Clause, facts: Mapping[str, Any] | None, seen_from: str, kind: str | None, why: str
+) -> dict[str, Any]:
+    observed = MISSING if facts is None else lookup(facts, clause.fact)
+    if facts is None:
+        verdict = "not_audited"
+    elif clause.met_by(observed):
+        verdict = "pass"
+    elif observed is MISSING and clause.operator != "present":
+        verdict, why = "error", f"{clause.fact} could not be measured."
+    else:
+        verdict = "fail"
+    return {
+        "seen_from": seen_from,
+        "vantage_kind": kind,
+        "fact": clause.fact,
+        "operator": clause.operator,
+        "expected": clause.expected,
+        "observed": None if observed is MISSING else observed,
+        "verdict": verdict,
+        "why": why if verdict in ("error", "not_audited") else "",
+    }
+
+
+def _waiver(waiver: Waiver) -> dict[str, str]:
+    return {"reason": waiver.reason, "owner": waiver.owner, "expires": waiver.expires.isoformat()}

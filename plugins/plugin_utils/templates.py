@@ -1,0 +1,26 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Jinja expressions in the collection's own defaults, rendered on every supported ansible-core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core 2.18 renders every string
+
+    def trust_as_template(value: Any) -> Any:
+        """Return the value: nothing has to be marked."""
+        return value
+
+
+def trusted(value: Any) -> Any:
+    """Mark the strings of a default as templates that may be rendered (ansible-core 2.19 asks for it)."""
+    if isinstance(value, str):
+        return trust_as_template(value)
+    if isinstance(value, list):
+        return [trusted(item) for item in value]
+    if isinstance(value, dict):
+        return {key: trusted(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,91 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver
+from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import (
+    Sight,
+    View,
+    judge,
+    not_audited,
+    verdict_of,
+)
+
+TODAY = datetime.date(2026, 11, 24)
+
+
+def control(**changes: object) -> Control:
+    fields: dict[str, object] = {
+        "id": "orthanc.webdav_off",
+        "title": "WebDAV is off",
+        "severity": "critical",
+        "profiles": ("baseline", "strict"),
+        "rationale": "It takes uploads.",
+        "catalogue": "or-webdav-off",
+        "references": {"gdpr": ["32.1.b"]},
+        "applies_when": Clause("orthanc.installed", "is", True),
+        "expect": (Clause("orthanc.config.WebDavEnabled", "is", False),),
+        "expect_from": {"lan": (Clause("wire.http.cleartext_ports", "empty", True),)},
+        **changes,
+    }
+    return Control(**fields)  # type: ignore[arg-type]
+
+
+def inside(enabled: object) -> dict[str, object]:
+    return {"orthanc": {"installed": True, "config": {"WebDavEnabled": enabled}}}
+
+
+def from_lan(*ports: str) -> View:
+    return View("laptop", "lan", {"wire": {"http": {"cleartext_ports": list(ports)}}})
+
+
+def verdict(sight: Sight, *waivers: Waiver) -> str:
+    (finding,) = judge((control(),), sight, list(waivers), TODAY)
+    return str(finding["verdict"])
+
+
+@pytest.mark.parametrize(
+    ("sight", "expected"),
+    [
+        (Sight("pacs", inside(False)), "pass"),
+        (Sight("pacs", inside(True)), "fail"),
+        (Sight("pacs", inside(False), (from_lan(),)), "pass"),
+        (Sight("pacs", inside(False), (from_lan("10.0.0.1:8042"),)), "fail"),
+        (Sight("pacs", inside(False), (View("laptop", "lan", None, "unreachable"),)), "not_audited"),
+        (Sight("pacs", inside(True), (View("laptop", "lan", None, "unreachable"),)), "fail"),
+        (Sight("pacs", inside(False), (View("laptop", "lan", {"wire": {}}),)), "error"),
+        (Sight("pacs", inside(False), (View("attacker", "internet", None),)), "pass"),
+        (Sight("pacs", {"orthanc": {"installed": True}}), "error"),
+        (Sight("pacs", {"orthanc": {"installed": False}}), "not_applicable"),
+        (Sight("pacs", None, why="unreachable"), "not_audited"),
+        (Sight("pacs", None, (from_lan(),), look_inside=False), "pass"),
+        (Sight("pacs", None, (from_lan("10.0.0.1:80"),), look_inside=False), "fail"),
+    ],
+)
+def test_verdict(sight: Sight, expected: str) -> None:
+    assert verdict(sight) == expected
+
+
+def test_a_probe_leaves_out_controls_that_nobody_can_see_from_outside() -> None:
+    assert judge((control(expect_from={}),), Sight("pacs", None, (from_lan(),), look_inside=False), [], TODAY) == []
+
+
+def test_a_waiver_covers_until_its_day_and_only_its_host() -> None:
+    failing = Sight("pacs", inside(True))
+    waiver = Waiver("orthanc.webdav_off", "old viewer", "Ms Roux", TODAY)
+    assert verdict(failing, waiver) == "waived"
+    assert verdict(Sight("pacs", inside(False)), waiver) == "pass"
+    assert verdict(failing, Waiver("orthanc.webdav_off", "r", "o", TODAY - datetime.timedelta(days=1))) == "fail"
+    assert verdict(failing, Waiver("orthanc.webdav_off", "r", "o", TODAY, host="other")) == "fail"
+
+
+def test_nothing_judged_is_never_a_pass() -> None:
+    assert verdict_of([]) == "fail"
+    assert verdict_of(judge((control(),), Sight("pacs", {"orthanc": {"installed": False}}), [], TODAY)) == "fail"
+    assert verdict_of(judge((control(),), Sight("pacs", inside(False)), [], TODAY)) == "pass"
+    (finding,) = not_audited((control(),), "pacs", "no answer on port 22", TODAY)
+    assert finding["verdict"] == "not_audited"
+    assert finding["evidence"][0]["why"] == "no answer on port 22"
