@@ -1,0 +1,50 @@
+# Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control docs lock clean setup
+SHELL := /bin/sh
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:
+	@tools/setup
+
+demo: setup ## Replay both fined practices, harden them, and show what is left
+	@$(RUN) tools/demo.py up
+
+demo-down: ## Remove everything that the demo made
+	@$(RUN) tools/demo.py down
+
+test: setup ## Run every test, as CI does
+	@tools/setup newest
+	@$(RUN) tests/run.py
+
+lint: setup ## Check style and types
+	@$(RUN) tests/run.py lint
+
+unit: setup ## Run the unit tests
+	@$(RUN) tests/run.py unit
+
+sanity: setup ## Run ansible-test sanity
+	@$(RUN) tests/run.py sanity
+
+molecule: setup ## Run every Molecule scenario
+	@$(RUN) tests/run.py molecule
+
+sabotage: setup ## Break every control on real hosts; each must be named and repaired
+	@$(RUN) tools/sabotage.py
+
+control: setup ## Do so with one control: make control ID=orthanc.webdav_off
+	@$(RUN) tools/sabotage.py $(ID)
+
+docs: setup ## Write docs/controls.md anew from the controls
+	@$(RUN) tools/write_docs.py
+
+lock: setup ## Renew the pins of requirements.lock from requirements.in
+	@tools/lock
+
+clean: demo-down ## Remove environments, caches and build results
+	@rm -rf .venv .venv-newest .ansible build reports
