@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run the stages of `make test`, two at a time, and give one verdict.
+
+Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, molecule.
+The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOGS = ROOT / "build" / "test"
+SCENARIOS = ("clinic", "authentication", "dicom_tls", "orthanc", "firewall")
+PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One step of the test: its name, the group that names it on the command line, and its commands."""
+
+    name: str
+    group: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+def stages() -> list[Stage]:
+    """Return all stages, the longest first, so that two workers end together."""
+    listed = [Stage(f"molecule-{name}", "molecule", (("molecule", "test", "-s", name),)) for name in SCENARIOS]
+    listed += [
+        Stage("sanity", "sanity", ((sys.executable, "tests/sanity.py", sys.prefix),)),
+        Stage("package", "package", (("bash", "tests/package.sh"),)),
+        Stage(
+            "lint",
+            "lint",
+            (
+                ("ruff", "check", "."),
+                ("ruff", "format", "--check", "."),
+                ("mypy",),
+                ("yamllint", "--strict", "."),
+                ("bash", "-c", "git ls-files | xargs grep -lE '^#!/bin/(ba)?sh' | xargs shellcheck"),
+                ("ansible-lint", "--offline", "--profile", "production"),
+                (sys.executable, "tools/write_docs.py", "--check"),
+                ("antsibull-changelog", "lint"),
+            ),
+        ),
+        Stage("unit", "unit", (("pytest", "-n", "2", "tests/unit"),)),
+    ]
+    newest = ROOT / ".venv-newest" / "bin"
+    if newest.is_dir():
+        listed.append(Stage("unit-newest", "unit", ((str(newest / "pytest"), "-n", "2", "tests/unit"),)))
+        listed.append(
+            Stage("sanity-newest", "sanity", ((str(newest / "python"), "tests/sanity.py", str(newest.parent)),))
+        )
+    return listed
+
+
+def run(stage: Stage) -> bool:
+    """Run a stage's commands until one fails; tell whether all succeeded."""
+    log = LOGS / f"{stage.name}.log"
+    began = time.monotonic()
+    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0", "NO_COLOR": "1"}
+    with log.open("w", encoding="utf-8") as file:
+        for command in stage.commands:
+            file.write(f"$ {' '.join(command)}\n")
+            file.flush()
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+            if done.returncode:
+                break
+    seconds = time.monotonic() - began
+    passed = done.returncode == 0
+    print(f"{'passed' if passed else 'FAILED'}  {stage.name:24} {seconds:5.0f} s", flush=True)
+    if not passed:
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
+        print("\n".join(f"    {line}" for line in tail), flush=True)
+    return passed
+
+
+def main(chosen: list[str]) -> int:
+    """Run what was asked for, all of it by default."""
+    known = stages()
+    names = {stage.name for stage in known} | {stage.group for stage in known}
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        print(f"There is no stage {', '.join(unknown)}; accepted: {', '.join(sorted(names))}.")
+        return 2
+    wanted = [stage for stage in known if not chosen or stage.name in chosen or stage.group in chosen]
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    if any(stage.group in ("molecule", "package") for stage in wanted):
+        print("building the lab's images (cached by their recipe)", flush=True)
+        subprocess.run([sys.executable, "molecule/resources/lab.py", "images"], cwd=ROOT, check=True)
+    print(f"running {len(wanted)} stages, two at a time; logs in {LOGS.relative_to(ROOT)}/", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        verdicts = list(pool.map(run, wanted))
+    print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
+    return 0 if verdicts and all(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,40 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run ansible-test sanity on a copy of the tracked files, at the path that ansible-test insists on.
+
+Usage: tests/sanity.py PREFIX, the virtual environment whose ansible-test is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(prefix: Path) -> int:
+    """Copy, run, and return what ansible-test returned."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    answer = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "ansible_collections" / "radiology" / "hardening"
+        for name in filter(None, answer.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, copy / name)
+        subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
+        subprocess.run(["git", "add", "-A"], cwd=copy, check=True)
+        environment = {**os.environ, "PATH": f"{prefix / 'bin'}:{os.environ['PATH']}"}
+        environment.pop("ANSIBLE_CONFIG", None)
+        environment.pop("ANSIBLE_COLLECTIONS_PATH", None)
+        command = ["ansible-test", "sanity", "--python", python, "--requirements", "--color", "no"]
+        return subprocess.run(command, cwd=copy, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
