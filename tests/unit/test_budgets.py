@@ -112,7 +112,7 @@ def test_a_control_names_declared_facts_and_known_frameworks(control: catalogue.
 
 
 def declared(fact: str) -> bool:
-    name, _, path = fact.partition(".")
+    name, path = fact.split(".", 1)
     module = importlib.import_module(f"ansible_collections.radiology.hardening.plugins.module_utils.surfaces.{name}")
     families = [known[:-1] for known in module.FACTS if known.endswith(".*")]
     return path in module.FACTS or any(path.startswith(family) for family in families)
