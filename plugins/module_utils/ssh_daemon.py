@@ -1,0 +1,240 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""sshd: asked with `sshd -T`, held by one drop-in that is read before all other settings.
+
+OpenSSH takes the first value that it reads of a keyword, and a Match block over any of them
+(sshd_config(5)): so what is read before the drop-in and what stands in Match blocks is looked at too.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+MAIN = "/etc/ssh/sshd_config"
+FOLDER = "/etc/ssh/sshd_config.d"
+FILE = f"{FOLDER}/00-radiology-hardening.conf"
+INCLUDE = f"Include {FOLDER}/*.conf"
+UNIT = "ssh.service"
+BINARY = "/usr/sbin/sshd"
+ASIDE = "# Set aside by radiology.hardening: "
+ROOT_LOGINS = ("no", "prohibit-password", "forced-commands-only")
+
+KEYWORDS = {
+    "PermitRootLogin": "prohibit-password",
+    "PubkeyAuthentication": "yes",
+    "PasswordAuthentication": "no",
+    "KbdInteractiveAuthentication": "no",
+    "PermitEmptyPasswords": "no",
+    "HostbasedAuthentication": "no",
+    "MaxAuthTries": "4",
+    "LoginGraceTime": "30",
+    "X11Forwarding": "no",
+    "AllowAgentForwarding": "no",
+    "AllowTcpForwarding": "no",
+    "AllowStreamLocalForwarding": "no",
+    "GatewayPorts": "no",
+    "PermitTunnel": "no",
+    "PermitUserEnvironment": "no",
+}
+"""Keyword of sshd_config(5) -> value that the drop-in sets; PermitRootLogin is the site's choice."""
+
+SPELLINGS = {"without-password": "prohibit-password"}
+"""Old names that OpenSSH still prints or takes -> the present ones."""
+
+
+def settings(scope: Mapping[str, Any]) -> dict[str, str]:
+    """Return keyword -> value for the role's inputs (root_login: one of ROOT_LOGINS)."""
+    return {**KEYWORDS, "PermitRootLogin": str(scope.get("root_login") or KEYWORDS["PermitRootLogin"])}
+
+
+def render(scope: Mapping[str, Any]) -> str:
+    """Return the drop-in's text."""
+    lines = "".join(f"{keyword} {value}\n" for keyword, value in settings(scope).items())
+    return f"# Kept by radiology.hardening (role authentication): SSH by key, for administration alone.\n{lines}"
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what sshd says of itself, and what else its files say of the same keywords."""
+    asked = host.run([BINARY, "-T"])
+    said = _spoken(asked.output) if asked.ok else {}
+    wanted = settings(scope)
+    lines = list(_lines(host, MAIN))
+    files = [MAIN, *(f"{FOLDER}/{name}" for name in host.list(FOLDER))]
+    unit = unit_state.properties(host, UNIT)
+    elsewhere = (said.get("authorizedkeyscommand", "none"), said.get("trustedusercakeys", "none"))
+    return {
+        "installed": asked.status != 127,
+        "file": host.digest(FILE),
+        "included": any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines),
+        "shadows": [line["where"] for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)],
+        "exceptions": [line["where"] for line in lines if line["match"] and _differs(line, wanted)],
+        "older_than_configuration": unit_state.is_older(host, unit, files),
+        "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
+        "keys_from_elsewhere": any(each != "none" for each in elsewhere),
+        **{keyword: _typed(said.get(keyword.lower()), value) for keyword, value in wanted.items()},
+    }
+
+
+def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping[str, Any]) -> list[Step]:
+    """Return the steps that hold sshd to the drop-in; `digest` is that of the rendered text."""
+    if not facts["installed"]:
+        return []
+    _refuse_lockout(facts, scope)
+    steps: list[Step] = []
+    if facts["file"] != digest:
+        steps.append(Step(f"Let people in over SSH by key only ({FILE})", lambda host: _write(host, FILE, render(scope))))
+    if not facts["included"]:
+        steps.append(Step(f"Read {FOLDER} first in {MAIN}", _include_first))
+    wanted = settings(scope)
+    steps += [
+        Step(f"Set aside what {where} says against it", lambda host, where=where: _set_aside(host, where, wanted))  # type: ignore[misc]
+        for where in dict.fromkeys([*facts["shadows"], *facts["exceptions"]])
+    ]
+    if steps or facts["older_than_configuration"] or unmet:
+        steps.append(Step("Reload sshd, which keeps sessions open", reload))
+    return steps
+
+
+def touched(facts: Mapping[str, Any]) -> list[str]:
+    """Return the files that a plan may replace: what a timed rollback has to keep."""
+    others = (where.rpartition(":")[0] for where in (*facts.get("shadows", []), *facts.get("exceptions", [])))
+    return list(dict.fromkeys([FILE, MAIN, *others]))
+
+
+def reload(host: Host) -> None:
+    """Have the running sshd read its files again; it checks them itself before."""
+    host.must([BINARY, "-t"])
+    if unit_state.is_active(unit_state.properties(host, UNIT)):
+        host.must(["systemctl", "reload", UNIT])
+
+
+def _refuse_lockout(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> None:
+    """Refuse what would lock out the engineer who runs this: no key of theirs, or root where root may not come."""
+    engineer = str(scope.get("engineer") or "")
+    if not engineer:
+        return
+    if engineer == "root" and settings(scope)["PermitRootLogin"] == "no":
+        raise HardeningError(
+            "You came in as root, and authentication_root_login is no: SSH would refuse you the next time. "
+            "Come in as a person with sudo first, or choose authentication_root_login: prohibit-password."
+        )
+    if facts["authorized_keys"].get(engineer, 0) == 0 and not facts.get("keys_from_elsewhere"):
+        raise HardeningError(
+            f"SSH is to take keys only, and {engineer}, as whom you came in, has no authorized key on this host: "
+            "add one (ssh-copy-id) and prove that it lets you in, then run this again."
+        )
+
+
+def _typed(said: str | None, like: str) -> str | int | None:
+    """Return a number where the keyword's value is one."""
+    return int(said) if said is not None and like.isdigit() and said.isdigit() else said
+
+
+def _spoken(output: str) -> dict[str, str]:
+    """Read `sshd -T`: a keyword in small letters and its value, a line each."""
+    pairs = (line.partition(" ") for line in output.splitlines())
+    return {keyword: SPELLINGS.get(value.strip(), value.strip()) for keyword, _, value in pairs}
+
+
+def _lines(host: Host, path: str, *, match: bool = False, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the settings of a file and of those that it includes, in the order in which sshd reads them."""
+    for number, raw in enumerate((host.text(path) or "").splitlines(), 1):
+        words = raw.strip().replace("=", " ", 1).split(None, 1)
+        if not words or words[0].startswith("#"):
+            continue
+        keyword, value = words[0].lower(), (words[1] if len(words) > 1 else "").strip().strip('"')
+        if keyword == "match":
+            match = value.lower() != "all"
+        elif keyword == "include":
+            yield {"where": f"{path}:{number}", "keyword": "Include", "value": value, "match": match}
+            if depth < 16:
+                for included in _included(host, value):
+                    yield from _lines(host, included, match=match, depth=depth + 1)
+        else:
+            yield {"where": f"{path}:{number}", "keyword": keyword, "value": value, "match": match}
+
+
+def _included(host: Host, patterns: str) -> Iterator[str]:
+    for pattern in patterns.split():
+        absolute = pattern if pattern.startswith("/") else f"/etc/ssh/{pattern}"
+        folder, name = os.path.split(absolute)
+        yield from (f"{folder}/{found}" for found in host.list(folder) if fnmatch.fnmatchcase(found, name))
+
+
+def _covers_ours(patterns: str) -> bool:
+    absolute = (each if each.startswith("/") else f"/etc/ssh/{each}" for each in patterns.split())
+    return any(fnmatch.fnmatchcase(FILE, pattern) for pattern in absolute)
+
+
+def _shadows(host: Host, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the settings that sshd reads before the drop-in and that therefore win over it.
+
+    Debian's sshd_config includes the folder before any setting: what stands in the folder under
+    an earlier name comes first, and so does what a site put above the Include.
+    """
+    own = [index for index, line in enumerate(lines) if line["keyword"] == "Include" and _covers_ours(line["value"])]
+    above = [line for line in lines[: own[0]] if line["where"].startswith(f"{MAIN}:")] if own else []
+    earlier = [name for name in host.list(FOLDER) if name.endswith(".conf") and f"{FOLDER}/{name}" < FILE]
+    return [*above, *(line for name in earlier for line in _lines(host, f"{FOLDER}/{name}"))]
+
+
+def _differs(line: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    known = {keyword.lower(): value for keyword, value in wanted.items()}
+    known["challengeresponseauthentication"] = known["kbdinteractiveauthentication"]
+    if line["keyword"] == "authenticationmethods":
+        return line["value"] not in ("any", "publickey")
+    said = SPELLINGS.get(line["value"].lower(), line["value"].lower())
+    return line["keyword"] in known and said != known[line["keyword"]]
+
+
+def _authorized_keys(host: Host, patterns: str) -> dict[str, int]:
+    """Return login -> number of authorized keys, for accounts that may have a shell and own at least one."""
+    counts: dict[str, int] = {}
+    for line in (host.text("/etc/passwd") or "").splitlines():
+        fields = line.split(":")
+        if len(fields) < 7 or fields[6].endswith(("nologin", "false")):
+            continue
+        paths = (each.replace("%h", fields[5]).replace("%u", fields[0]) for each in patterns.split())
+        texts = (host.text(each if each.startswith("/") else f"{fields[5]}/{each}") or "" for each in paths)
+        keys = sum(1 for text in texts for row in text.splitlines() if row.strip() and not row.lstrip().startswith("#"))
+        if keys:
+            counts[fields[0]] = keys
+    return counts
+
+
+def _write(host: Host, path: str, text: str) -> None:
+    """Replace a file of sshd's, have sshd check all of them, and put the former one back when it says no."""
+    former, entry = host.read(path), host.stat(path)
+    host.write(path, text, mode=int(entry.mode, 8) if entry else 0o644)
+    checked = host.run([BINARY, "-t"])
+    if checked.ok:
+        return
+    if former is None:
+        host.remove(path)
+    else:
+        host.write(path, former, mode=int(entry.mode, 8) if entry else 0o644)
+    raise HardeningError(f"sshd refuses it, and {path} is as before: {checked.errors.strip()}")
+
+
+def _include_first(host: Host) -> None:
+    _write(host, MAIN, f"{INCLUDE}\n{host.text(MAIN) or ''}")
+
+
+def _set_aside(host: Host, where: str, wanted: Mapping[str, str]) -> None:
+    path, _, number = where.rpartition(":")
+    lines = (host.text(path) or "").splitlines()
+    index = int(number) - 1
+    words = lines[index].strip().replace("=", " ", 1).split(None, 1) if index < len(lines) else []
+    known = {keyword.lower() for keyword in wanted} | {"challengeresponseauthentication", "authenticationmethods"}
+    if not words or words[0].lower() not in known:
+        raise HardeningError(f"{where} changed meanwhile; run this again.")
+    lines[index] = ASIDE + lines[index].strip()
+    _write(host, path, "\n".join(lines) + "\n")

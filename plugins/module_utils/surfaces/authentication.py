@@ -1,0 +1,223 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who may in: people over HTTPS by name, devices over DICOM by AE title and address, engineers over SSH by key."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    expectation,
+    orthanc_configuration,
+    ssh_daemon,
+    web_front,
+    web_front_ask,
+    web_front_plan,
+    web_front_state,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
+
+NAME = "authentication"
+USES = (orthanc,)
+FACTS: dict[str, str] = {
+    "http.anonymous_status": "int: what Orthanc itself answers to GET /system without credentials; null: no answer",
+    "http.default_credentials": "str: refused or accepted, for logins and passwords that everybody knows; null: no answer",
+    "users.names": "list of str: the logins that Orthanc knows",
+    "users.undeclared": "list of str: logins that Orthanc knows and the clinic file does not",
+    "users.missing": "list of str: logins of the clinic file that Orthanc does not know",
+    "dicom.undeclared_modalities": "list of str: entries of DicomModalities whose AE title no declared device has",
+    "dicom.missing_modalities": "list of str: declared devices that DicomModalities lacks",
+    "dicom.exceeding_modalities": "list of str: entries of DicomModalities that may do more than is declared of them",
+    "dicom.misplaced_modalities": "list of str: entries whose Host is not the loopback address that stands for the device",
+    "dicom.shared_ae_titles": "list of str: AE titles of several entries (any case): they switch the host check off",
+    "secret_files.loose": "list of str: files with secrets that are not 0640 root or tighter",
+    "web.installed": "bool: nginx is on the host",
+    "web.files.*": "str: SHA-256 of each file of the front; null: no file",
+    "web.people": "str: SHA-256 of the list of people and their roles; null: no list",
+    "web.request": "str: SHA-256 of the certificate request; null: none",
+    "web.certificate.*": "present, digest, matches_key, names, days_left of the front's certificate",
+    "web.active": "bool: the front runs",
+    "web.enabled": "bool: the front starts with the machine",
+    "web.older_than_configuration": "bool: the front runs with files that changed since",
+    "web.anonymous_status": "int: what the front answers to GET /system without credentials; null: no answer",
+    "web.foreign_name_status": "int: what the front answers to a Host name that is not its own; null: no answer",
+    "web.silent_addresses": "list of str: addresses of the host on which the front does not answer; null: it does not run",
+    "web.tls_versions": "list of str: TLS versions in which the front completes a handshake; null: it does not run",
+    "web.ssl_protocols": "list of str: nginx's ssl_protocols; null: the front does not run",
+    "web.ssl_ciphers": "list of str: nginx's ssl_ciphers; null: the front does not run",
+    "web.ssl_ecdh_curve": "list of str: nginx's ssl_ecdh_curve; null: the front does not run",
+    "web.cleartext_listens": "list of str: address:port where this host takes web requests in clear",
+    "web.distribution": "str: what nginx.service is there for: off, default site, other sites",
+    "sshd.installed": "bool: sshd is on the host",
+    "sshd.file": "str: SHA-256 of the drop-in; null: none",
+    "sshd.included": "bool: sshd_config reads the folder of the drop-in",
+    "sshd.shadows": "list of str: file:line of settings that are read before the drop-in and differ",
+    "sshd.exceptions": "list of str: file:line in Match blocks that differ from the drop-in",
+    "sshd.older_than_configuration": "bool: the running sshd has not read its newest files",
+    "sshd.authorized_keys": "dict: login -> number of authorized keys",
+    "sshd.keys_from_elsewhere": "bool: keys come from a command or a certificate authority too",
+    **{f"sshd.{keyword}": "str or int: what `sshd -T` says" for keyword in ssh_daemon.KEYWORDS},
+}
+
+ALLOWS = {
+    "AllowEcho": "echo",
+    "AllowStore": "store",
+    "AllowFind": "find",
+    "AllowFindWorklist": "worklist",
+    "AllowMove": "move",
+    "AllowGet": "get",
+    "AllowStorageCommitment": "storage_commitment",
+}
+"""Key of a DicomModalities entry (Orthanc 1.10.1 to 1.13.0; each is true when absent) -> word of the clinic file."""
+
+NO_PORT = 104
+"""Orthanc wants a port of every modality; a device that does not listen gets DICOM's well-known one."""
+
+SECRET = re.compile(r'"(?:RegisteredUsers|OrthancPeers)"\s*:\s*\{\s*"|"\w*Password"\s*:\s*"[^"]')
+COMMENT = re.compile(r"(?m)^\s*//.*$|/\*.*?\*/", re.DOTALL)
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts; those about Orthanc are empty or null on a host without it."""
+    configuration, logins, port = _orthanc(host)
+    return {
+        "http": _http(port),
+        "users": _users(logins, scope.get("people") or []),
+        "dicom": _modalities(configuration.get("DicomModalities") or {}, scope.get("devices") or []),
+        "secret_files": {"loose": _loose(host)},
+        "web": web_front_state.observe(host, scope),
+        "sshd": ssh_daemon.observe(host, scope),
+    }
+
+
+def plan(
+    facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]
+) -> list[Step]:
+    """Return the steps: Orthanc first, so that the front never stands before an open server."""
+    mine = facts[NAME]
+    unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
+    steps: list[Step] = []
+    if facts["orthanc"]["installed"]:
+        held = orthanc_configuration.configure(facts, settings(wanted, scope), "let in declared people and devices only")
+        if not held and _below(unmet, "http", "users", "dicom"):
+            held = [Step("Start Orthanc anew, which answers otherwise than its configuration says", _restart_orthanc)]
+        steps += held
+        steps += web_front_plan.plan(mine["web"], _below(unmet, "web"), scope)
+        steps += web_front_plan.plan_distribution(mine["web"])
+    steps += [
+        Step(f"Keep {path} from all but those who need it", lambda host, path=path: _tighten(host, path))  # type: ignore[misc]
+        for path in mine["secret_files"]["loose"]
+    ]
+    text = web_front_plan.digest(ssh_daemon.render(scope))
+    return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd"), text, scope)
+
+
+def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of Orthanc's configuration that this surface holds; people only when passwords are given."""
+    held = {**expectation.dictated(wanted, "orthanc.config"), "HttpDescribeErrors": False}
+    held["DicomModalities"] = {str(device["name"]): modality(device) for device in scope.get("devices") or []}
+    passwords = scope.get("passwords")
+    if passwords is not None:
+        held["RegisteredUsers"] = {str(each["login"]): passwords[each["login"]] for each in scope.get("people") or []}
+    return held
+
+
+def modality(device: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the DicomModalities entry of a declared device: it is seen at its loopback address, behind the TLS front."""
+    return {
+        "AET": str(device["ae_title"]),
+        "Host": str(device["loopback"]),
+        "Port": int(device.get("port") or 0) or NO_PORT,
+        **{key: word in (device.get("may") or []) for key, word in ALLOWS.items()},
+        "UseDicomTls": False,
+    }
+
+
+def _below(unmet: Sequence[str], *parts: str) -> list[str]:
+    return [name for name in unmet if name.startswith(tuple(f"{NAME}.{part}." for part in parts))]
+
+
+def _http(port: int) -> dict[str, Any]:
+    anonymous = web_front_ask.status("127.0.0.1", port, "/system") if port else None
+    accepted = anonymous is not None and web_front_ask.known_pair_accepted("127.0.0.1", port)
+    return {
+        "anonymous_status": anonymous,
+        "default_credentials": None if anonymous is None else "accepted" if accepted else "refused",
+    }
+
+
+def _users(logins: Sequence[str], people: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    declared = {str(person["login"]) for person in people}
+    return {
+        "names": sorted(logins),
+        "undeclared": sorted(set(logins) - declared),
+        "missing": sorted(declared - set(logins)),
+    }
+
+
+def _modalities(entries: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare DicomModalities with the declared devices; an entry in array form may do everything."""
+    declared = {str(device["ae_title"]): modality(device) for device in devices}
+    found = {name: _as_mapping(entry) for name, entry in entries.items()}
+    titles = Counter(str(entry.get("AET", "")).upper() for entry in found.values())
+    known = {name: declared[entry["AET"]] for name, entry in found.items() if entry.get("AET") in declared}
+    return {
+        "undeclared_modalities": sorted(set(found) - set(known)),
+        "missing_modalities": sorted(set(declared) - {str(entry.get("AET")) for entry in found.values()}),
+        "exceeding_modalities": sorted(
+            name for name, due in known.items() if any(found[name].get(key, True) and not due[key] for key in ALLOWS)
+        ),
+        "misplaced_modalities": sorted(
+            name for name, entry in found.items() if not _is_address(entry.get("Host")) or _misplaced(entry, known.get(name))
+        ),
+        "shared_ae_titles": sorted(title for title, count in titles.items() if count > 1),
+    }
+
+
+def _misplaced(entry: Mapping[str, Any], due: Mapping[str, Any] | None) -> bool:
+    return due is not None and entry.get("Host") != due["Host"]
+
+
+def _as_mapping(entry: Any) -> dict[str, Any]:
+    if isinstance(entry, list) and len(entry) >= 3:
+        return {"AET": entry[0], "Host": entry[1], "Port": entry[2]}
+    return dict(entry) if isinstance(entry, Mapping) else {}
+
+
+def _is_address(value: Any) -> bool:
+    try:
+        ipaddress.ip_address(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def _loose(host: Host) -> list[str]:
+    """Return the files with secrets, copies of them included, that others than root and the service may read."""
+    folders = ("/etc/orthanc", "/etc/orthanc/hardened")
+    texts = {f"{folder}/{name}": host.text(f"{folder}/{name}") for folder in folders for name in host.list(folder)}
+    secret = [path for path, text in texts.items() if text and SECRET.search(COMMENT.sub("", text))]
+    found = []
+    for path in (*secret, web_front.KEY, web_front.PEOPLE):
+        entry = host.stat(path)
+        if entry and (int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group not in ("root", _group(path))):
+            found.append(path)
+    return found
+
+
+def _group(path: str) -> str:
+    return web_front.USER if path.startswith(f"{web_front.FOLDER}/") else "orthanc"
+
+
+def _tighten(host: Host, path: str) -> None:
+    host.own(path, mode=0o640, group=_group(path))
+
+
+def _restart_orthanc(host: Host) -> None:
+    host.must(["systemctl", "restart", "orthanc.service"])

@@ -1,0 +1,252 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The HTTPS front of Orthanc: what its files say. Pure text; nothing here touches the host.
+
+nginx 1.22 (Debian 12) and 1.26 (Debian 13) as a unit of its own, with a user of its own, before
+Orthanc on 127.0.0.1:8042. Orthanc decides who may in; the front decides what is asked at all.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+UNIT = "orthanc-web.service"
+USER = "orthanc-web"
+FOLDER = "/etc/orthanc-web"
+CONFIGURATION = f"{FOLDER}/nginx.conf"
+PEOPLE = f"{FOLDER}/people.map"
+KEY = f"{FOLDER}/server.key"
+REQUEST = f"{FOLDER}/server.csr"
+CERTIFICATE = f"{FOLDER}/server.crt"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+ACCOUNT_FILE = "/etc/sysusers.d/orthanc-web.conf"
+PORT = 443
+CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
+"""nginx's own checker; the file to check follows."""
+
+PROTOCOLS = ("TLSv1.2", "TLSv1.3")
+SUITES = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+)
+"""The TLS 1.2 suites with forward secrecy and AEAD (ANSSI TLS guide, R6, R10); TLS 1.3 has no others."""
+CURVES = ("X25519", "prime256v1", "secp384r1")
+"""nginx's default also offers X448 and secp521r1."""
+
+ACCOUNT = f"""\
+# Kept by radiology.hardening (role authentication).
+u {USER} - "HTTPS front of Orthanc" - /usr/sbin/nologin
+"""
+
+SERVICE = f"""\
+# Kept by radiology.hardening (role authentication).
+[Unit]
+Description=HTTPS front of Orthanc
+Wants=network-online.target
+After=network-online.target orthanc.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/sbin/nginx -e stderr -c {CONFIGURATION} -g 'daemon off; pid /run/orthanc-web/nginx.pid;'
+ExecReload=/bin/kill -HUP $MAINPID
+KillSignal=SIGQUIT
+TimeoutStopSec=5
+Restart=always
+RestartSec=2
+User={USER}
+Group={USER}
+RuntimeDirectory=orthanc-web
+RuntimeDirectoryMode=0700
+UMask=0077
+MemoryMax=512M
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+TEMPLATE = """\
+# Kept by radiology.hardening (role authentication). Passwords are in people.map, not here.
+user %(user)s;
+worker_processes 2;
+error_log stderr warn;
+events { worker_connections 1024; }
+
+http {
+  server_tokens off;
+  default_type application/octet-stream;
+  log_format front '$remote_addr "$remote_user" $request_method "$uri" $status $bytes_sent $request_time $ssl_protocol';
+  access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=orthanc_web,nohostname front;
+  client_body_temp_path /run/orthanc-web/body;
+  proxy_temp_path /run/orthanc-web/proxy;
+  fastcgi_temp_path /run/orthanc-web/fastcgi;
+  uwsgi_temp_path /run/orthanc-web/uwsgi;
+  scgi_temp_path /run/orthanc-web/scgi;
+
+  ssl_certificate %(folder)s/server.crt;
+  ssl_certificate_key %(folder)s/server.key;
+  ssl_protocols %(protocols)s;
+  ssl_ciphers %(suites)s;
+  ssl_ecdh_curve %(curves)s;
+  ssl_session_tickets off;
+  ssl_session_cache shared:web:1m;
+
+  client_header_timeout 10s;
+  client_body_timeout 30s;
+  client_max_body_size %(largest_upload)s;
+  keepalive_timeout 65s;
+  map_hash_bucket_size 512;
+  server_names_hash_bucket_size 128;
+
+  # Who asks, by the whole header: "nobody" gave none, "stranger" gave one that nobody here has.
+  map $http_authorization $role { default stranger; "" nobody; include %(folder)s/people.map; }
+  # Strangers may guess once a second; people who are known are never slowed.
+  map $role $guesses { default ""; stranger $binary_remote_addr; }
+  limit_req_zone $guesses zone=guesses:1m rate=1r/s;
+  limit_req_status 429;
+  limit_conn_zone $binary_remote_addr zone=callers:1m;
+  limit_conn_status 429;
+
+  # A page of another site must not act in this one's name (Origin, RFC 6454).
+  map "$http_origin|https://$http_host" $other_site { default 1; "~^\\|" 0; "~^([^|]+)\\|\\1$" 0; }
+  # What changes how the server runs, and what removes images, is for administrators.
+  map "$request_method $uri" $powerful {
+    default 0;
+    "~^(POST|PUT|DELETE) /tools/(reset|shutdown|execute-script|log-level|metrics|unknown-sop-class|default-enc)" 1;
+    "~^(POST|PUT|DELETE) /tools/(accepted-transfer|accepted-sop|bulk-delete|reconstruct|housekeeper)" 1;
+    "~^(PUT|DELETE) /(modalities|peers|dicom-web/servers)/[^/]+/?$" 1;
+    "~^DELETE /(patients|studies|series|instances)/" 1;
+    "~^(PUT|DELETE) /(plugins|changes|exports)" 1;
+  }
+  map "$role $powerful" $forbidden { default 0; "~ 1$" 1; "administrator 1" 0; }
+  map "$status|$upstream_http_www_authenticate" $challenge { default ""; "401|" 'Basic realm="Orthanc"'; }
+
+  upstream orthanc {
+    server 127.0.0.1:%(orthanc_port)d max_fails=0;
+    keepalive 16;
+    keepalive_timeout 500ms;
+  }
+
+  server {
+%(default_listens)s
+    server_name "";
+    add_header Strict-Transport-Security "max-age=31536000" always;
+    location / { return 421; }
+  }
+
+  server {
+%(listens)s
+    server_name %(names)s;
+    add_header Strict-Transport-Security "max-age=31536000" always;
+    add_header X-Content-Type-Options nosniff always;
+    add_header Referrer-Policy no-referrer always;
+    error_page 400 401 403 404 405 413 415 429 500 501 502 503 504 @refused;
+
+    location / {
+      if ($request_method !~ ^(GET|HEAD|POST|PUT|DELETE)$) { return 405; }
+      if ($role = nobody) { return 401; }
+      if ($http_content_encoding !~* ^(identity)?$) { return 415; }
+      # Orthanc takes another method than the one seen here from this argument and that header.
+      if ($arg__method) { return 400; }
+      if ($other_site) { return 403; }
+      if ($forbidden) { return 403; }
+      limit_req zone=guesses burst=4 nodelay;
+      limit_conn callers 100;
+
+      proxy_pass http://orthanc;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-HTTP-Method-Override "";
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header Forwarded 'for="$remote_addr";host="$http_host";proto=https';
+      proxy_request_buffering off;
+      proxy_buffers 16 64k;
+      proxy_buffer_size 64k;
+      proxy_busy_buffers_size 128k;
+      proxy_max_temp_file_size 0;
+      proxy_read_timeout 600s;
+      proxy_intercept_errors on;
+    }
+
+    location @refused {
+      add_header Strict-Transport-Security "max-age=31536000" always;
+      add_header WWW-Authenticate $challenge always;
+      default_type text/plain;
+      return 200 "$status\\n";
+    }
+  }
+}
+"""
+
+
+def configuration(scope: Mapping[str, Any]) -> str:
+    """Return nginx.conf for the role's inputs: addresses, names, largest_upload (nginx size) and orthanc_port."""
+    endpoints = [endpoint(address) for address in scope["addresses"]]
+    return TEMPLATE % {
+        "folder": FOLDER,
+        "user": USER,
+        "protocols": " ".join(PROTOCOLS),
+        "suites": ":".join(SUITES),
+        "curves": ":".join(CURVES),
+        "largest_upload": scope.get("largest_upload") or "1g",
+        "orthanc_port": int(scope.get("orthanc_port") or 8042),
+        "default_listens": "\n".join(f"    listen {each} ssl default_server;" for each in endpoints),
+        "listens": "\n".join(f"    listen {each} ssl;" for each in endpoints),
+        "names": " ".join(names(scope)),
+    }
+
+
+def endpoint(address: str, port: int = PORT) -> str:
+    """Write an address and a port as nginx and `ss` do: IPv6 in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def names(scope: Mapping[str, Any]) -> list[str]:
+    """Return every Host name that the front answers to: the declared names and its addresses, without doubles."""
+    literal = [f"[{address}]" if ":" in address else address for address in scope["addresses"]]
+    return list(dict.fromkeys([*(str(name).lower() for name in scope.get("names", [])), *literal]))
+
+
+def alternative_names(scope: Mapping[str, Any]) -> list[str]:
+    """Return the certificate's subjectAltName entries as OpenSSL's configuration writes them."""
+    plain = list(dict.fromkeys(str(name).lower() for name in scope.get("names", [])))
+    return [f"DNS:{name}" for name in plain] + [f"IP:{address}" for address in scope["addresses"]]
+
+
+def people(declared: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) -> str:
+    """Return people.map: each person's Authorization header (RFC 7617) and role. Secret as the passwords are."""
+    lines = []
+    for person in sorted(declared, key=lambda person: str(person["login"])):
+        pair = f"{person['login']}:{passwords[person['login']]}"
+        lines.append(f'"Basic {base64.b64encode(pair.encode()).decode()}" {person["role"]};\n')
+    return "".join(lines)

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The steps that bring the HTTPS front of Orthanc to what its files should say."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import unit_state, web_front, web_front_ask
+from ansible_collections.radiology.hardening.plugins.module_utils import web_front_state as state
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+REQUESTED = "Make the web front's key, which stays here, and the request for its certificate"
+"""The step after which the controller signs."""
+
+TO_BE_SIGNED = "to be signed"
+"""Stands for the certificate in check mode, where nothing is signed."""
+
+DAYS = 30
+"""A certificate with less left is renewed (catalogue: dt-cert-not-expiring)."""
+
+SECONDS = 20
+"""How long the front may take to answer after a start."""
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text in hexadecimal, as Host.digest gives it of a file."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -> list[Step]:
+    """Return the steps; `facts` are those of the front alone."""
+    texts = {
+        web_front.CONFIGURATION: web_front.configuration(scope),
+        web_front.UNIT_FILE: web_front.SERVICE,
+        web_front.ACCOUNT_FILE: web_front.ACCOUNT,
+    }
+    stale = [path for path, text in texts.items() if facts["files"].get(path) != digest(text)]
+    passwords = scope.get("passwords")
+    map_text = web_front.people(scope.get("people") or [], passwords) if passwords is not None else None
+    known = facts["people"] is not None if map_text is None else facts["people"] == digest(map_text)
+    usable, wanted = _certificate(facts, scope)
+    steps: list[Step] = []
+    if web_front.ACCOUNT_FILE in stale:
+        steps.append(Step(f"Give the web front an account of its own ({web_front.USER})", _account))
+    if wanted and not (scope.get("certificate") and scope.get("certified") == facts["request"]):
+        steps.append(Step(REQUESTED, lambda host: _request(host, scope)))
+    ready = usable or _given(facts, scope)
+    if not ready:
+        return steps
+    changed = [path for path in (web_front.CONFIGURATION, web_front.UNIT_FILE) if path in stale]
+    if changed or not known or wanted or _sick(facts) or unmet:
+        what = ", ".join([*changed, *([] if known else [web_front.PEOPLE]), *([web_front.CERTIFICATE] if wanted else [])])
+        steps.append(
+            Step(
+                f"Serve Orthanc over HTTPS ({what or 'start the front anew'})",
+                lambda host: _serve(host, texts, map_text, str(scope["certificate"]) if wanted else None, scope),
+            )
+        )
+    return steps
+
+
+def plan_distribution(facts: Mapping[str, Any]) -> list[Step]:
+    """Return the step that ends the distribution's own nginx, or that refuses to when it serves other sites."""
+    if facts["distribution"] == "default site":
+        return [Step(f"Stop and disable {state.DISTRIBUTION_UNIT}, which serves its default site only", _stop)]
+    if facts["distribution"] == "other sites" and facts["cleartext_listens"]:
+        return [Step("Find the web sites that this host serves in clear", _refuse_other_sites)]
+    return []
+
+
+def _certificate(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Tell whether the front's present certificate will do, and whether another is wanted."""
+    present = facts["certificate"]
+    names = {_short(name) for name in web_front.alternative_names(scope)}
+    usable = (
+        bool(present.get("present")) and bool(present.get("matches_key")) and names == set(present.get("names") or [])
+    )
+    lasts = int(present.get("days_left", -1)) >= DAYS
+    given = str(scope.get("certificate") or "")
+    newer = _given(facts, scope) and given != TO_BE_SIGNED and digest(given) != present.get("digest")
+    return usable, not (usable and lasts) or newer
+
+
+def _given(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether the controller gave a certificate for the key that lies here."""
+    given = scope.get("certificate")
+    return bool(given) and (given == TO_BE_SIGNED or scope.get("certified") == facts["request"])
+
+
+def _short(name: str) -> str:
+    kind, _, value = name.partition(":")
+    return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name
+
+
+def _sick(facts: Mapping[str, Any]) -> bool:
+    return (
+        not facts["active"]
+        or not facts["enabled"]
+        or facts["older_than_configuration"]
+        or bool(facts["silent_addresses"])
+        or facts["anonymous_status"] is None
+    )
+
+
+def _account(host: Host) -> None:
+    host.folder("/etc/sysusers.d")
+    host.write(web_front.ACCOUNT_FILE, web_front.ACCOUNT)
+    host.must(["systemd-sysusers", web_front.ACCOUNT_FILE])
+
+
+def _request(host: Host, scope: Mapping[str, Any]) -> None:
+    host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
+    if host.stat(web_front.KEY) is None:
+        made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        host.write(web_front.KEY, made, mode=0o640, group=web_front.USER)
+    names = web_front.alternative_names(scope)
+    subject = "/CN=" + names[0].partition(":")[2]
+    asked = ["openssl", "req", "-new", "-key", web_front.KEY, "-subj", subject]
+    host.write(
+        web_front.REQUEST,
+        host.must([*asked, "-addext", f"subjectAltName={','.join(names)}", "-addext", "extendedKeyUsage=serverAuth"]),
+        group=web_front.USER,
+    )
+
+
+def _serve(
+    host: Host, texts: Mapping[str, str], people: str | None, certificate: str | None, scope: Mapping[str, Any]
+) -> None:
+    """Write what changed, have nginx check it, start or reload, and prove it by asking; else put the former back."""
+    new = {web_front.CONFIGURATION: texts[web_front.CONFIGURATION], web_front.UNIT_FILE: texts[web_front.UNIT_FILE]}
+    if people is not None:
+        new[web_front.PEOPLE] = people
+    if certificate is not None:
+        new[web_front.CERTIFICATE] = certificate
+    former = {path: host.read(path) for path in new}
+    host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
+    try:
+        for path, text in new.items():
+            _write(host, path, text)
+        if host.stat("/run/orthanc-web") is None:
+            host.folder("/run/orthanc-web", mode=0o700, owner=web_front.USER, group=web_front.USER)
+        host.must([*web_front.CHECK, web_front.CONFIGURATION])
+        _start(host, restart=former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode())
+        _prove(host, scope)
+    except HardeningError:
+        if former[web_front.CONFIGURATION] is not None:
+            for path, content in former.items():
+                if content is not None:
+                    _write(host, path, content)
+            _start(host, restart=True)
+        raise
+
+
+def _write(host: Host, path: str, content: bytes | str) -> None:
+    inside = path.startswith(f"{web_front.FOLDER}/")
+    host.write(path, content, mode=0o640 if inside else 0o644, group=web_front.USER if inside else "root")
+
+
+def _start(host: Host, *, restart: bool) -> None:
+    host.must(["systemctl", "daemon-reload"])
+    host.must(["systemctl", "--quiet", "enable", web_front.UNIT])
+    host.must(["systemctl", "restart" if restart else "reload-or-restart", web_front.UNIT])
+
+
+def _prove(host: Host, scope: Mapping[str, Any]) -> None:
+    """Wait until the front asks for credentials on each of its addresses."""
+    silent = [str(address) for address in scope["addresses"]]
+    deadline = time.monotonic() + SECONDS
+    while silent and time.monotonic() < deadline:
+        silent = [each for each in silent if web_front_ask.status(each, web_front.PORT, "/", tls=True) != 401]
+        if silent:
+            time.sleep(0.2)
+    if silent or not unit_state.is_active(unit_state.properties(host, web_front.UNIT)):
+        said = host.run(["journalctl", "-u", web_front.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output.strip()
+        raise HardeningError(f"The web front does not answer on {', '.join(silent) or 'any address'}; it says: {said}")
+
+
+def _stop(host: Host) -> None:
+    host.must(["systemctl", "--quiet", "disable", "--now", state.DISTRIBUTION_UNIT])
+
+
+def _refuse_other_sites(host: Host) -> None:
+    names = [name for folder in state.DISTRIBUTION_SITES for name in host.list(folder)]
+    raise HardeningError(
+        f"nginx.service serves {', '.join(names)} in clear: move them to HTTPS or to another host, "
+        "or waive authentication.web_https_only."
+    )

@@ -1,0 +1,156 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The HTTPS front of Orthanc as it is on the host: files, certificate, unit, and what it answers."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import unit_state, web_front, web_front_ask
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+
+DISTRIBUTION_UNIT = "nginx.service"
+DISTRIBUTION_SITES = ("/etc/nginx/sites-enabled", "/etc/nginx/conf.d")
+DEFAULT_SITE = "default"
+CLEARTEXT_PORTS = (80, 8000, 8080)
+"""TCP ports on which web servers answer in clear by custom; 8042 is Orthanc's own and judged apart."""
+
+READ = (
+    web_front.CONFIGURATION,
+    web_front.PEOPLE,
+    web_front.KEY,
+    web_front.CERTIFICATE,
+    web_front.UNIT_FILE,
+)
+"""What the running front has read."""
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of the front; what only a running front can tell is null while it does not run."""
+    unit = unit_state.properties(host, web_front.UNIT)
+    active = unit_state.is_active(unit)
+    directives = tokens(host.text(web_front.CONFIGURATION) or "")
+    addresses = [str(address) for address in scope.get("addresses") or []]
+    asked = asked_of(addresses) if active and addresses else {}
+    return {
+        "installed": host.stat("/usr/sbin/nginx") is not None,
+        "files": {path: host.digest(path) for path in (web_front.CONFIGURATION, *_FIXED)},
+        "people": host.digest(web_front.PEOPLE),
+        "request": host.digest(web_front.REQUEST),
+        "certificate": certificate(host),
+        "active": active,
+        "enabled": unit_state.is_enabled(unit),
+        "older_than_configuration": unit_state.is_older(host, unit, READ),
+        "ssl_protocols": words(directives, "ssl_protocols") if active else None,
+        "ssl_ciphers": [each for value in words(directives, "ssl_ciphers") for each in value.split(":")]
+        if active
+        else None,
+        "ssl_ecdh_curve": [each for value in words(directives, "ssl_ecdh_curve") for each in value.split(":")]
+        if active
+        else None,
+        "cleartext_listens": cleartext_listens(host, directives),
+        "distribution": distribution(host),
+        "anonymous_status": asked.get("anonymous_status"),
+        "foreign_name_status": asked.get("foreign_name_status"),
+        "silent_addresses": asked.get("silent_addresses"),
+        "tls_versions": asked.get("tls_versions"),
+    }
+
+
+_FIXED = (web_front.UNIT_FILE, web_front.ACCOUNT_FILE)
+
+
+def asked_of(addresses: list[str]) -> dict[str, Any]:
+    """Ask the front on each of its addresses, and the rest on the first that answers."""
+    answers = {
+        address: web_front_ask.status(address, web_front.PORT, "/system", tls=True) for address in dict.fromkeys(addresses)
+    }
+    silent = [address for address, status in answers.items() if status is None]
+    speaking = [address for address, status in answers.items() if status is not None]
+    if not speaking:
+        return {"silent_addresses": silent}
+    foreign = {"Host": "elsewhere.example"}
+    return {
+        "silent_addresses": silent,
+        "anonymous_status": min(answers[address] or 0 for address in speaking),
+        "foreign_name_status": web_front_ask.status(speaking[0], web_front.PORT, "/", tls=True, headers=foreign),
+        "tls_versions": web_front_ask.tls_versions(speaking[0], web_front.PORT),
+    }
+
+
+def certificate(host: Host) -> dict[str, Any]:
+    """Return what OpenSSL says of the front's certificate: never its key, only whether the two belong together."""
+    if host.stat(web_front.CERTIFICATE) is None:
+        return {"present": False}
+    file = host.path(web_front.CERTIFICATE)
+    said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", "subjectAltName"]).output
+    theirs = host.run(["openssl", "x509", "-in", file, "-noout", "-pubkey"])
+    ours = host.run(["openssl", "pkey", "-in", host.path(web_front.KEY), "-pubout"])
+    return {
+        "present": True,
+        "digest": host.digest(web_front.CERTIFICATE),
+        "matches_key": theirs.ok and ours.ok and theirs.output == ours.output,
+        "names": alternative_names(said),
+        "days_left": days_left(said),
+    }
+
+
+def alternative_names(said: str) -> list[str]:
+    """Read OpenSSL's subjectAltName line into `DNS:name` and `IP:address` entries, addresses in their short form."""
+    found = re.findall(r"(DNS|IP Address):([^\s,]+)", said)
+    return [f"DNS:{value.lower()}" if kind == "DNS" else f"IP:{ipaddress.ip_address(value)}" for kind, value in found]
+
+
+def days_left(said: str) -> int:
+    """Return whole days until OpenSSL's `notAfter`; -1 when there is none."""
+    match = re.search(r"notAfter=(\w+ +\d+ [\d:]+ \d+) GMT", said)
+    if not match:
+        return -1
+    ends = datetime.datetime.strptime(match[1], "%b %d %H:%M:%S %Y").replace(tzinfo=datetime.timezone.utc)
+    return (ends - datetime.datetime.now(tz=datetime.timezone.utc)).days
+
+
+def tokens(text: str) -> list[list[str]]:
+    """Return nginx's simple directives, each as its words; blocks are flattened, comments dropped."""
+    found: list[list[str]] = []
+    words_: list[str] = []
+    for match in re.finditer(r"#[^\n]*|\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|([;{}])|([^\s;{}\"']+)", text):
+        if match[0].startswith("#"):
+            continue
+        if match[3]:
+            if match[3] == ";" and words_:
+                found.append(words_)
+            words_ = []
+        else:
+            words_.append(next(each for each in (match[1], match[2], match[4]) if each is not None))
+    return found
+
+
+def words(directives: list[list[str]], name: str) -> list[str]:
+    """Return the arguments of every directive of this name, in order, without doubles."""
+    return list(dict.fromkeys(word for each in directives if each[0] == name for word in each[1:]))
+
+
+def cleartext_listens(host: Host, directives: list[list[str]]) -> list[str]:
+    """Return where this host takes web requests in clear: the front's own listens, and sockets on the usual ports."""
+    own = {each[1] for each in directives if each[0] == "listen" and "ssl" not in each[2:]}
+    sockets = set()
+    for line in host.run(["ss", "-Hltn"]).output.splitlines():
+        local = line.split()[3] if len(line.split()) > 3 else ""
+        address, _, port = local.rpartition(":")
+        if port.isdigit() and int(port) in CLEARTEXT_PORTS and not address.startswith(("127.", "[::1]")):
+            sockets.add(local)
+    return sorted(own | sockets)
+
+
+def distribution(host: Host) -> str:
+    """Tell what the distribution's nginx.service is for: "off", "default site" or "other sites"."""
+    unit = unit_state.properties(host, DISTRIBUTION_UNIT)
+    if not unit_state.is_active(unit) and not unit_state.is_enabled(unit):
+        return "off"
+    sites = [name for folder in DISTRIBUTION_SITES for name in host.list(folder)]
+    return "default site" if set(sites) <= {DEFAULT_SITE} else "other sites"

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""sshd on fixture trees: what is read before the drop-in, Match blocks, lockouts, and what sshd refuses."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import os
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_daemon
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
+
+STOCK = "# Debian's\n\nInclude /etc/ssh/sshd_config.d/*.conf\n\nKbdInteractiveAuthentication no\nX11Forwarding yes\n"
+SAID = "".join(f"{keyword.lower()} {value}\n" for keyword, value in ssh_daemon.KEYWORDS.items())
+
+
+class Fixture(Host):
+    """A folder as the host; sshd and systemctl answer from a table."""
+
+    def __init__(self, root, said=SAID, refuses=""):
+        super().__init__(str(root))
+        self.said, self.refuses, self.ran = said, refuses, []
+
+    def run(self, command, **_):
+        self.ran.append(" ".join(command))
+        if command == [ssh_daemon.BINARY, "-T"]:
+            return Result(0, self.said, "")
+        if command == [ssh_daemon.BINARY, "-t"]:
+            text = "".join(self.text(f"{ssh_daemon.FOLDER}/{name}") or "" for name in self.list(ssh_daemon.FOLDER))
+            bad = bool(self.refuses) and self.refuses in text
+            return Result(255 if bad else 0, "", f"Bad configuration option: {self.refuses}" if bad else "")
+        if command[:2] == ["systemctl", "show"]:
+            return Result(0, "ActiveState=active\nUnitFileState=enabled\nStateChangeTimestampMonotonic=0\n", "")
+        return Result(0, "", "")
+
+    def write(self, path, content, **how):
+        me = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+        super().write(path, content, **{**how, **me})
+
+
+def tree(tmp_path, files):
+    for path, text in files.items():
+        target = tmp_path / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    return tmp_path
+
+
+def host(tmp_path, files, **how):
+    return Fixture(tree(tmp_path, {"/etc/passwd": "root:x:0:0::/root:/bin/bash\n", ssh_daemon.MAIN: STOCK, **files}), **how)
+
+
+def planned(machine, **scope):
+    facts = ssh_daemon.observe(machine, scope)
+    digest = __import__("hashlib").sha256(ssh_daemon.render(scope).encode()).hexdigest()
+    return ssh_daemon.plan(facts, [], digest, scope)
+
+
+def test_a_stock_host_gets_the_drop_in_and_a_reload(tmp_path):
+    machine = host(tmp_path, {})
+    steps = planned(machine)
+    assert [step.does for step in steps] == [
+        f"Let people in over SSH by key only ({ssh_daemon.FILE})",
+        "Reload sshd, which keeps sessions open",
+    ]
+    apply(machine, steps)
+    assert "PasswordAuthentication no" in machine.text(ssh_daemon.FILE)
+    assert "systemctl reload ssh.service" in machine.ran
+
+
+def test_what_comes_first_and_what_a_match_block_says_is_set_aside(tmp_path):
+    files = {
+        f"{ssh_daemon.FOLDER}/00-convenience.conf": "PasswordAuthentication yes\nPort 22\n",
+        f"{ssh_daemon.FOLDER}/50-cloud-init.conf": "PasswordAuthentication yes\n",
+        ssh_daemon.MAIN: "PermitRootLogin=yes\n" + STOCK + "Match User guest\n  PasswordAuthentication yes\n  Banner none\n",
+    }
+    machine = host(tmp_path, files)
+    facts = ssh_daemon.observe(machine, {})
+    assert facts["shadows"] == [f"{ssh_daemon.MAIN}:1", f"{ssh_daemon.FOLDER}/00-convenience.conf:1"]
+    assert facts["exceptions"] == [f"{ssh_daemon.MAIN}:9"]
+    apply(machine, planned(machine))
+    again = ssh_daemon.observe(machine, {})
+    assert (again["shadows"], again["exceptions"]) == ([], [])
+    assert machine.text(f"{ssh_daemon.FOLDER}/00-convenience.conf") == (
+        "# Set aside by radiology.hardening: PasswordAuthentication yes\nPort 22\n"
+    )
+    assert machine.text(f"{ssh_daemon.FOLDER}/50-cloud-init.conf") == "PasswordAuthentication yes\n"
+    assert "Banner none" in machine.text(ssh_daemon.MAIN)
+
+
+def test_a_configuration_that_does_not_read_the_folder_is_made_to(tmp_path):
+    machine = host(tmp_path, {ssh_daemon.MAIN: "PasswordAuthentication yes\n"})
+    assert f"Read {ssh_daemon.FOLDER} first in {ssh_daemon.MAIN}" in [step.does for step in planned(machine)]
+    apply(machine, planned(machine))
+    assert machine.text(ssh_daemon.MAIN).startswith(ssh_daemon.INCLUDE + "\n")
+    assert ssh_daemon.observe(machine, {})["included"]
+
+
+@pytest.mark.parametrize("value", ["prohibit-password", "without-password"])
+def test_both_spellings_of_root_by_key_are_one(tmp_path, value):
+    machine = host(tmp_path, {}, said=f"permitrootlogin {value}\nmaxauthtries 4\n")
+    facts = ssh_daemon.observe(machine, {})
+    assert facts["PermitRootLogin"] == "prohibit-password"
+    assert facts["MaxAuthTries"] == 4
+
+
+def test_an_engineer_without_a_key_is_refused_before_anything_changes(tmp_path):
+    machine = host(tmp_path, {})
+    with pytest.raises(HardeningError, match="root, as whom you came in, has no authorized key"):
+        planned(machine, engineer="root")
+    assert machine.read(ssh_daemon.FILE) is None
+
+
+def test_an_engineer_with_a_key_is_let_through(tmp_path):
+    machine = host(tmp_path, {"/root/.ssh/authorized_keys": "# old\nssh-ed25519 AAAA me\n"})
+    assert ssh_daemon.observe(machine, {})["authorized_keys"] == {"root": 1}
+    assert planned(machine, engineer="root")
+
+
+def test_root_is_refused_where_root_is_to_be_refused(tmp_path):
+    machine = host(tmp_path, {"/root/.ssh/authorized_keys": "ssh-ed25519 AAAA me\n"})
+    with pytest.raises(HardeningError, match="authentication_root_login is no"):
+        planned(machine, engineer="root", root_login="no")
+
+
+def test_what_sshd_refuses_is_put_back_and_told_in_its_words(tmp_path):
+    machine = host(tmp_path, {ssh_daemon.FILE: "# former\n"}, refuses="MaxAuthTries")
+    with pytest.raises(HardeningError, match="Bad configuration option: MaxAuthTries"):
+        apply(machine, planned(machine))
+    assert machine.text(ssh_daemon.FILE) == "# former\n"
+    assert "systemctl reload ssh.service" not in machine.ran
+
+
+def test_a_host_without_sshd_has_no_plan(tmp_path):
+    class Bare(Fixture):
+        def run(self, command, **_):
+            return Result(127, "", "not found")
+
+    assert planned(Bare(tree(tmp_path, {}))) == []
