@@ -49,14 +49,16 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
     steps: list[Step] = []
     if web_front.ACCOUNT_FILE in stale:
         steps.append(Step(f"Give the web front an account of its own ({web_front.USER})", _account))
-    if wanted and not (scope.get("certificate") and scope.get("certified") == facts["request"]):
+    if (wanted or facts["request"] is None) and not _signed(facts, scope):
         steps.append(Step(REQUESTED, lambda host: _request(host, scope)))
     ready = usable or _given(facts, scope)
     if not ready:
         return steps
     changed = [path for path in (web_front.CONFIGURATION, web_front.UNIT_FILE) if path in stale]
     if changed or not known or wanted or _sick(facts) or unmet:
-        what = ", ".join([*changed, *([] if known else [web_front.PEOPLE]), *([web_front.CERTIFICATE] if wanted else [])])
+        what = ", ".join(
+            [*changed, *([] if known else [web_front.PEOPLE]), *([web_front.CERTIFICATE] if wanted else [])]
+        )
         steps.append(
             Step(
                 f"Serve Orthanc over HTTPS ({what or 'start the front anew'})",
@@ -90,8 +92,11 @@ def _certificate(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[bo
 
 def _given(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     """Tell whether the controller gave a certificate for the key that lies here."""
-    given = scope.get("certificate")
-    return bool(given) and (given == TO_BE_SIGNED or scope.get("certified") == facts["request"])
+    return scope.get("certificate") == TO_BE_SIGNED or _signed(facts, scope)
+
+
+def _signed(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    return bool(scope.get("certificate")) and scope.get("certified") == facts["request"]
 
 
 def _short(name: str) -> str:
@@ -155,6 +160,7 @@ def _serve(
                 if content is not None:
                     _write(host, path, content)
             _start(host, restart=True)
+            _silent(scope)
         raise
 
 
@@ -164,22 +170,43 @@ def _write(host: Host, path: str, content: bytes | str) -> None:
 
 
 def _start(host: Host, *, restart: bool) -> None:
+    """Start the front, or have it read its files anew and wait until no worker serves the former ones."""
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "--quiet", "enable", web_front.UNIT])
+    former = _workers(host)
     host.must(["systemctl", "restart" if restart else "reload-or-restart", web_front.UNIT])
+    deadline = time.monotonic() + SECONDS
+    while any(_serves(host, worker) for worker in former) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _workers(host: Host) -> list[str]:
+    master = unit_state.properties(host, web_front.UNIT).get("MainPID", "0")
+    return (host.text(f"/proc/{master}/task/{master}/children") or "").split()
+
+
+def _serves(host: Host, worker: str) -> bool:
+    title = host.text(f"/proc/{worker}/cmdline") or ""
+    return "nginx: worker process" in title and "shutting down" not in title
 
 
 def _prove(host: Host, scope: Mapping[str, Any]) -> None:
-    """Wait until the front asks for credentials on each of its addresses."""
+    """Have the front ask for credentials on each of its addresses; its own words otherwise."""
+    silent = _silent(scope)
+    if silent or not unit_state.is_active(unit_state.properties(host, web_front.UNIT)):
+        said = host.run(["journalctl", "-u", web_front.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output.strip()
+        raise HardeningError(f"The web front does not answer on {', '.join(silent) or 'any address'}; it says: {said}")
+
+
+def _silent(scope: Mapping[str, Any]) -> list[str]:
+    """Wait until the front asks for credentials everywhere; return the addresses where it never did."""
     silent = [str(address) for address in scope["addresses"]]
     deadline = time.monotonic() + SECONDS
     while silent and time.monotonic() < deadline:
         silent = [each for each in silent if web_front_ask.status(each, web_front.PORT, "/", tls=True) != 401]
         if silent:
             time.sleep(0.2)
-    if silent or not unit_state.is_active(unit_state.properties(host, web_front.UNIT)):
-        said = host.run(["journalctl", "-u", web_front.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output.strip()
-        raise HardeningError(f"The web front does not answer on {', '.join(silent) or 'any address'}; it says: {said}")
+    return silent
 
 
 def _stop(host: Host) -> None:

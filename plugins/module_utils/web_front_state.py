@@ -67,7 +67,8 @@ _FIXED = (web_front.UNIT_FILE, web_front.ACCOUNT_FILE)
 def asked_of(addresses: list[str]) -> dict[str, Any]:
     """Ask the front on each of its addresses, and the rest on the first that answers."""
     answers = {
-        address: web_front_ask.status(address, web_front.PORT, "/system", tls=True) for address in dict.fromkeys(addresses)
+        address: web_front_ask.status(address, web_front.PORT, "/system", tls=True)
+        for address in dict.fromkeys(addresses)
     }
     silent = [address for address, status in answers.items() if status is None]
     speaking = [address for address, status in answers.items() if status is not None]
@@ -110,8 +111,8 @@ def days_left(said: str) -> int:
     match = re.search(r"notAfter=(\w+ +\d+ [\d:]+ \d+) GMT", said)
     if not match:
         return -1
-    ends = datetime.datetime.strptime(match[1], "%b %d %H:%M:%S %Y").replace(tzinfo=datetime.timezone.utc)
-    return (ends - datetime.datetime.now(tz=datetime.timezone.utc)).days
+    ends = datetime.datetime.strptime(match[1], "%b %d %H:%M:%S %Y").replace(tzinfo=datetime.UTC)
+    return (ends - datetime.datetime.now(tz=datetime.UTC)).days
 
 
 def tokens(text: str) -> list[list[str]]:

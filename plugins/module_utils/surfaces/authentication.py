@@ -27,14 +27,14 @@ NAME = "authentication"
 USES = (orthanc,)
 FACTS: dict[str, str] = {
     "http.anonymous_status": "int: what Orthanc itself answers to GET /system without credentials; null: no answer",
-    "http.default_credentials": "str: refused or accepted, for logins and passwords that everybody knows; null: no answer",
+    "http.default_credentials": "str: refused or accepted, for pairs that everybody knows; null: no answer",
     "users.names": "list of str: the logins that Orthanc knows",
     "users.undeclared": "list of str: logins that Orthanc knows and the clinic file does not",
     "users.missing": "list of str: logins of the clinic file that Orthanc does not know",
     "dicom.undeclared_modalities": "list of str: entries of DicomModalities whose AE title no declared device has",
     "dicom.missing_modalities": "list of str: declared devices that DicomModalities lacks",
     "dicom.exceeding_modalities": "list of str: entries of DicomModalities that may do more than is declared of them",
-    "dicom.misplaced_modalities": "list of str: entries whose Host is not the loopback address that stands for the device",
+    "dicom.misplaced_modalities": "list of str: entries whose Host is not the device's loopback address",
     "dicom.shared_ae_titles": "list of str: AE titles of several entries (any case): they switch the host check off",
     "secret_files.loose": "list of str: files with secrets that are not 0640 root or tighter",
     "web.installed": "bool: nginx is on the host",
@@ -47,7 +47,7 @@ FACTS: dict[str, str] = {
     "web.older_than_configuration": "bool: the front runs with files that changed since",
     "web.anonymous_status": "int: what the front answers to GET /system without credentials; null: no answer",
     "web.foreign_name_status": "int: what the front answers to a Host name that is not its own; null: no answer",
-    "web.silent_addresses": "list of str: addresses of the host on which the front does not answer; null: it does not run",
+    "web.silent_addresses": "list of str: own addresses on which the front does not answer; null: it does not run",
     "web.tls_versions": "list of str: TLS versions in which the front completes a handshake; null: it does not run",
     "web.ssl_protocols": "list of str: nginx's ssl_protocols; null: the front does not run",
     "web.ssl_ciphers": "list of str: nginx's ssl_ciphers; null: the front does not run",
@@ -96,15 +96,15 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan(
-    facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]
-) -> list[Step]:
+def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
     """Return the steps: Orthanc first, so that the front never stands before an open server."""
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     steps: list[Step] = []
     if facts["orthanc"]["installed"]:
-        held = orthanc_configuration.configure(facts, settings(wanted, scope), "let in declared people and devices only")
+        held = orthanc_configuration.configure(
+            facts, settings(wanted, scope), "let in declared people and devices only"
+        )
         if not held and _below(unmet, "http", "users", "dicom"):
             held = [Step("Start Orthanc anew, which answers otherwise than its configuration says", _restart_orthanc)]
         steps += held
@@ -129,7 +129,7 @@ def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) 
 
 
 def modality(device: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the DicomModalities entry of a declared device: it is seen at its loopback address, behind the TLS front."""
+    """Return the DicomModalities entry of a declared device, which Orthanc meets at its loopback address."""
     return {
         "AET": str(device["ae_title"]),
         "Host": str(device["loopback"]),
@@ -141,6 +141,14 @@ def modality(device: Mapping[str, Any]) -> dict[str, Any]:
 
 def _below(unmet: Sequence[str], *parts: str) -> list[str]:
     return [name for name in unmet if name.startswith(tuple(f"{NAME}.{part}." for part in parts))]
+
+
+def _orthanc(host: Host) -> tuple[dict[str, Any], list[str], int]:
+    """Return Orthanc's effective configuration, its logins and its HTTP port; 0 where Orthanc is not installed."""
+    found = orthanc.observe(host, {})
+    configuration = found.get("config") or {}
+    port = int(configuration.get("HttpPort") or 8042) if found.get("installed") else 0
+    return configuration, sorted(found.get("registered_users") or {}), port
 
 
 def _http(port: int) -> dict[str, Any]:
@@ -174,7 +182,9 @@ def _modalities(entries: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]
             name for name, due in known.items() if any(found[name].get(key, True) and not due[key] for key in ALLOWS)
         ),
         "misplaced_modalities": sorted(
-            name for name, entry in found.items() if not _is_address(entry.get("Host")) or _misplaced(entry, known.get(name))
+            name
+            for name, entry in found.items()
+            if not _is_address(entry.get("Host")) or _misplaced(entry, known.get(name))
         ),
         "shared_ae_titles": sorted(title for title, count in titles.items() if count > 1),
     }
@@ -206,7 +216,9 @@ def _loose(host: Host) -> list[str]:
     found = []
     for path in (*secret, web_front.KEY, web_front.PEOPLE):
         entry = host.stat(path)
-        if entry and (int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group not in ("root", _group(path))):
+        if entry and (
+            int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group not in ("root", _group(path))
+        ):
             found.append(path)
     return found
 

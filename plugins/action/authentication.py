@@ -1,0 +1,81 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's part of the role authentication: passwords, the front's certificate, and the proof of entry."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.radiology.hardening.plugins.module_utils import web_front, web_front_plan
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from ansible_collections.radiology.hardening.plugins.plugin_utils.web_certificate import WebCertificate
+
+MODULE = "radiology.hardening.authentication"
+
+
+class ActionModule(ActionBase):
+    """Make what is missing on the controller, run the module, and have signed what it asks for."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; a certificate that has to be signed first takes a second call of it."""
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        scope = self._task.args.get("scope") or {}
+        check_mode = bool(self._task.check_mode)
+        try:
+            directory = str(scope["clinic_directory"])
+            secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
+            logins = [str(person["login"]) for person in scope.get("people") or []]
+            passwords = {login: secrets.ensure(("passwords", login)) for login in logins}
+            made = [f"Make a password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
+            certificate = WebCertificate(secrets, directory, str(scope["names"][0]), check_mode=check_mode)
+            answer = self._call(variables, passwords, certificate)
+            if not check_mode and certificate.is_wanted(answer):
+                certificate.sign(self._request(variables))
+                made += answer["plan"]
+                answer = self._call(variables, passwords, certificate)
+        except HardeningError as error:
+            raise AnsibleActionFail(str(error)) from error
+        result.update(answer)
+        if not answer.get("failed"):
+            result.update(told([*made, *answer["plan"]]))
+        return result
+
+    def _call(
+        self, variables: dict[str, Any], passwords: dict[str, str], certificate: WebCertificate
+    ) -> dict[str, Any]:
+        arguments = {
+            **self._task.args,
+            "passwords": passwords,
+            "certificate": certificate.text,
+            "certified": certificate.certified,
+            "engineer": self._engineer(),
+        }
+        answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+        return answer
+
+    def _engineer(self) -> str:
+        """Return the login that this run came in with over SSH; empty when SSH's own configuration chose it."""
+        over_ssh = self._connection.transport in ("ssh", "paramiko_ssh")
+        return str(self._connection.get_option("remote_user") or "") if over_ssh else ""
+
+    def _request(self, variables: dict[str, Any]) -> str:
+        """Fetch the certificate request, which is public; the key stays on the host."""
+        answer = self._execute_module(
+            module_name="ansible.builtin.slurp", module_args={"src": web_front.REQUEST}, task_vars=variables
+        )
+        if "content" not in answer:
+            raise HardeningError(f"{web_front.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
+        return base64.b64decode(answer["content"]).decode("ascii")
+
+
+def told(plan: list[str]) -> dict[str, Any]:
+    """Return what a module says of a plan: changed, plan, diff."""
+    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in plan)}
+    return {"changed": bool(plan), "plan": plan, "diff": diff}

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""People, devices and secret files: what is compared with the clinic file, and what Orthanc is told."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import authentication
+
+CT = {
+    "name": "ct",
+    "ae_title": "LUM_CT1",
+    "address": "10.77.11.30",
+    "loopback": "127.77.11.30",
+    "port": 0,
+    "may": ["echo", "store"],
+}
+WS = {
+    "name": "ws",
+    "ae_title": "LUM_WS1",
+    "address": "10.77.11.20",
+    "loopback": "127.77.11.20",
+    "port": 11112,
+    "may": ["echo", "find", "move"],
+}
+ENTRIES = {"ct": authentication.modality(CT), "ws": authentication.modality(WS)}
+
+
+def compared(**changes):
+    return authentication._modalities({**ENTRIES, **changes}, [CT, WS])
+
+
+def test_a_device_is_told_to_orthanc_behind_its_loopback_address_with_its_rights_alone():
+    assert ENTRIES["ct"] == {
+        "AET": "LUM_CT1",
+        "Host": "127.77.11.30",
+        "Port": 104,
+        "AllowEcho": True,
+        "AllowStore": True,
+        "AllowFind": False,
+        "AllowFindWorklist": False,
+        "AllowMove": False,
+        "AllowGet": False,
+        "AllowStorageCommitment": False,
+        "UseDicomTls": False,
+    }
+    assert ENTRIES["ws"]["Port"] == 11112
+
+
+def test_declared_devices_leave_nothing_to_say():
+    assert all(found == [] for found in compared().values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact", "names"),
+    [
+        ({"visitor": ["VISITOR", "192.0.2.9", 104]}, "undeclared_modalities", ["visitor"]),
+        ({"ct": {**ENTRIES["ct"], "AllowFind": True}}, "exceeding_modalities", ["ct"]),
+        ({"ct": ["LUM_CT1", "127.77.11.30", 104]}, "exceeding_modalities", ["ct"]),
+        ({"ct": {**ENTRIES["ct"], "Host": "10.77.11.30"}}, "misplaced_modalities", ["ct"]),
+        ({"ct": {**ENTRIES["ct"], "Host": "ct.local"}}, "misplaced_modalities", ["ct"]),
+        ({"twin": {**ENTRIES["ct"], "AET": "lum_ct1"}}, "shared_ae_titles", ["LUM_CT1"]),
+        ({"ct": "nonsense"}, "missing_modalities", ["LUM_CT1"]),
+    ],
+)
+def test_each_difference_has_its_fact(changes, fact, names):
+    assert compared(**changes)[fact] == names
+
+
+def test_people_are_compared_by_login():
+    found = authentication._users(["anna", "orthanc"], [{"login": "anna"}, {"login": "bruno"}])
+    assert found == {"names": ["anna", "orthanc"], "undeclared": ["orthanc"], "missing": ["bruno"]}
+
+
+def test_orthanc_is_told_people_only_when_their_passwords_are_given():
+    wanted = {"orthanc.config.AuthenticationEnabled": {"is": True}, "authentication.users.missing": {"empty": True}}
+    scope = {"people": [{"login": "anna", "role": "reader"}], "devices": [CT]}
+    told = authentication.settings(wanted, {**scope, "passwords": None})
+    assert "RegisteredUsers" not in told
+    assert told["AuthenticationEnabled"] is True
+    assert told["DicomModalities"] == {"ct": ENTRIES["ct"]}
+    given = authentication.settings(wanted, {**scope, "passwords": {"anna": "canary", "gone": "canary"}})
+    assert given["RegisteredUsers"] == {"anna": "canary"}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_secret"),
+    [
+        ('{"RegisteredUsers": {"anna": "canary"}}', True),
+        ('{"RegisteredUsers": {\n  // "alice": "alicePassword"\n}}', False),
+        ('{"OrthancPeers": { "other": ["http://192.0.2.1/", "u", "p"]}}', True),
+        ('{"PostgreSQL": {"Password": "canary"}}', True),
+        ('{"HttpsVerifyPeers": true}', False),
+    ],
+)
+def test_files_with_secrets_are_found_by_what_they_say(tmp_path, text, is_secret):
+    folder = tmp_path / "etc/orthanc"
+    folder.mkdir(parents=True)
+    (folder / "copy.json.bak").write_text(text)
+    (folder / "copy.json.bak").chmod(0o644)
+    assert authentication._loose(Host(str(tmp_path))) == (["/etc/orthanc/copy.json.bak"] if is_secret else [])
