@@ -1,0 +1,74 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The inventory of a lab: copies of the two clinic files, and how the engineer reaches their hosts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import network
+import yaml
+from topology import TOPOLOGY, Host
+
+CLINIC_FILES = Path(__file__).resolve().parents[2] / "inventories" / "lab"
+PASSWORD = "vault-password"
+
+
+def write(folder: Path, lab: str, state: Path, hosts: list[Host]) -> None:
+    """Write the clinic files and `lab.yml`, which says how to reach each host, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    present = {host.name for host in hosts}
+    for clinic, number in TOPOLOGY.clinics.items():
+        if f"pacs-{number}" in present:
+            shutil.copy(CLINIC_FILES / f"{clinic}.yml", folder)
+    children = {}
+    for clinic, number in TOPOLOGY.clinics.items():
+        if f"pacs-{number}" in present:
+            children[f"lab_{number}"] = {"hosts": _reached(lab, state, clinic, number, present)}
+    listed = {"all": {"children": children}}
+    (folder / "lab.yml").write_text(yaml.safe_dump(listed, width=1000), encoding="utf-8")
+    password(state)
+
+
+def password(state: Path) -> str:
+    """Return the password of this lab's vaults, made at random the first time."""
+    file = state / PASSWORD
+    if not file.is_file():
+        state.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
+
+
+def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str]) -> dict[str, dict[str, object]]:
+    """Return the connection variables of a clinic's hosts; only those with a leg in the admin network go through it."""
+    names = {
+        "pacs": f"pacs-{number}",
+        "ws": f"ws-{number}",
+        "ct": f"ct-{number}",
+        "ct-probe": f"ct-{number}",
+        "laptop": f"laptop-{number}",
+        "attacker": "attacker",
+        "box": f"box-{number}",
+    }
+    found: dict[str, dict[str, object]] = {}
+    for name, host in names.items():
+        if host not in present:
+            continue
+        administered = f"admin{number}" in TOPOLOGY.hosts[host].addresses
+        inside = network.namespace(lab, network.ADMIN if administered else host)
+        enter = f"{'' if os.geteuid() == 0 else 'sudo '}nsenter --net=/run/netns/{inside}"
+        address = TOPOLOGY.hosts[host].plain(f"admin{number}")[0] if administered else "127.0.0.1"
+        # The alias keeps the engineer's multiplexed connections to different hosts apart.
+        found[f"{name}.{clinic}"] = {
+            "ansible_host": address if administered else f"{name}.{clinic}.lab",
+            "ansible_user": "engineer",
+            "ansible_ssh_private_key_file": str(state / "id"),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={state}/known_hosts -o StrictHostKeyChecking=accept-new "
+            f"-o ProxyCommand='{enter} nc {address} 22'",
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+    return found

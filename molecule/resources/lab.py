@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Build and remove the lab: real systemd hosts on networks of their own, two clinics and the internet.
+
+    lab.py images                                     make the images, which are cached
+    lab.py up   [--name demo] [--hosts pacs-1,pacs-2] [--inventory FOLDER]
+    lab.py down [--name demo]
+    lab.py exec [--name demo] HOST COMMAND...         run a command on a host of the lab
+
+Labs of different names stand side by side; everything of one is called rhlab-NAME-..., lives in network
+namespaces and containers, and is gone after `down`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import images
+import inventory
+import machine
+import network
+import practices
+from topology import TOPOLOGY, Host
+
+
+class Lab:
+    """One instance of the lab, by its name; `hosts` are those that it is made of."""
+
+    def __init__(self, name: str, hosts: tuple[str, ...] = ()) -> None:
+        """Take the instance's name and the names of its hosts, all of the topology's by default."""
+        unknown = set(hosts) - set(TOPOLOGY.hosts)
+        if unknown:
+            raise SystemExit(f"lab: no host {', '.join(sorted(unknown))}; accepted: {', '.join(TOPOLOGY.hosts)}.")
+        self.name = name
+        self.hosts = [TOPOLOGY.hosts[host] for host in hosts] or list(TOPOLOGY.hosts.values())
+        self.state = machine.cache() / "labs" / name
+
+    def up(self, folder: Path) -> None:
+        """Make networks, hosts and inventory; what an earlier call left unfinished is removed first."""
+        began = time.monotonic()
+        self.down()
+        images.exists_everywhere(sorted({host.release for host in self.hosts}))
+        self.state.mkdir(parents=True)
+        self._make_key()
+        machine.share_namespaces()
+        self._say("laying the networks")
+        network.lay(self.name, self.hosts)
+        self._say(f"starting {len(self.hosts)} hosts")
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._start, self.hosts))
+            list(pool.map(self._settle, self.hosts))
+        inventory.write(folder, self.name, self.state, self.hosts)
+        self._say(f"up in {time.monotonic() - began:.0f} s; inventory in {folder}")
+
+    def down(self) -> None:
+        """Remove the hosts, the networks and the state of this instance, and nothing else."""
+        listed = machine.podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
+        mine = [name for name in listed if name.startswith(network.namespace(self.name, ""))]
+        if mine:
+            machine.podman("rm", "--force", "--time", "0", *mine)
+        network.remove(self.name)
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def execute(
+        self, host: str, *command: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host as root and return what it answered."""
+        return machine.podman("exec", "-i", network.namespace(self.name, host), *command, check=check, stdin=stdin)
+
+    def _start(self, host: Host) -> None:
+        name = network.namespace(self.name, host.name)
+        options = ["--detach", "--name", name, "--hostname", host.name, "--systemd=always", "--cap-add=ALL"]
+        options += ["--network", f"ns:/run/netns/{name}", "--tmpfs", "/tmp"]
+        machine.podman("run", *options, images.tag(host.release), "/sbin/init")
+
+    def _settle(self, host: Host) -> None:
+        """Let the engineer in, and give the host the state in which the practice left it."""
+        key = (self.state / "id.pub").read_text(encoding="utf-8")
+        script = practices.settle(host, key)
+        for _attempt in range(60):
+            done = self.execute(host.name, "systemctl", "is-system-running", "--wait", check=False)
+            if done.stdout.strip() in ("running", "degraded"):
+                break
+            time.sleep(0.5)
+        self.execute(host.name, "sh", "-eu", "-s", stdin=script)
+
+    def _make_key(self) -> None:
+        command = [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            f"lab {self.name}",
+            "-f",
+            str(self.state / "id"),
+        ]
+        subprocess.run(command, check=True)
+
+    def _say(self, what: str) -> None:
+        print(f"lab {self.name}: {what}", flush=True)
+
+
+def main() -> int:
+    """Read the command line and obey."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb in ("images", "up", "down", "exec"):
+        each = verbs.add_parser(verb)
+        each.add_argument("--name", default="demo")
+        each.add_argument("--hosts", default="")
+        each.add_argument("--inventory", type=Path)
+        if verb == "exec":
+            each.add_argument("host")
+            each.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args()
+    lab = Lab(given.name, tuple(filter(None, given.hosts.split(","))))
+    if given.verb == "images":
+        images.exists_everywhere(sorted({host.release for host in lab.hosts}))
+    elif given.verb == "up":
+        lab.up(given.inventory or lab.state / "inventory")
+    elif given.verb == "down":
+        lab.down()
+    else:
+        done = lab.execute(given.host, *given.command, check=False)
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+        return done.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The lab's networks: bridges in one namespace, a namespace for each host, nothing on the machine's own interfaces."""
+
+from __future__ import annotations
+
+import machine
+from topology import TOPOLOGY, Host
+
+ADMIN = "admin"
+"""The engineer's station: a leg in each clinic's admin network."""
+
+DMZ = """
+table inet box {
+  chain forwards { type nat hook prerouting priority dstnat; policy accept;
+    iifname "internet" meta nfproto ipv4 meta l4proto { tcp, udp } dnat ip to %(pacs)s
+  }
+  chain out { type nat hook postrouting priority srcnat; policy accept;
+    oifname "internet" ip saddr %(lan)s masquerade
+  }
+}
+"""
+FORWARDED = """
+table inet box {
+  chain forwards { type nat hook prerouting priority dstnat; policy accept;
+    iifname "internet" meta nfproto ipv4 tcp dport { 4242, 8042 } dnat ip to %(pacs)s
+  }
+  chain out { type nat hook postrouting priority srcnat; policy accept;
+    oifname "internet" ip saddr %(lan)s masquerade
+  }
+  chain through { type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "lan" accept
+    ct status dnat accept
+    meta nfproto ipv6 tcp dport { 4242, 8042 } accept
+    icmpv6 type { echo-request, destination-unreachable, packet-too-big } accept
+  }
+}
+"""
+
+
+def namespace(lab: str, host: str) -> str:
+    """Return the name of a host's namespace, which is its container's too."""
+    return f"rhlab-{lab}-{host}"
+
+
+def lay(lab: str, hosts: list[Host]) -> None:
+    """Make the bridges, the hosts' legs, their addresses and routes, and the boxes' forwards."""
+    switch = namespace(lab, "switch")
+    _add(switch)
+    _batch(switch, [f"link add {name} type bridge forward_delay 0" for name in TOPOLOGY.networks])
+    _batch(switch, [f"link set {name} up" for name in TOPOLOGY.networks])
+    number = 0
+    stations = [*hosts, Host(ADMIN, "", {f"admin{n}": _station(f"admin{n}") for n in TOPOLOGY.clinics.values()})]
+    for host in stations:
+        mine = namespace(lab, host.name)
+        _add(mine)
+        here, there = ["link set lo up"], []
+        for network, addresses in host.addresses.items():
+            number += 1
+            leg = network if host.name == ADMIN else network.rstrip("0123456789")
+            here += [f"link add {leg} type veth peer name port{number} netns {switch}"]
+            here += [f"address add {address}{' nodad' if ':' in address else ''} dev {leg}" for address in addresses]
+            here += [f"link set {leg} up"]
+            there += [f"link set port{number} master {network} up"]
+        _batch(mine, here)
+        _batch(switch, there)
+        _batch(mine, _routes(host))
+        if host.kind == "box":
+            _play_box(mine, host)
+
+
+def remove(lab: str) -> None:
+    """Delete every namespace of a lab; its interfaces go with them."""
+    listed = machine.root("ip", "netns", "list").stdout.splitlines()
+    for name in (line.split()[0] for line in listed if line.startswith(namespace(lab, ""))):
+        machine.root("ip", "netns", "delete", name)
+
+
+def _station(network: str) -> tuple[str, str]:
+    four, six = TOPOLOGY.networks[network]
+    return four.replace(".0/", ".2/"), six.replace("::/", "::2/")
+
+
+def _routes(host: Host) -> list[str]:
+    if host.kind == "attacker":
+        boxes = [other for other in TOPOLOGY.hosts.values() if other.kind == "box"]
+        return [f"route add {TOPOLOGY.networks[_lan(box)][1]} via {box.plain('internet')[1]}" for box in boxes]
+    if host.kind in ("box", ADMIN):
+        return []
+    gateway = TOPOLOGY.hosts[f"box-{host.name.partition('-')[2]}"].plain(_lan(host))
+    return [f"route add default via {address}" for address in gateway]
+
+
+def _lan(host: Host) -> str:
+    return f"lan{host.name.partition('-')[2]}"
+
+
+def _play_box(mine: str, box: Host) -> None:
+    number = box.name.partition("-")[2]
+    for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+        machine.root("ip", "netns", "exec", mine, "sysctl", "-qw", f"{name}=1")
+    known = {
+        "pacs": TOPOLOGY.hosts[f"pacs-{number}"].plain(f"lan{number}")[0],
+        "lan": TOPOLOGY.networks[f"lan{number}"][0],
+    }
+    rules = (DMZ if box.clinic == "dmz-practice" else FORWARDED) % known
+    machine.root("ip", "netns", "exec", mine, "nft", "-f", "-", stdin=rules)
+
+
+def _add(name: str) -> None:
+    machine.root("ip", "netns", "add", name)
+
+
+def _batch(name: str, lines: list[str]) -> None:
+    if lines:
+        machine.root("ip", "-netns", name, "-batch", "-", stdin="\n".join(lines) + "\n")
