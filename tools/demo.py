@@ -109,8 +109,8 @@ class Demo:
     def tell(self, before: dict[str, int], after: dict[str, int]) -> None:
         """Print the outcome and where the reports lie."""
         print(f"\nDone in {time.monotonic() - self.began:.0f} s. Series readable from the internet:")
-        for clinic in before:
-            print(f"  {clinic:22} before {before[clinic]} of {2 * STUDIES}, after {after[clinic]}")
+        for clinic, series in before.items():
+            print(f"  {clinic:22} before {series} of {2 * STUDIES}, after {after[clinic]}")
         print("Reports:")
         for when in ("before", "after"):
             for clinic in before:
