@@ -90,7 +90,9 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
     _refuse_lockout(facts, scope)
     steps: list[Step] = []
     if facts["file"] != digest:
-        steps.append(Step(f"Let people in over SSH by key only ({FILE})", lambda host: _write(host, FILE, render(scope))))
+        steps.append(
+            Step(f"Let people in over SSH by key only ({FILE})", lambda host: _write(host, FILE, render(scope)))
+        )
     if not facts["included"]:
         steps.append(Step(f"Read {FOLDER} first in {MAIN}", _include_first))
     wanted = settings(scope)
@@ -152,7 +154,7 @@ def _lines(host: Host, path: str, *, match: bool = False, depth: int = 0) -> Ite
             continue
         keyword, value = words[0].lower(), (words[1] if len(words) > 1 else "").strip().strip('"')
         if keyword == "match":
-            match = value.lower() != "all"
+            match = True  # `Match all` too: what follows it wins over all that stands outside of Match blocks
         elif keyword == "include":
             yield {"where": f"{path}:{number}", "keyword": "Include", "value": value, "match": match}
             if depth < 16:

@@ -188,7 +188,7 @@ http {
       proxy_set_header Host $http_host;
       proxy_set_header X-HTTP-Method-Override "";
       proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header Forwarded 'for="$remote_addr";host="$http_host";proto=https';
+      proxy_set_header Forwarded 'host=$http_host;proto=https';
       proxy_request_buffering off;
       proxy_buffers 16 64k;
       proxy_buffer_size 64k;

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import getpass
 import grp
+import hashlib
 import os
 
 import pytest
@@ -51,12 +52,14 @@ def tree(tmp_path, files):
 
 
 def host(tmp_path, files, **how):
-    return Fixture(tree(tmp_path, {"/etc/passwd": "root:x:0:0::/root:/bin/bash\n", ssh_daemon.MAIN: STOCK, **files}), **how)
+    return Fixture(
+        tree(tmp_path, {"/etc/passwd": "root:x:0:0::/root:/bin/bash\n", ssh_daemon.MAIN: STOCK, **files}), **how
+    )
 
 
 def planned(machine, **scope):
     facts = ssh_daemon.observe(machine, scope)
-    digest = __import__("hashlib").sha256(ssh_daemon.render(scope).encode()).hexdigest()
+    digest = hashlib.sha256(ssh_daemon.render(scope).encode()).hexdigest()
     return ssh_daemon.plan(facts, [], digest, scope)
 
 
@@ -76,7 +79,9 @@ def test_what_comes_first_and_what_a_match_block_says_is_set_aside(tmp_path):
     files = {
         f"{ssh_daemon.FOLDER}/00-convenience.conf": "PasswordAuthentication yes\nPort 22\n",
         f"{ssh_daemon.FOLDER}/50-cloud-init.conf": "PasswordAuthentication yes\n",
-        ssh_daemon.MAIN: "PermitRootLogin=yes\n" + STOCK + "Match User guest\n  PasswordAuthentication yes\n  Banner none\n",
+        ssh_daemon.MAIN: "PermitRootLogin=yes\n"
+        + STOCK
+        + "Match User guest\n  PasswordAuthentication yes\n  Banner none\n",
     }
     machine = host(tmp_path, files)
     facts = ssh_daemon.observe(machine, {})
@@ -90,6 +95,13 @@ def test_what_comes_first_and_what_a_match_block_says_is_set_aside(tmp_path):
     )
     assert machine.text(f"{ssh_daemon.FOLDER}/50-cloud-init.conf") == "PasswordAuthentication yes\n"
     assert "Banner none" in machine.text(ssh_daemon.MAIN)
+
+
+def test_match_all_and_other_ways_to_authenticate_are_exceptions(tmp_path):
+    late = "Match all\nPasswordAuthentication yes\nAuthenticationMethods password\nMaxAuthTries 4\n"
+    machine = host(tmp_path, {f"{ssh_daemon.FOLDER}/90-late.conf": late})
+    where = f"{ssh_daemon.FOLDER}/90-late.conf"
+    assert ssh_daemon.observe(machine, {})["exceptions"] == [f"{where}:2", f"{where}:3"]
 
 
 def test_a_configuration_that_does_not_read_the_folder_is_made_to(tmp_path):
