@@ -1,0 +1,198 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a JSON Schema cannot say of a clinic file: whether it holds together.
+
+Each check yields the path of what is wrong and a clause for people. They run only on data that the schema accepts.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_addresses
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import (
+    Document,
+    Path,
+    Problem,
+    dotted,
+    shown,
+)
+
+Found = Iterator[tuple[Path, str]]
+
+FACTORY_AE_TITLES = frozenset(
+    {
+        "ANY-SCP",
+        "ANYSCP",
+        "ANY_SCP",
+        "AETITLE",
+        "AE_TITLE",
+        "CLEARCANVAS",
+        "CONQUESTSRV1",
+        "DCM4CHEE",
+        "DCMQRSCP",
+        "DICOM",
+        "ECHOSCU",
+        "FINDSCU",
+        "GETSCU",
+        "HOROS",
+        "MOVESCU",
+        "ORTHANC",
+        "OSIRIX",
+        "PYNETDICOM",
+        "RADIANT",
+        "STORESCP",
+        "STORESCU",
+        "WEASIS",
+    }
+)
+"""AE titles with which software leaves the factory; a stranger tries them first."""
+
+SHARED_LOGINS = frozenset(
+    {
+        "admin",
+        "administrator",
+        "doctor",
+        "guest",
+        "nurse",
+        "orthanc",
+        "pacs",
+        "radio",
+        "radiology",
+        "reader",
+        "root",
+        "secretary",
+        "service",
+        "shared",
+        "staff",
+        "technician",
+        "test",
+        "user",
+        "viewer",
+    }
+)
+"""Logins that no one person answers for (and `orthanc`, whose factory password everyone knows)."""
+
+TAKEN_NAMES = frozenset({"hosts"})
+"""Clinic names whose group `clinic_<name>` is a group of all clinics."""
+
+
+def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str]]) -> list[Problem]:
+    """Return what does not hold together; `controls` returns the ids of all controls, asked only for waivers."""
+    checks = (names, ae_titles, peers, people, clinic_addresses.networks, clinic_addresses.public)
+    found = [*clinic_addresses.hosts(clinic), *clinic_addresses.loopbacks(clinic), *waivers(clinic, controls)]
+    for check in checks:
+        found += check(clinic)
+    return sorted({Problem(document.line(path), clause) for path, clause in found})
+
+
+def names(clinic: Clinic) -> Found:
+    """Names of clinic and hosts: none taken, none twice."""
+    if clinic.name in TAKEN_NAMES:
+        yield ("name",), f"name is {shown(clinic.name)}, which Ansible's groups need; accepted: another name"
+    seen: dict[str, Path] = {}
+    for host in clinic.hosts:
+        first = seen.setdefault(host.name, host.path)
+        if first != host.path:
+            yield (
+                host.path,
+                f"{dotted(host.path)} has the name of {dotted(first)}; accepted: a name of its own",
+            )
+
+
+def ae_titles(clinic: Clinic) -> Found:
+    """AE titles: none that software has from the factory, none twice (in whatever case, as Orthanc compares them)."""
+    seen: dict[str, str] = {}
+    for host in clinic.hosts:
+        if host.kind == "vantage_point":
+            continue
+        path = (*host.path, "ae_title")
+        key = dotted(path)
+        title = host.ae_title.upper()
+        if title in FACTORY_AE_TITLES:
+            yield (
+                path,
+                f"{key} is {shown(host.ae_title)}, a factory value; accepted: a title of the clinic's own",
+            )
+        first = seen.setdefault(title, key)
+        if first != key:
+            yield (
+                path,
+                f"{key} is {shown(host.ae_title)}, as {first} is; accepted: one title a machine, in whatever case",
+            )
+
+
+def peers(clinic: Clinic) -> Found:
+    """Vantage points: a peer names its device, the others their addresses."""
+    known = [host.name for host in clinic.devices]
+    for host in clinic.hosts:
+        key = dotted(host.path)
+        kind = host.given.get("kind")
+        device = host.given.get("device")
+        if host.kind != "vantage_point":
+            continue
+        if kind == "peer" and device is None:
+            yield host.path, f"{key} lacks device; accepted: the workstation or modality in whose place it stands"
+        elif kind == "peer" and device not in known:
+            yield (
+                (*host.path, "device"),
+                f"{key}.device is {shown(device)}, which is no device here; {nearest(str(device), known)}".rstrip("?"),
+            )
+        elif kind == "peer" and "addresses" in host.given:
+            yield (
+                (*host.path, "addresses"),
+                f"{key}.addresses is given; accepted: no addresses, a peer has those of its device",
+            )
+        elif kind != "peer" and device is not None:
+            yield (*host.path, "device"), f"{key}.device is given; accepted: device only where kind is peer"
+        elif kind in ("lan", "admin") and "addresses" not in host.given:
+            yield host.path, f"{key} lacks addresses; accepted: a mapping of network names to lists of addresses"
+
+
+def people(clinic: Clinic) -> Found:
+    """Logins are personal: none that several people share, none that differs from another by a mark alone."""
+    seen: dict[str, str] = {}
+    for login in clinic.given.get("people", {}):
+        path: Path = ("people", login)
+        if login in SHARED_LOGINS:
+            yield (
+                path,
+                f"people.{login} is a login that people share; accepted: one personal login each, such as a.martin",
+            )
+        first = seen.setdefault(login.replace(".", "").replace("-", "").replace("_", ""), login)
+        if first != login:
+            yield path, f"people.{login} reads like people.{first}; accepted: logins that differ in letters or digits"
+
+
+def waivers(clinic: Clinic, controls: Callable[[], list[str]]) -> Found:
+    """Waivers: a control that exists, a host of this file, a day of the calendar."""
+    listed: list[dict[str, Any]] = clinic.given.get("hardening_waivers", [])
+    known = controls() if listed else []
+    hosts = [host.name for host in clinic.hosts]
+    for place, waiver in enumerate(listed):
+        path: Path = ("hardening_waivers", place)
+        key = f"hardening_waivers[{place}]"
+        if waiver["control"] not in known:
+            hint = nearest(waiver["control"], known) if known else "accepted: an id of docs/controls.md"
+            close = hint if len(hint) < 120 else "accepted: an id of docs/controls.md"
+            yield (
+                (*path, "control"),
+                f"{key}.control is {shown(waiver['control'])}, which is no control; {close}".rstrip("?"),
+            )
+        host = waiver.get("host")
+        if host is not None and host.removesuffix(f".{clinic.name}") not in hosts:
+            yield (
+                (*path, "host"),
+                f"{key}.host is {shown(host)}, which is no host here; {nearest(host, hosts)}".rstrip("?"),
+            )
+        try:
+            datetime.date.fromisoformat(waiver["expires"])
+        except ValueError:
+            yield (
+                (*path, "expires"),
+                f"{key}.expires is {shown(waiver['expires'])}, which is no day; accepted: a date as 2027-01-31",
+            )

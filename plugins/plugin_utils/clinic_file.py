@@ -1,0 +1,56 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One clinic file, from its path to what Ansible works with; what cannot work is refused in one sentence."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    catalogue,
+    clinic_checks,
+    clinic_model,
+    clinic_schema,
+    clinic_text,
+    clinic_variables,
+)
+
+
+def load(path: str) -> clinic_variables.Inventory:
+    """Read, check and build; raise HardeningError with the first problem by line and the number of the others."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(clinic_text.LARGEST + 1)
+    except OSError as error:
+        raise HardeningError(f"{path} cannot be read: {error.strerror}.") from error
+    return build(content, path)
+
+
+def build(content: bytes, path: str) -> clinic_variables.Inventory:
+    """Check the content of a clinic file and build its inventory; `path` is where it stands."""
+    path = os.path.abspath(path)
+    try:
+        document = clinic_text.read(content)
+    except clinic_text.UnreadableError as unreadable:
+        _refuse(path, [unreadable.problem])
+    found = document.problems + clinic_schema.problems(document)
+    if found:
+        _refuse(path, found)
+    clinic = clinic_model.clinic(document.data)
+    found = clinic_checks.problems(document, clinic, _controls)
+    if found:
+        _refuse(path, found)
+    directory = os.path.join(os.path.dirname(path), clinic.name)
+    return clinic_variables.inventory(clinic, path, directory)
+
+
+def _controls() -> list[str]:
+    return [control.id for control in catalogue.load()]
+
+
+def _refuse(path: str, problems: list[clinic_text.Problem]) -> NoReturn:
+    first, *others = sorted(problems)
+    more = f" (and {len(others)} more)" if others else ""
+    raise HardeningError(f"{path}:{first.line}: {first.sentence}{more}.")

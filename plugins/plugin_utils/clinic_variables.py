@@ -1,0 +1,203 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From a clinic file that holds together to what Ansible works with: hosts, groups and variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import loopback
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
+    DEVICES,
+    KINDS,
+    Address,
+    Clinic,
+    Host,
+)
+
+ALL_HOSTS = "clinic_hosts"
+PORTS = {"dicom-tls": 2762, "https": 443, "ssh": 22}
+"""Service of a hardened Orthanc server -> TCP port (2762 is IANA's dicom-tls)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """What the plugin adds to the inventory."""
+
+    group: str
+    shared: dict[str, Any]
+    hosts: dict[str, dict[str, Any]]
+    groups: dict[str, list[str]]
+
+
+def inventory(clinic: Clinic, file: str, directory: str) -> Inventory:
+    """Return groups, hosts and variables; `file` and `directory` are absolute paths."""
+    groups: dict[str, list[str]] = {key: [] for key in KINDS}
+    hosts: dict[str, dict[str, Any]] = {}
+    for host in clinic.hosts:
+        name = inventory_name(clinic, host)
+        hosts[name] = _host_variables(clinic, host)
+        groups[str(host.path[0])].append(name)
+    group = f"clinic_{clinic.name.replace('-', '_')}"
+    groups[group] = list(hosts)
+    groups[ALL_HOSTS] = list(hosts)
+    return Inventory(group, _shared(clinic, file, directory), hosts, groups)
+
+
+def inventory_name(clinic: Clinic, host: Host) -> str:
+    """Return the host's name in the inventory: `pacs.dmz-practice`."""
+    return f"{host.name}.{clinic.name}"
+
+
+def services(clinic: Clinic) -> list[dict[str, Any]]:
+    """Return what an Orthanc server may be reached for, and from where."""
+    admin = clinic.cidrs("admin")
+    devices = [address for host in clinic.devices if host.given["tls"] for address in clinic.addresses(host, "lan")]
+    workstations = [
+        address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
+    ]
+    sources = {"dicom-tls": _texts(devices), "https": [*_texts(workstations), *admin], "ssh": admin}
+    return [{"name": name, "port": port, "sources": list(sources[name])} for name, port in PORTS.items()]
+
+
+def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
+    """Return what to probe from a vantage point: each Orthanc server, where it may be reached, and what may answer."""
+    return [
+        {
+            "host": inventory_name(clinic, server),
+            "kind": server.kind,
+            "addresses": _worth_trying(clinic, vantage, server),
+            "ae_title": server.ae_title,
+            "expected_ports": _expected_ports(clinic, vantage),
+        }
+        for server in clinic.servers
+    ]
+
+
+def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
+    given = clinic.given
+    networks = [
+        {"name": name, "kind": network["kind"], "cidrs": [str(ipaddress.ip_network(cidr)) for cidr in network["cidrs"]]}
+        for name, network in given["networks"].items()
+    ]
+    public = [str(ipaddress.ip_address(text)) for text in given.get("internet", {}).get("addresses", [])]
+    found: dict[str, Any] = {
+        "clinic": {
+            "name": clinic.name,
+            "title": given.get("title", clinic.name),
+            "file": file,
+            "directory": directory,
+            "networks": networks,
+            "internet": {"addresses": public},
+        },
+        "clinic_devices": [_device(clinic, host) for host in clinic.devices],
+        "clinic_people": [
+            {"login": login, "name": person["name"], "role": person["role"]}
+            for login, person in given.get("people", {}).items()
+        ],
+        "clinic_admin_cidrs": clinic.cidrs("admin"),
+    }
+    if "hardening_profile" in given:
+        found["hardening_profile"] = given["hardening_profile"]
+    if "hardening_waivers" in given:
+        found["hardening_waivers"] = [_waiver(clinic, waiver) for waiver in given["hardening_waivers"]]
+    return found
+
+
+def _waiver(clinic: Clinic, waiver: dict[str, Any]) -> dict[str, Any]:
+    """Return a waiver with its host, if it has one, under the name that the inventory gives it."""
+    if "host" not in waiver:
+        return dict(waiver)
+    return {**waiver, "host": f"{waiver['host'].removesuffix(f'.{clinic.name}')}.{clinic.name}"}
+
+
+def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "name": host.name,
+        "title": host.given.get("title", host.name),
+        "kind": host.kind,
+        "addresses": _texts(clinic.addresses(host)),
+        "lan_addresses": _texts(clinic.addresses(host, "lan")),
+        "admin_addresses": _texts(clinic.addresses(host, "admin")),
+        "networks": list(dict.fromkeys(placed.network for placed in clinic.source(host).placed)),
+        "ae_title": host.ae_title,
+    }
+    found: dict[str, Any] = {"clinic_host": about, "clinic_managed": "ssh" in host.given}
+    if host.kind in DEVICES:
+        about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
+    if host.kind == "orthanc_server":
+        found["clinic_services"] = services(clinic)
+    if host.kind == "vantage_point":
+        found["clinic_vantage"] = {"name": host.name, "kind": host.given["kind"]}
+        found["clinic_targets"] = targets(clinic, host)
+        if "device" in host.given:
+            about["device"] = host.given["device"]
+    return found | _connection(clinic, host)
+
+
+def _connection(clinic: Clinic, host: Host) -> dict[str, Any]:
+    """Return Ansible's own variables for a host with an `ssh` block."""
+    if "ssh" not in host.given:
+        return {}
+    ssh = host.given["ssh"]
+    known = [*clinic.addresses(host, "admin"), *clinic.addresses(host, "lan"), *clinic.addresses(host)]
+    found: dict[str, Any] = {"ansible_host": ssh["address"]} if "address" in ssh else {}
+    if not found and known:
+        found["ansible_host"] = str(known[0])
+    if "user" in ssh:
+        found["ansible_user"] = ssh["user"]
+    if "port" in ssh:
+        found["ansible_port"] = int(ssh["port"])
+    return found
+
+
+def _device(clinic: Clinic, host: Host) -> dict[str, Any]:
+    here = clinic.addresses(host, "lan")
+    address = next(address for address in here if isinstance(address, ipaddress.IPv4Address))
+    return {
+        "name": host.name,
+        "kind": host.kind,
+        "ae_title": host.ae_title,
+        "address": str(address),
+        "address6": next((str(address) for address in here if address.version == 6), ""),
+        "loopback": loopback(address),
+        "port": int(host.given.get("port", 0)),
+        "tls": host.given["tls"],
+        "may": list(host.given["may"]),
+    }
+
+
+def _worth_trying(clinic: Clinic, vantage: Host, server: Host) -> list[str]:
+    """Return addresses of a server to try from a vantage point.
+
+    From the internet: the box's public addresses, and the server's own IPv6 addresses that are routed there (not
+    unique local ones, RFC 4193). From the administration network: its addresses there, else as from the LAN.
+    """
+    if vantage.given["kind"] == "internet":
+        public = [str(ipaddress.ip_address(text)) for text in clinic.given.get("internet", {}).get("addresses", [])]
+        return public + [str(address) for address in clinic.addresses(server) if _routed(address)]
+    if vantage.given["kind"] == "admin":
+        return _texts(clinic.addresses(server, "admin") or clinic.addresses(server, "lan"))
+    return _texts(clinic.addresses(server, "lan"))
+
+
+def _routed(address: Address) -> bool:
+    return isinstance(address, ipaddress.IPv6Address) and address not in ipaddress.IPv6Network("fc00::/7")
+
+
+def _expected_ports(clinic: Clinic, vantage: Host) -> list[int]:
+    """Return the ports of services whose sources hold an address of the vantage point; none for the internet."""
+    if vantage.given["kind"] == "internet":
+        return []
+    standing = clinic.addresses(vantage)
+    return sorted(
+        service["port"]
+        for service in services(clinic)
+        if any(address in ipaddress.ip_network(source) for address in standing for source in service["sources"])
+    )
+
+
+def _texts(addresses: list[Address]) -> list[str]:
+    return [str(address) for address in addresses]
