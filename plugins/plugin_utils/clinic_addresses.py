@@ -82,7 +82,8 @@ def hosts(clinic: Clinic) -> Found:
     """Hosts: literal addresses inside the networks they are given under, no address twice, one to image from."""
     seen: dict[Address, str] = {}
     for host in clinic.hosts:
-        yield from _texts(clinic, host)
+        unreadable = list(_texts(clinic, host))
+        yield from unreadable
         for placed in host.placed:
             key = dotted(placed.path)
             first = seen.setdefault(placed.address, key)
@@ -91,7 +92,7 @@ def hosts(clinic: Clinic) -> Found:
                     placed.path,
                     f"{key} is {shown(str(placed.address))}, as {first} is; accepted: an address of its own",
                 )
-        if host.kind != "vantage_point":
+        if host.kind != "vantage_point" and not unreadable:
             yield from _on_the_lan(clinic, host)
 
 
@@ -106,14 +107,12 @@ def loopbacks(clinic: Clinic) -> Found:
             stands_for = loopback(placed.address)
             first = seen.setdefault(stands_for, key)
             if stands_for in RESERVED_LOOPBACKS:
-                yield (
-                    placed.path,
-                    f"{key} is {shown(str(placed.address))}, so {stands_for} on the server; accepted: another",
-                )
+                clause = f"is {shown(str(placed.address))}, which would stand as {stands_for} on the server"
+                yield placed.path, f"{key} {clause}; accepted: other last three octets"
             elif first != key:
                 yield (
                     placed.path,
-                    f"{key} is {shown(str(placed.address))}, ending as {first}; accepted: other last three octets",
+                    f"{key} is {shown(str(placed.address))}, which ends as {first} does; accepted: other octets",
                 )
 
 
@@ -127,7 +126,7 @@ def _texts(clinic: Clinic, host: Host) -> Found:
             yield path, f"{dotted(path)} is inside the clinic; accepted: internet, for a vantage point of kind internet"
             continue
         if not outside and network not in known:
-            yield path, f"{dotted(path)} is no network of this file; {nearest(network, known)}".rstrip("?")
+            yield path, f"{dotted(path)} is no network of this file; {nearest(network, known)}"
             continue
         for place, text in enumerate(listed):
             refusal = _no_literal(text) or _misplaced(clinic, network, literal(text))
@@ -158,8 +157,10 @@ def _misplaced(clinic: Clinic, network: str, address: Address | None) -> str:
         return f"inside network {inside[0]}; accepted: an address outside the clinic" if inside else ""
     ranges = _ranges(clinic, network)
     around = [cidr for cidr in ranges if address in cidr]
+    if len(ranges) < len(clinic.given["networks"][network]["cidrs"]) and not around:
+        return ""  # a range of the network is refused already; what it would have held cannot be told
     if not around:
-        return f"outside network {network}; accepted: an address in {', '.join(map(str, ranges)) or 'its ranges'}"
+        return f"outside network {network}; accepted: an address in {', '.join(map(str, ranges))}"
     cidr = around[0]
     if cidr.prefixlen < cidr.max_prefixlen - 1:
         if address == cidr.network_address:

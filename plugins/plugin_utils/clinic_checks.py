@@ -140,7 +140,7 @@ def peers(clinic: Clinic) -> Found:
         elif kind == "peer" and device not in known:
             yield (
                 (*host.path, "device"),
-                f"{key}.device is {shown(device)}, which is no device here; {nearest(str(device), known)}".rstrip("?"),
+                f"{key}.device is {shown(device)}, which is no device here; {nearest(str(device), known)}",
             )
         elif kind == "peer" and "addresses" in host.given:
             yield (
@@ -181,13 +181,13 @@ def waivers(clinic: Clinic, controls: Callable[[], list[str]]) -> Found:
             close = hint if len(hint) < 120 else "accepted: an id of docs/controls.md"
             yield (
                 (*path, "control"),
-                f"{key}.control is {shown(waiver['control'])}, which is no control; {close}".rstrip("?"),
+                f"{key}.control is {shown(waiver['control'])}, which is no control; {close}",
             )
         host = waiver.get("host")
         if host is not None and host.removesuffix(f".{clinic.name}") not in hosts:
             yield (
                 (*path, "host"),
-                f"{key}.host is {shown(host)}, which is no host here; {nearest(host, hosts)}".rstrip("?"),
+                f"{key}.host is {shown(host)}, which is no host here; {nearest(host, hosts)}",
             )
         try:
             datetime.date.fromisoformat(waiver["expires"])

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import os
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
@@ -28,8 +31,11 @@ def load(path: str) -> clinic_variables.Inventory:
     return build(content, path)
 
 
-def build(content: bytes, path: str) -> clinic_variables.Inventory:
-    """Check the content of a clinic file and build its inventory; `path` is where it stands."""
+def build(content: bytes, path: str, controls: Callable[[], list[str]] | None = None) -> clinic_variables.Inventory:
+    """Check the content of a clinic file and build its inventory; `path` is where it stands.
+
+    `controls` returns the ids that waivers may name; those of the collection's roles when it is left out.
+    """
     path = os.path.abspath(path)
     try:
         document = clinic_text.read(content)
@@ -39,7 +45,7 @@ def build(content: bytes, path: str) -> clinic_variables.Inventory:
     if found:
         _refuse(path, found)
     clinic = clinic_model.clinic(document.data)
-    found = clinic_checks.problems(document, clinic, _controls)
+    found = clinic_checks.problems(document, clinic, controls or _controls)
     if found:
         _refuse(path, found)
     directory = os.path.join(os.path.dirname(path), clinic.name)

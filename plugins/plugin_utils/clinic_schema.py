@@ -74,8 +74,12 @@ def accepted(rule: dict[str, Any]) -> str:
 
 def nearest(word: str, known: list[str]) -> str:
     """Say which known word is nearest to one that is not, or list the known ones."""
-    close = difflib.get_close_matches(word.lower(), known, 1, 0.6)
-    return f"did you mean {close[0]}?" if close else "accepted: " + (", ".join(known) if known else "nothing")
+    close = _close(word, known)
+    return f"accepted, and nearest to it: {close}" if close else "accepted: " + (", ".join(known) or "none")
+
+
+def _close(word: str, known: list[str]) -> str:
+    return next(iter(difflib.get_close_matches(word.lower(), known, 1, 0.6)), "")
 
 
 def _told(error: Any, document: Document) -> list[Problem]:
@@ -87,13 +91,15 @@ def _told(error: Any, document: Document) -> list[Problem]:
         return [
             Problem(
                 document.line((*path, key)),
-                f"{dotted((*path, key))} is not a key that is known here; {nearest(key, known)}".rstrip("?"),
+                f"{dotted((*path, key))} is not a key that is known here; {nearest(key, known)}",
             )
             for key in found
             if key not in known
         ]
     if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in found]
+        known = list(rule["properties"])
+        misspelt = {_close(key, known) for key in found if key not in known}
+        missing = [key for key in error.validator_value if key not in found and key not in misspelt]
         return [
             Problem(
                 document.line(path),
@@ -103,7 +109,7 @@ def _told(error: Any, document: Document) -> list[Problem]:
         ]
     if "propertyNames" in error.absolute_schema_path:
         path = (*path, found)
-        return [Problem(document.line(path), f"{dotted(path)} is no name for it; accepted: {accepted(rule)}")]
+        return [Problem(document.line(path), f"{dotted(path)} cannot be a name; accepted: {accepted(rule)}")]
     if error.validator == "uniqueItems":
         return [Problem(document.line(path), f"{dotted(path)} names something twice; accepted: each once")]
     what = _kind(found) if error.validator == "type" else _size(found)

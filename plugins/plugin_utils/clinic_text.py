@@ -183,7 +183,7 @@ def _scalar(node: yaml.ScalarNode, path: Path, document: Document) -> Any:
                 line, f"{dotted(path)} has the tag {shown(node.tag)}; accepted: no tags, and no secrets, in this file"
             )
         )
-        return None
+        return node.value
     try:
         construct = _PLAIN.get(node.tag.rpartition(":")[2])
         return construct(node) if construct else node.value

@@ -1,0 +1,178 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every invalid clinic file is refused in the sentence on its first line; every valid one yields its variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file, clinic_schema
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+INVALID = sorted((HERE / "invalid").glob("*.yml"))
+VALID = sorted([*(HERE / "valid").glob("*.yml"), *(ROOT / "inventories").glob("*/*.yml")])
+SMALL = (HERE / "valid" / "small.yml").read_text(encoding="utf-8")
+
+
+def controls() -> list[str]:
+    return ["orthanc.webdav_off"]
+
+
+def refusal(content: str) -> str:
+    with pytest.raises(HardeningError) as raised:
+        clinic_file.build(content.encode(), "/clinics/test.yml", controls)
+    return str(raised.value).removeprefix("/clinics/test.yml:")
+
+
+def test_there_are_enough_invalid_files() -> None:
+    assert len(INVALID) >= 25
+
+
+@pytest.mark.parametrize("file", INVALID, ids=lambda path: path.stem)
+def test_invalid_file_is_refused_in_its_sentence(file: Path) -> None:
+    content = file.read_text(encoding="utf-8")
+    assert f"# {refusal(content)}" == content.partition("\n")[0]
+
+
+@pytest.mark.parametrize("file", VALID, ids=lambda path: path.stem)
+def test_valid_file_is_taken(file: Path) -> None:
+    found = clinic_file.build(file.read_bytes(), str(file), controls)
+    assert found.groups["orthanc_servers"]
+    assert found.shared["clinic"]["directory"] == str(file.with_name(found.shared["clinic"]["name"]))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "inventories").glob("*/*.yml")), ids=lambda path: path.stem)
+def test_editors_find_the_schema(file: Path) -> None:
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    mark, _, relative = first.partition("$schema=")
+    assert mark == "# yaml-language-server: "
+    assert (file.parent / relative).resolve() == clinic_schema.SCHEMA
+
+
+def test_the_schema_is_one_and_explains_each_property() -> None:
+    schema = clinic_schema.schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for part in (schema, *schema["$defs"].values()):
+        for name, rule in part.get("properties", {}).items():
+            whole = {**schema["$defs"].get(rule.get("$ref", "").rpartition("/")[2], {}), **rule}
+            assert whole.get("title"), name
+            assert whole.get("description"), name
+            assert whole.get("examples"), name
+            for example in whole["examples"]:
+                inside = {"$defs": schema["$defs"], **rule}
+                jsonschema.Draft202012Validator(inside).validate(example)
+
+
+def test_no_two_files_of_the_lab_differ_but_in_names_and_numbers() -> None:
+    first, second = ((ROOT / "inventories" / "lab" / f"{name}-practice.yml") for name in ("dmz", "forwarded"))
+    assert yaml.safe_load(first.read_text()).keys() == yaml.safe_load(second.read_text()).keys()
+
+
+def test_variables_of_the_lab_s_server() -> None:
+    file = ROOT / "inventories" / "lab" / "dmz-practice.yml"
+    found = clinic_file.load(str(file))
+    server = found.hosts["pacs.dmz-practice"]
+    assert server["ansible_host"] == "10.78.11.10"
+    assert server["clinic_managed"] is True
+    assert server["clinic_host"]["lan_addresses"] == ["10.77.11.10", "2001:db8:11::10"]
+    assert server["clinic_host"]["admin_addresses"] == ["10.78.11.10", "2001:db8:a11::10"]
+    admin = ["10.78.11.0/24", "2001:db8:a11::/64"]
+    workstation = ["10.77.11.20", "2001:db8:11::20"]
+    assert server["clinic_services"] == [
+        {"name": "dicom-tls", "port": 2762, "sources": [*workstation, "10.77.11.30", "2001:db8:11::30"]},
+        {"name": "https", "port": 443, "sources": [*workstation, *admin]},
+        {"name": "ssh", "port": 22, "sources": admin},
+    ]
+    assert found.shared["clinic_admin_cidrs"] == admin
+    assert found.shared["clinic_devices"][1] == {
+        "name": "ct",
+        "kind": "modality",
+        "ae_title": "LUM_CT1",
+        "address": "10.77.11.30",
+        "address6": "2001:db8:11::30",
+        "loopback": "127.77.11.30",
+        "port": 0,
+        "tls": True,
+        "may": ["echo", "store"],
+    }
+    assert found.shared["clinic"]["internet"] == {"addresses": ["203.0.113.11"]}
+    assert found.groups["clinic_dmz_practice"] == found.groups["clinic_hosts"] == list(found.hosts)
+
+
+@pytest.mark.parametrize(
+    ("vantage", "kind", "addresses", "ports"),
+    [
+        ("attacker", "internet", ["203.0.113.11", "2001:db8:11::10", "2001:db8:a11::10"], []),
+        ("laptop", "lan", ["10.77.11.10", "2001:db8:11::10"], []),
+        ("ct-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [2762]),
+    ],
+)
+def test_what_each_vantage_point_probes(vantage: str, kind: str, addresses: list[str], ports: list[int]) -> None:
+    host = clinic_file.load(str(ROOT / "inventories" / "lab" / "dmz-practice.yml")).hosts[f"{vantage}.dmz-practice"]
+    assert host["clinic_vantage"] == {"name": vantage, "kind": kind}
+    assert host["clinic_targets"] == [
+        {
+            "host": "pacs.dmz-practice",
+            "kind": "orthanc_server",
+            "addresses": addresses,
+            "ae_title": "LUMIERE",
+            "expected_ports": ports,
+        }
+    ]
+
+
+def test_the_engineer_s_desk_may_reach_administration_ports() -> None:
+    desk = SMALL + '  desk: {kind: admin, addresses: {admin: ["10.0.2.2"]}}\n'
+    found = clinic_file.build(desk.encode(), "/clinics/test.yml").hosts["desk.test"]["clinic_targets"][0]
+    assert found["expected_ports"] == [22, 443]
+    assert found["addresses"] == ["10.0.2.10"]
+
+
+def test_a_unique_local_address_is_not_tried_from_the_internet() -> None:
+    outside = SMALL + '  stranger: {kind: internet, addresses: {internet: ["203.0.113.66"]}}\n'
+    outside = outside.replace("networks:", 'internet: {addresses: ["203.0.113.1"]}\nnetworks:', 1)
+    found = clinic_file.build(outside.encode(), "/clinics/test.yml").hosts["stranger.test"]["clinic_targets"][0]
+    assert found["addresses"] == ["203.0.113.1"]
+
+
+def test_a_device_without_tls_is_declared_but_not_let_in() -> None:
+    clear = SMALL.replace("    tls: true\n    may: [echo, store]", "    tls: false\n    may: [echo, store]")
+    found = clinic_file.build(clear.encode(), "/clinics/test.yml")
+    assert [device["tls"] for device in found.shared["clinic_devices"]] == [True, False]
+    assert found.hosts["pacs.test"]["clinic_services"][0]["sources"] == ["10.0.1.20"]
+
+
+def test_a_waiver_is_passed_on_with_the_inventory_s_name_of_its_host() -> None:
+    waiver = "{control: orthanc.webdav_off, host: pacs, reason: Migration, owner: A. Martin, expires: 2027-01-31}"
+    found = clinic_file.build(f"{SMALL}hardening_waivers: [{waiver}]\n".encode(), "/clinics/test.yml", controls)
+    assert found.shared["hardening_waivers"] == [
+        {
+            "control": "orthanc.webdav_off",
+            "host": "pacs.test",
+            "reason": "Migration",
+            "owner": "A. Martin",
+            "expires": "2027-01-31",
+        }
+    ]
+
+
+def test_profile_and_waivers_are_left_to_others_when_the_file_is_silent() -> None:
+    assert not {"hardening_profile", "hardening_waivers"} & set(
+        clinic_file.build(SMALL.encode(), "/clinics/test.yml").shared
+    )
+
+
+def test_without_jsonschema_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clinic_schema, "jsonschema", None)
+    with pytest.raises(HardeningError, match=r"pip install jsonschema\.$"):
+        clinic_file.build(SMALL.encode(), "/clinics/test.yml")
+
+
+def test_a_file_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(HardeningError, match=r"cannot be read: No such file"):
+        clinic_file.load(str(tmp_path / "none.yml"))
