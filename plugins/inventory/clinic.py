@@ -16,6 +16,8 @@ description:
     found and what is accepted.
   - What the file may hold is told by C(meta/clinic.schema.json) of this collection, from which editors complete and
     explain.
+  - Takes no hosts from the folder beside the file that bears the clinic's name, where its secrets and certificates are
+    kept, so that a folder of clinic files can be an inventory.
 notes:
   - Name the plugin in C(enable_plugins) of the section C([inventory]) of C(ansible.cfg), or in the environment variable
     E(ANSIBLE_INVENTORY_ENABLED).
@@ -55,7 +57,7 @@ from typing import Any
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file, clinic_text
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -64,15 +66,14 @@ class InventoryModule(BaseInventoryPlugin):
     NAME = "radiology.hardening.clinic"
 
     def verify_file(self, path: str) -> bool:
-        """Take files that name this plugin, even when they are broken: to refuse them is this plugin's task."""
-        if not super().verify_file(path):
-            return False
-        with open(path, "rb") as file:
-            return clinic_text.names_plugin(file.read(clinic_text.LARGEST))
+        """Take files that name this plugin, even broken ones: to refuse them is its task; and what a clinic keeps."""
+        return super().verify_file(path) and (clinic_file.is_clinic_file(path) or clinic_file.is_kept_for_clinic(path))
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Add the whole clinic, or nothing and raise AnsibleParserError with one sentence."""
         super().parse(inventory, loader, path, cache)
+        if clinic_file.is_kept_for_clinic(path) and not clinic_file.is_clinic_file(path):
+            return  # secrets or certificates of a clinic: taken, so that no other plugin reads hosts into them
         try:
             found = clinic_file.load(path)
             self._refuse_second_file(found)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -19,6 +20,32 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_text,
     clinic_variables,
 )
+
+DEEPEST_KEPT = 2
+"""Levels below a clinic's folder at which files are kept: vault.yml at the first, certificates at the second."""
+
+
+def is_clinic_file(path: str) -> bool:
+    """Tell whether a file names this plugin."""
+    with open(path, "rb") as file:
+        return clinic_text.names_plugin(file.read(clinic_text.LARGEST))
+
+
+def is_kept_for_clinic(path: str) -> bool:
+    """Tell whether a file lies in the folder that a clinic file beside it has for its secrets and certificates.
+
+    Ansible reads every file below an inventory folder as inventory; those are none, and the secrets least of all.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    for _ in range(DEEPEST_KEPT):
+        above, name = os.path.split(folder)
+        beside = [
+            os.path.join(above, entry) for entry in sorted(os.listdir(above)) if entry.endswith((".yml", ".yaml"))
+        ]
+        if any(_describes(file, name) for file in beside):
+            return True
+        folder = above
+    return False
 
 
 def load(path: str) -> clinic_variables.Inventory:
@@ -50,6 +77,17 @@ def build(content: bytes, path: str, controls: Callable[[], list[str]] | None = 
         _refuse(path, found)
     directory = os.path.join(os.path.dirname(path), clinic.name)
     return clinic_variables.inventory(clinic, path, directory)
+
+
+def _describes(path: str, clinic: str) -> bool:
+    """Tell whether a file is the clinic file of this name."""
+    if not (os.path.isfile(path) and os.access(path, os.R_OK) and is_clinic_file(path)):
+        return False
+    with open(path, "rb") as file:
+        return (
+            re.search(rb"^name\s*:\s*[\"']?" + re.escape(clinic.encode()) + rb"[\"']?\s*(#|$)", file.read(), re.M)
+            is not None
+        )
 
 
 def _controls() -> list[str]:

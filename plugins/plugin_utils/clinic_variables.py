@@ -51,15 +51,19 @@ def inventory_name(clinic: Clinic, host: Host) -> str:
     return f"{host.name}.{clinic.name}"
 
 
-def services(clinic: Clinic) -> list[dict[str, Any]]:
-    """Return what an Orthanc server may be reached for, and from where."""
+def services(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
+    """Return what an Orthanc server may be reached for, and from where.
+
+    SSH is declared on the port of the server's `ssh` block, so that the engineer who came by it stays in.
+    """
+    ports = PORTS | {"ssh": int(server.given.get("ssh", {}).get("port", PORTS["ssh"]))}
     admin = clinic.cidrs("admin")
     devices = [address for host in clinic.devices if host.given["tls"] for address in clinic.addresses(host, "lan")]
     workstations = [
         address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
     ]
     sources = {"dicom-tls": _texts(devices), "https": [*_texts(workstations), *admin], "ssh": admin}
-    return [{"name": name, "port": port, "sources": list(sources[name])} for name, port in PORTS.items()]
+    return [{"name": name, "port": port, "sources": list(sources[name])} for name, port in ports.items()]
 
 
 def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
@@ -70,7 +74,7 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
             "kind": server.kind,
             "addresses": _worth_trying(clinic, vantage, server),
             "ae_title": server.ae_title,
-            "expected_ports": _expected_ports(clinic, vantage),
+            "expected_ports": _expected_ports(clinic, vantage, server),
         }
         for server in clinic.servers
     ]
@@ -128,7 +132,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     if host.kind in DEVICES:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
     if host.kind == "orthanc_server":
-        found["clinic_services"] = services(clinic)
+        found["clinic_services"] = services(clinic, host)
     if host.kind == "vantage_point":
         found["clinic_vantage"] = {"name": host.name, "kind": host.given["kind"]}
         found["clinic_targets"] = targets(clinic, host)
@@ -187,14 +191,14 @@ def _routed(address: Address) -> bool:
     return isinstance(address, ipaddress.IPv6Address) and address not in ipaddress.IPv6Network("fc00::/7")
 
 
-def _expected_ports(clinic: Clinic, vantage: Host) -> list[int]:
+def _expected_ports(clinic: Clinic, vantage: Host, server: Host) -> list[int]:
     """Return the ports of services whose sources hold an address of the vantage point; none for the internet."""
     if vantage.given["kind"] == "internet":
         return []
     standing = clinic.addresses(vantage)
     return sorted(
         service["port"]
-        for service in services(clinic)
+        for service in services(clinic, server)
         if any(address in ipaddress.ip_network(source) for address in standing for source in service["sources"])
     )
 

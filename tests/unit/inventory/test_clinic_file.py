@@ -133,6 +133,13 @@ def test_the_engineer_s_desk_may_reach_administration_ports() -> None:
     assert found["addresses"] == ["10.0.2.10"]
 
 
+def test_ssh_is_declared_on_the_port_that_the_engineer_uses() -> None:
+    moved = SMALL.replace("port: 22}", "port: 2222}") + '  desk: {kind: admin, addresses: {admin: ["10.0.2.2"]}}\n'
+    found = clinic_file.build(moved.encode(), "/clinics/test.yml").hosts
+    assert found["pacs.test"]["ansible_port"] == found["pacs.test"]["clinic_services"][2]["port"] == 2222
+    assert found["desk.test"]["clinic_targets"][0]["expected_ports"] == [443, 2222]
+
+
 def test_a_unique_local_address_is_not_tried_from_the_internet() -> None:
     outside = SMALL + '  stranger: {kind: internet, addresses: {internet: ["203.0.113.66"]}}\n'
     outside = outside.replace("networks:", 'internet: {addresses: ["203.0.113.1"]}\nnetworks:', 1)

@@ -149,6 +149,18 @@ def test_which_files_are_ours(tmp_path: Path, content: str, taken: bool) -> None
     assert InventoryModule().verify_file(str(file)) is taken
 
 
+def test_what_a_clinic_keeps_is_no_inventory(tmp_path: Path) -> None:
+    parse(SMALL, tmp_path, "of-any-name.yml")
+    for kept, ours in {"test/vault.yml": True, "test/certificates/ct.crt": True, "other/vault.yml": False}.items():
+        file = tmp_path / kept
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("users: {a: }\n", encoding="utf-8")
+        assert InventoryModule().verify_file(str(file)) is ours
+    inventory = InventoryData()
+    InventoryModule().parse(inventory, DataLoader(), str(tmp_path / "test" / "vault.yml"))
+    assert not inventory.hosts
+
+
 def _replace(data: Any, chance: random.Random, tree: Any) -> None:
     """Put a tree in the place of one value of the data, chosen by walking down."""
     while True:
