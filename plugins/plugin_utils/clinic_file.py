@@ -21,9 +21,6 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_variables,
 )
 
-DEEPEST_KEPT = 2
-"""Levels below a clinic's folder at which files are kept: vault.yml at the first, certificates at the second."""
-
 
 def is_clinic_file(path: str) -> bool:
     """Tell whether a file names this plugin."""
@@ -36,15 +33,12 @@ def is_kept_for_clinic(path: str) -> bool:
 
     Ansible reads every file below an inventory folder as inventory; those are none, and the secrets least of all.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    for _ in range(DEEPEST_KEPT):
+    first = os.path.dirname(os.path.abspath(path))
+    for folder in (first, os.path.dirname(first)):  # vault.yml lies in the folder itself, certificates one level below
         above, name = os.path.split(folder)
-        beside = [
-            os.path.join(above, entry) for entry in sorted(os.listdir(above)) if entry.endswith((".yml", ".yaml"))
-        ]
-        if any(_describes(file, name) for file in beside):
+        beside = [entry for entry in sorted(os.listdir(above)) if entry.endswith((".yml", ".yaml"))]
+        if any(_describes(os.path.join(above, entry), name) for entry in beside):
             return True
-        folder = above
     return False
 
 

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 SMALL = (HERE / "valid" / "small.yml").read_bytes()
 ODD = st.one_of(
     st.none(),
@@ -147,6 +151,37 @@ def test_which_files_are_ours(tmp_path: Path, content: str, taken: bool) -> None
     file = tmp_path / "file.yml"
     file.write_text(content, encoding="utf-8")
     assert InventoryModule().verify_file(str(file)) is taken
+
+
+def ansible_inventory(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an engineer would, with the plugin enabled and refused files fatal."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+        "ANSIBLE_INVENTORY_ENABLED": "radiology.hardening.clinic",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+    }
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_ansible_itself_reads_both_clinics_of_the_lab() -> None:
+    files = [str(ROOT / "inventories" / "lab" / f"{name}-practice.yml") for name in ("dmz", "forwarded")]
+    listed = json.loads(ansible_inventory("-i", files[0], "-i", files[1], "--list").stdout)
+    assert listed["orthanc_servers"]["hosts"] == ["pacs.dmz-practice", "pacs.forwarded-practice"]
+    shown = json.loads(
+        ansible_inventory("-i", files[0], "-i", files[1], "--host", "ct-probe.forwarded-practice").stdout
+    )
+    assert shown["clinic"]["name"] == "forwarded-practice"
+    assert shown["ansible_host"] == "10.77.12.30"
+    assert shown["clinic_targets"][0]["expected_ports"] == [2762]
+
+
+def test_a_refused_file_ends_the_run() -> None:
+    answer = ansible_inventory("-i", str(HERE / "invalid" / "may_unknown.yml"), "--list")
+    assert answer.returncode != 0
+    assert 'modalities.ct.may[1] is "stor"; accepted: one of echo, store' in " ".join(answer.stderr.split())
 
 
 def test_what_a_clinic_keeps_is_no_inventory(tmp_path: Path) -> None:
