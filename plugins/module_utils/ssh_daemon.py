@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -100,9 +100,9 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
         Step(f"Set aside what {where} says against it", lambda host, where=where: _set_aside(host, where, wanted))  # type: ignore[misc]
         for where in dict.fromkeys([*facts["shadows"], *facts["exceptions"]])
     ]
-    if steps or facts["older_than_configuration"] or unmet:
-        steps.append(Step("Reload sshd, which keeps sessions open", reload))
-    return steps
+    if not steps and not facts["older_than_configuration"] and not unmet:
+        return []
+    return [ssh_undo.arm(touched(facts)), *steps, Step("Reload sshd, which keeps sessions open", reload)]
 
 
 def touched(facts: Mapping[str, Any]) -> list[str]:

@@ -29,6 +29,10 @@ options:
     description: The login that the engineer came in with; the plan refuses to lock it out.
     type: str
     default: ""
+  confirm:
+    description: Only stop the timed undo of sshd; called over a new connection.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -60,6 +64,7 @@ def main() -> None:
         certificate={"type": "str", "default": ""},
         certified={"type": "str", "default": ""},
         engineer={"type": "str", "default": ""},
+        confirm={"type": "bool", "default": False},
     )
 
 

@@ -13,12 +13,16 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
     orthanc_configuration,
+    orthanc_service,
+    orthanc_text,
     ssh_daemon,
+    ssh_undo,
     web_front,
     web_front_ask,
     web_front_plan,
     web_front_state,
 )
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
@@ -100,11 +104,12 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     """Return the steps: Orthanc first, so that the front never stands before an open server."""
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
+    if scope.get("confirm"):
+        return [Step("Keep sshd as it is: the engineer came in anew", ssh_undo.confirm)]
     steps: list[Step] = []
     if facts["orthanc"]["installed"]:
-        held = orthanc_configuration.configure(
-            facts, settings(wanted, scope), "let in declared people and devices only"
-        )
+        told = settings(wanted, scope) | _web_addresses(facts["orthanc"]["config"])
+        held = orthanc_configuration.configure(facts, told, "let in declared people and devices only")
         if not held and _below(unmet, "http", "users", "dicom"):
             held = [Step("Start Orthanc anew, which answers otherwise than its configuration says", _restart_orthanc)]
         steps += held
@@ -128,6 +133,12 @@ def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) 
     return held
 
 
+def _web_addresses(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the DICOMweb section so that the links in its answers name the front, not Debian's http://localhost."""
+    section = config.get("DicomWeb")
+    return {"DicomWeb": {**section, "Host": "", "Ssl": True}} if isinstance(section, Mapping) else {}
+
+
 def modality(device: Mapping[str, Any]) -> dict[str, Any]:
     """Return the DicomModalities entry of a declared device, which Orthanc meets at its loopback address."""
     return {
@@ -144,11 +155,16 @@ def _below(unmet: Sequence[str], *parts: str) -> list[str]:
 
 
 def _orthanc(host: Host) -> tuple[dict[str, Any], list[str], int]:
-    """Return Orthanc's effective configuration, its logins and its HTTP port; 0 where Orthanc is not installed."""
-    found = orthanc.observe(host, {})
-    configuration = found.get("config") or {}
-    port = int(configuration.get("HttpPort") or 8042) if found.get("installed") else 0
-    return configuration, sorted(found.get("registered_users") or {}), port
+    """Return what Orthanc is told (nothing where that cannot be read), its logins, its HTTP port (0: not installed)."""
+    if host.stat(orthanc_service.BINARY) is None:
+        return {}, [], 0
+    path = orthanc_service.configuration_path(orthanc_service.properties(host))
+    try:
+        told, _twice = orthanc_text.merge(orthanc_text.read(host, path))
+    except HardeningError:
+        told = {}  # the surface orthanc says why it cannot be read, and its plan mends that
+    users = told.get("RegisteredUsers")
+    return told, sorted(users) if isinstance(users, dict) else [], int(told.get("HttpPort") or 8042)
 
 
 def _http(port: int) -> dict[str, Any]:
@@ -232,4 +248,4 @@ def _tighten(host: Host, path: str) -> None:
 
 
 def _restart_orthanc(host: Host) -> None:
-    host.must(["systemctl", "restart", "orthanc.service"])
+    host.must(["systemctl", "restart", orthanc_service.UNIT])

@@ -10,7 +10,7 @@ import hashlib
 import os
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import ssh_daemon
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_daemon, ssh_undo
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
@@ -39,8 +39,14 @@ class Fixture(Host):
         return Result(0, "", "")
 
     def write(self, path, content, **how):
-        me = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
-        super().write(path, content, **{**how, **me})
+        super().write(path, content, **{**how, **self.me})
+
+    def folder(self, path, **how):
+        super().folder(path, **{**how, **self.me})
+
+    @property
+    def me(self):
+        return {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
 def tree(tmp_path, files):
@@ -67,6 +73,7 @@ def test_a_stock_host_gets_the_drop_in_and_a_reload(tmp_path):
     machine = host(tmp_path, {})
     steps = planned(machine)
     assert [step.does for step in steps] == [
+        ssh_undo.ARMED,
         f"Let people in over SSH by key only ({ssh_daemon.FILE})",
         "Reload sshd, which keeps sessions open",
     ]
@@ -145,6 +152,17 @@ def test_what_sshd_refuses_is_put_back_and_told_in_its_words(tmp_path):
         apply(machine, planned(machine))
     assert machine.text(ssh_daemon.FILE) == "# former\n"
     assert "systemctl reload ssh.service" not in machine.ran
+
+
+def test_the_undo_puts_back_what_was_and_removes_what_was_not(tmp_path):
+    machine = host(tmp_path, {f"{ssh_daemon.FOLDER}/00-convenience.conf": "PasswordAuthentication yes\n"})
+    apply(machine, planned(machine))
+    script = machine.text(f"{ssh_undo.FOLDER}/undo.sh").splitlines()
+    assert f"rm -f {ssh_daemon.FILE}" in script
+    assert f"cp -p {ssh_undo.FOLDER}/2 {ssh_daemon.FOLDER}/00-convenience.conf" in script
+    assert machine.text(f"{ssh_undo.FOLDER}/2") == "PasswordAuthentication yes\n"
+    assert f"systemctl restart {ssh_undo.TIMER}" in machine.ran
+    assert machine.ran.index(f"systemctl restart {ssh_undo.TIMER}") < machine.ran.index("systemctl reload ssh.service")
 
 
 def test_a_host_without_sshd_has_no_plan(tmp_path):
