@@ -27,6 +27,7 @@ PACKAGES = (
     "orthanc-dicomweb",
     "procps",
     "python3",
+    "python3-apt",
     "python3-cryptography",
     "python3-numpy",
     "python3-paramiko",

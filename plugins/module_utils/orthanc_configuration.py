@@ -1,0 +1,187 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Hold settings of Orthanc, whichever surface wants them: one file of ours that carries the whole meaning.
+
+The first time, what all of the package's files mean together is taken over; nothing that Orthanc understood is lost.
+The package's files stay untouched, so that an upgrade never stops to ask about them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    orthanc_options,
+    orthanc_service,
+    orthanc_text,
+    unit_state,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_service import Content
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+SECRETS = ("RegisteredUsers", "OrthancPeers")
+"""Keys that never become facts."""
+
+TLS_SINCE = {key: orthanc_options.LATER[key] for key in ("DicomTlsMinimumProtocolVersion", "DicomTlsCiphersAccepted")}
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprints(users: Mapping[str, str]) -> dict[str, str]:
+    """Return each login with the SHA-256 of `login:password`; passwords of 139 bits cannot be guessed from it."""
+    return {login: digest(f"{login}:{password}") for login, password in sorted(users.items())}
+
+
+def observe(host: Host) -> dict[str, Any]:
+    """Return what Orthanc is told, and what it does not understand of it; no secrets."""
+    found = orthanc_service.properties(host)
+    path = orthanc_service.configuration_path(found)
+    version = _version(host)
+    unreadable = ""
+    contents: dict[str, dict[str, Any]] = {}
+    try:
+        contents = orthanc_text.read(host, path)
+    except HardeningError as error:
+        unreadable = str(error)
+    merged, twice = orthanc_text.merge(contents)
+    users = merged.get("RegisteredUsers")
+    config = {key: value for key, value in merged.items() if key not in SECRETS}
+    defaults = {
+        **orthanc_options.DEFAULTS,
+        "AuthenticationEnabled": bool(config.get("RemoteAccessAllowed", False)),
+    }
+    older = orthanc_service.is_older(host, found, config, list(contents))
+    return {
+        "installed": host.stat(orthanc_service.BINARY) is not None,
+        "version": version.partition("+")[0].partition("-")[0],
+        "package_version": version,
+        "configuration_path": path,
+        "unreadable_configuration": unreadable,
+        "taken_over": path == orthanc_service.FOLDER
+        and host.text(orthanc_service.CONFIGURATION_DROP_IN) == orthanc_service.DROP_IN,
+        "config": {**defaults, **config},
+        "registered_users": fingerprints(users) if isinstance(users, dict) else {},
+        "duplicate_keys": twice,
+        "unknown_keys": sorted(set(merged) - orthanc_options.known(version)) if version else [],
+        "stray_files": [file for file in contents if path == orthanc_service.FOLDER and file != orthanc_service.FILE],
+        "service": {
+            "active": unit_state.is_active(found),
+            "enabled": unit_state.is_enabled(found) or found.get("UnitFileState") == "alias",
+            "answers": unit_state.is_active(found) and orthanc_service.answers(config),
+            "older_than_configuration": older,
+            "user": found.get("User", ""),
+            "Restart": found.get("Restart", ""),
+            "environment": sorted(found.get("Environment", "").split()),
+        },
+        "sandbox": {name: found.get(name, "") for name in orthanc_service.SANDBOX},
+        "memory_maximum_mib": _mebibytes(found.get("MemoryMax", "")),
+    }
+
+
+def configure(
+    facts: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    because: str,
+    files: Mapping[str, Content] | None = None,
+    *,
+    anyway: bool = False,
+) -> list[Step]:
+    """Return the step that holds these settings (and writes these further files), or none when all is held.
+
+    `settings` are top-level keys of Orthanc; of RegisteredUsers the passwords are compared by fingerprint. A key that
+    the installed version does not know is refused. `anyway` asks for the step whatever the settings are.
+    """
+    found = facts["orthanc"]
+    if not found["installed"]:
+        return [Step(f"Configure Orthanc once it is installed, to {because}", _not_installed)]
+    version = found["package_version"]
+    held = {key: value for key, value in settings.items() if not _ignored(key, version)}
+    for key in held:
+        if key not in orthanc_options.known(version):
+            near = orthanc_options.nearest(key, version)
+            hint = f"; did you mean {near}?" if near else "."
+            raise HardeningError(f"Orthanc {found['version']} does not know the setting {key}{hint}")
+    if "${" in json.dumps(held):
+        raise HardeningError("A setting of Orthanc holds ${, which Orthanc would replace; choose another value.")
+    differing = sorted(key for key, value in held.items() if _differs(found, key, value))
+    if not (differing or anyway or _unsettled(found)):
+        return []
+    what = f"set {', '.join(differing)}" if differing else "restart it with its newest configuration"
+    dropped = f"; keys that it never understood go: {', '.join(found['unknown_keys'])}" if found["unknown_keys"] else ""
+    taken = "" if found["taken_over"] else f"take over the configuration of {found['configuration_path']}, "
+
+    def do(host: Host) -> None:
+        _hold(host, held, dict(files or {}))
+
+    return [Step(f"Configure Orthanc to {because}: {taken}{what}{dropped}", do)]
+
+
+def _unsettled(found: Mapping[str, Any]) -> bool:
+    service = found["service"]
+    return bool(
+        not found["taken_over"]
+        or found["unreadable_configuration"]
+        or found["duplicate_keys"]
+        or found["unknown_keys"]
+        or found["stray_files"]
+        or service["older_than_configuration"]
+        or not service["answers"]
+        or not service["enabled"]
+    )
+
+
+def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) -> None:
+    """Read all that Orthanc is told now, lay the settings over it, write, restart, prove."""
+    path = orthanc_service.configuration_path(orthanc_service.properties(host))
+    taken_over = path == orthanc_service.FOLDER
+    stray = [file for file in orthanc_text.files(host, path) if taken_over and file != orthanc_service.FILE]
+    contents = orthanc_text.read(host, orthanc_service.FILE if taken_over else path)
+    meaning, twice = orthanc_text.merge(contents)
+    if twice:
+        raise HardeningError(
+            f"{', '.join(twice)} in {path} stands in two files, so that Orthanc does not start; keep it in one of them."
+        )
+    known = orthanc_options.known(_version(host))
+    meaning = {key: value for key, value in meaning.items() if key in known}
+    if "${" in json.dumps(meaning):
+        raise HardeningError(f"The files in {path} hold ${{...}}, which depends on the environment; write the value.")
+    meaning.update(settings)
+    text = json.dumps(meaning, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    host.folder(orthanc_service.FOLDER, mode=0o750, group="orthanc")
+    files[orthanc_service.FILE] = (text, 0o640, "root", "orthanc")
+    files[orthanc_service.CONFIGURATION_DROP_IN] = (orthanc_service.DROP_IN, 0o644, "root", "root")
+    orthanc_service.change(host, files, stray, meaning)
+
+
+def _ignored(key: str, version: str) -> bool:
+    """Tell whether a TLS setting is one that this version would ignore; the front in front of it holds it instead."""
+    return key in TLS_SINCE and orthanc_options.number(version) < orthanc_options.number(TLS_SINCE[key])
+
+
+def _differs(found: Mapping[str, Any], key: str, value: Any) -> bool:
+    if key == "RegisteredUsers":
+        return bool(found["registered_users"] != fingerprints(value))
+    return key not in found["config"] or found["config"][key] != value
+
+
+def _version(host: Host) -> str:
+    answer = host.run(["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "orthanc"])
+    status, _space, version = answer.output.partition(" ")
+    return version if answer.ok and status == "installed" else ""
+
+
+def _mebibytes(value: str) -> int:
+    """Return systemd's MemoryMax in MiB; 0 where there is no bound."""
+    return int(value) // 2**20 if value.isdigit() and int(value) < 2**62 else 0
+
+
+def _not_installed(host: Host) -> None:
+    raise HardeningError("Orthanc is not installed on this host.")
