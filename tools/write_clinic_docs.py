@@ -34,9 +34,9 @@ enable_plugins = radiology.hardening.clinic, ansible.builtin.yaml, ansible.built
 any_unparsed_is_fatal = true
 ```
 
-`ansible-inventory -i <file> --list --yaml` shows what the file yields, or says in one sentence what is wrong: file and line,
-key, what was found, what is accepted. Nothing is touched before the whole file is right. The file holds no secrets;
-they are made later, and kept in the folder beside it that bears the clinic's name.
+`ansible-inventory -i <file> --list --yaml` shows what the file yields, or says in one sentence what is wrong: file and
+line, key, what was found, what is accepted. Nothing is touched before the whole file is right. The file holds no
+secrets; they are made later, and kept in the folder beside it that bears the clinic's name.
 
 Beside what each key accepts, these hold:
 
