@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.web_front_plan import (
     DAYS,
     REQUESTED,
@@ -48,6 +49,8 @@ class WebCertificate:
         self.text = authority.sign(self._secrets, self._directory, request)
         self.certified = digest(request)
         self._lasts = True
+        _write(self._request_path, request)
+        _write(self._path, self.text)
 
 
 def days_left(pem: str) -> int:
@@ -62,3 +65,15 @@ def _read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with open(f"{path}.tmp", "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.tmp", path)
+    except OSError as error:
+        raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
