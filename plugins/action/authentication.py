@@ -29,12 +29,11 @@ class ActionModule(ActionBase):
         scope = self._task.args.get("scope") or {}
         check_mode = bool(self._task.check_mode)
         try:
-            directory = str(scope["clinic_directory"])
-            secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
+            secrets = Secrets(str(scope["clinic_directory"]), self._loader._vault, check_mode=check_mode)
             logins = [str(person["login"]) for person in scope.get("people") or []]
             passwords = {login: secrets.ensure(("passwords", login)) for login in logins}
             made = [f"Make a password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
-            certificate = WebCertificate(secrets, directory, str(scope["names"][0]), check_mode=check_mode)
+            certificate = WebCertificate(secrets, scope, check_mode=check_mode)
             answer = self._call(variables, passwords, certificate)
             if not check_mode and certificate.is_wanted(answer):
                 certificate.sign(self._request(variables))
