@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -54,6 +55,8 @@ def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str])
         "attacker": "attacker",
         "box": f"box-{number}",
     }
+    # Every lab has the same addresses: a multiplexed connection is shared within one instance of one lab alone.
+    instance = hashlib.sha256((state / "id.pub").read_bytes()).hexdigest()[:8]
     found: dict[str, dict[str, object]] = {}
     for name, host in names.items():
         if host not in present:
@@ -66,6 +69,7 @@ def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str])
         found[f"{name}.{clinic}"] = {
             "ansible_host": address if administered else f"{name}.{clinic}.lab",
             "ansible_user": "engineer",
+            "ansible_control_path": f"%(directory)s/lab-{instance}-%%C",
             "ansible_ssh_private_key_file": str(state / "id"),
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={state}/known_hosts -o StrictHostKeyChecking=accept-new "
             f"-o ProxyCommand='{enter} nc {address} 22'",

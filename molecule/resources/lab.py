@@ -6,6 +6,7 @@
     lab.py images                                     make the images, which are cached
     lab.py up   [--name demo] [--hosts pacs-1,pacs-2] [--inventory FOLDER]
     lab.py down [--name demo]
+    lab.py status [--name demo]                       say of each host whether it runs
     lab.py exec [--name demo] HOST COMMAND...         run a command on a host of the lab
 
 Labs of different names stand side by side; everything of one is called rhlab-NAME-..., lives in network
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -29,12 +32,25 @@ import network
 import practices
 from topology import TOPOLOGY, Host
 
+NEEDLESS = (
+    "systemd-logind.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+    "systemd-modules-load.service",
+)
+"""Units that no host of the lab needs. Without them a host takes 4 inotify instances in place of 7 (measured, systemd
+252 and 257); the kernel allows 128 to each user, all containers together (fs.inotify.max_user_instances)."""
+
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+
 
 class Lab:
     """One instance of the lab, by its name; `hosts` are those that it is made of."""
 
     def __init__(self, name: str, hosts: tuple[str, ...] = ()) -> None:
         """Take the instance's name and the names of its hosts, all of the topology's by default."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", name):
+            raise SystemExit(f"lab: no lab can be called {name!r}; accepted: small letters, digits, _ and -.")
         unknown = set(hosts) - set(TOPOLOGY.hosts)
         if unknown:
             raise SystemExit(f"lab: no host {', '.join(sorted(unknown))}; accepted: {', '.join(TOPOLOGY.hosts)}.")
@@ -49,7 +65,8 @@ class Lab:
         images.exists_everywhere(sorted({host.release for host in self.hosts}))
         self.state.mkdir(parents=True)
         self._make_key()
-        machine.share_namespaces()
+        with machine.alone():
+            machine.share_namespaces()
         self._say("laying the networks")
         network.lay(self.name, self.hosts)
         self._say(f"starting {len(self.hosts)} hosts")
@@ -61,12 +78,19 @@ class Lab:
 
     def down(self) -> None:
         """Remove the hosts, the networks and the state of this instance, and nothing else."""
-        listed = machine.podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
-        mine = [name for name in listed if name.startswith(network.namespace(self.name, ""))]
+        mine = self._containers()
         if mine:
-            machine.podman("rm", "--force", "--time", "0", *mine)
+            machine.podman("rm", "--force", "--time", "0", *sorted(mine))
         network.remove(self.name)
         shutil.rmtree(self.state, ignore_errors=True)
+
+    def status(self) -> bool:
+        """Say of each host whether it runs; true when all of them do."""
+        found = self._containers()
+        states = {host.name: found.get(network.namespace(self.name, host.name), "absent") for host in self.hosts}
+        for host, state in states.items():
+            print(f"{host:12} {state}")
+        return set(states.values()) == {"running"}
 
     def execute(
         self, host: str, *command: str, stdin: str | None = None, check: bool = True
@@ -78,7 +102,10 @@ class Lab:
         name = network.namespace(self.name, host.name)
         options = ["--detach", "--name", name, "--hostname", host.name, "--systemd=always", "--cap-add=ALL"]
         options += ["--network", f"ns:/run/netns/{name}", "--tmpfs", "/tmp"]
-        machine.podman("run", *options, images.tag(host.release), "/sbin/init")
+        # Neither the machine's name server nor its hosts file: each sudo would wait ten seconds for the former.
+        options += ["--dns=none", "--no-hosts"]
+        masks = [f"systemd.mask={unit}" for unit in NEEDLESS]
+        machine.podman("run", *options, images.tag(host.release), "/sbin/init", *masks)
 
     def _settle(self, host: Host) -> None:
         """Let the engineer in, and give the host the state in which the practice left it."""
@@ -87,9 +114,23 @@ class Lab:
         for _attempt in range(60):
             done = self.execute(host.name, "systemctl", "is-system-running", "--wait", check=False)
             if done.stdout.strip() in ("running", "degraded"):
-                break
+                self.execute(host.name, "sh", "-eu", "-s", stdin=script)
+                return
+            state = self._containers().get(network.namespace(self.name, host.name), "absent")
+            if state != "running":
+                limit = INOTIFY_LIMIT.read_text(encoding="ascii").strip()
+                raise SystemExit(
+                    f"lab {self.name}: {host.name} did not boot, it is {state}. Each host takes four of the {limit} "
+                    "inotify instances that fs.inotify.max_user_instances allows: remove another lab, or raise it."
+                )
             time.sleep(0.5)
-        self.execute(host.name, "sh", "-eu", "-s", stdin=script)
+        raise SystemExit(f"lab {self.name}: {host.name} is not up after a minute: {done.stdout or done.stderr}")
+
+    def _containers(self) -> dict[str, str]:
+        """Return the containers of this instance and the state of each."""
+        listed = json.loads(machine.podman("ps", "--all", "--format", "json").stdout or "[]") or []
+        found = {name: container["State"] for container in listed for name in container["Names"]}
+        return {name: state for name, state in found.items() if name in network.names(self.name)}
 
     def _make_key(self) -> None:
         command = [
@@ -114,7 +155,7 @@ def main() -> int:
     """Read the command line and obey."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in ("images", "up", "down", "exec"):
+    for verb in ("images", "up", "down", "status", "exec"):
         each = verbs.add_parser(verb)
         each.add_argument("--name", default="demo")
         each.add_argument("--hosts", default="")
@@ -130,6 +171,8 @@ def main() -> int:
         lab.up(given.inventory or lab.state / "inventory")
     elif given.verb == "down":
         lab.down()
+    elif given.verb == "status":
+        return 0 if lab.status() else 1
     else:
         done = lab.execute(given.host, *given.command, check=False)
         sys.stdout.write(done.stdout)

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 UNIFIED = """
@@ -35,6 +38,14 @@ def cache() -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let one process at a time do what labs share: images, settings. Ends with the process, even a killed one."""
+    with (cache() / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def root(*command: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command as root and return what it answered; its errors are shown when it has to succeed."""
     whole = [*(() if os.geteuid() == 0 else ("sudo", "--")), *command]
@@ -48,7 +59,11 @@ def root(*command: str, check: bool = True, stdin: str | None = None) -> subproc
 def podman_command() -> tuple[str, ...]:
     """Return the words that begin every call of podman."""
     conf = cache() / "containers.conf"
-    conf.write_text(CONTAINERS_CONF, encoding="utf-8")
+    if not conf.is_file() or conf.read_text(encoding="utf-8") != CONTAINERS_CONF:
+        # Other labs may be reading it: it is replaced whole.
+        fresh = conf.with_name(f"{conf.name}.{os.getpid()}")
+        fresh.write_text(CONTAINERS_CONF, encoding="utf-8")
+        fresh.replace(conf)
     storage = cache() / "containers"
     call = ("env", f"CONTAINERS_CONF={conf}", "podman", f"--root={storage}", "--runroot=/run/radiology-hardening")
     kind = subprocess.run(["stat", "-fc", "%T", "/sys/fs/cgroup"], capture_output=True, text=True, check=True)

@@ -44,6 +44,11 @@ def namespace(lab: str, host: str) -> str:
     return f"rhlab-{lab}-{host}"
 
 
+def names(lab: str) -> set[str]:
+    """Return every name that a lab may use, for containers and namespaces; no other lab shares one."""
+    return {namespace(lab, host) for host in (*TOPOLOGY.hosts, ADMIN, "switch")}
+
+
 def lay(lab: str, hosts: list[Host]) -> None:
     """Make the bridges, the hosts' legs, their addresses and routes, and the boxes' forwards."""
     switch = namespace(lab, "switch")
@@ -71,9 +76,12 @@ def lay(lab: str, hosts: list[Host]) -> None:
 
 
 def remove(lab: str) -> None:
-    """Delete every namespace of a lab; its interfaces go with them."""
+    """Delete every namespace of a lab; its interfaces and what still runs inside, such as relays of SSH, go with it."""
     listed = machine.root("ip", "netns", "list").stdout.splitlines()
-    for name in (line.split()[0] for line in listed if line.startswith(namespace(lab, ""))):
+    for name in sorted({line.split()[0] for line in listed if line} & names(lab)):
+        inside = machine.root("ip", "netns", "pids", name, check=False).stdout.split()
+        if inside:
+            machine.root("kill", *inside, check=False)
         machine.root("ip", "netns", "delete", name)
 
 

@@ -10,6 +10,8 @@ AE_TITLES = {"dmz-practice": "LUMIERE", "forwarded-practice": "HARMONIE"}
 PREFIXES = {"dmz-practice": "LUM", "forwarded-practice": "HAR"}
 
 ENGINEER = """
+printf '%s\\n' '127.0.0.1 localhost' '127.0.1.1 {name}' '::1 localhost ip6-localhost ip6-loopback' >/etc/hosts
+: >/etc/resolv.conf
 umask 077
 cat >/home/engineer/.ssh/authorized_keys <<'KEY'
 {key}KEY
@@ -35,7 +37,7 @@ systemctl enable --quiet --now orthanc
 
 def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
-    script = ENGINEER.format(key=key)
+    script = ENGINEER.format(key=key, name=host.name)
     return script + (_orthanc(host) if host.kind == "pacs" else "")
 
 
