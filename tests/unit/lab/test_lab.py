@@ -1,0 +1,65 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The lab's pure parts: addresses and names as topology.yml describes them, and labs that are kept apart."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+RESOURCES = Path(__file__).resolve().parents[3] / "molecule" / "resources"
+
+
+@pytest.fixture(autouse=True)
+def resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the lab's modules be imported, as lab.py imports them."""
+    monkeypatch.setattr(sys, "path", [str(RESOURCES), *sys.path])
+
+
+def test_the_last_group_is_written_as_the_last_octet() -> None:
+    from topology import TOPOLOGY
+
+    assert TOPOLOGY.hosts["laptop-1"].addresses == {"lan1": ("10.77.11.66/24", "2001:db8:11::66/64")}
+    assert TOPOLOGY.hosts["pacs-2"].plain("admin2") == ("10.78.12.10", "2001:db8:a12::10")
+
+
+def test_no_lab_has_a_name_of_another_whose_name_begins_alike() -> None:
+    import network
+
+    assert not network.names("demo") & network.names("demo-2")
+    assert "rhlab-demo-2-pacs-1" not in network.names("demo")
+
+
+def test_each_instance_has_its_own_multiplexed_connections(tmp_path: Path) -> None:
+    import inventory
+    import yaml
+    from topology import TOPOLOGY
+
+    seen = set()
+    for instance in ("first", "second"):
+        state = tmp_path / instance
+        state.mkdir()
+        (state / "id.pub").write_text(f"ssh-ed25519 {instance}\n", encoding="utf-8")
+        inventory.write(tmp_path / "inventory", "same", state, list(TOPOLOGY.hosts.values()))
+        listed = yaml.safe_load((tmp_path / "inventory" / "lab.yml").read_text(encoding="utf-8"))
+        hosts = listed["all"]["children"]["lab_1"]["hosts"]
+        assert len({host["ansible_host"] for host in hosts.values()}) == len(hosts)
+        seen |= {host["ansible_control_path"] for host in hosts.values()}
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "../x", "a b", "-x"])
+def test_a_name_that_would_not_do_is_refused(name: str) -> None:
+    from lab import Lab
+
+    with pytest.raises(SystemExit, match="no lab can be called"):
+        Lab(name)
+
+
+def test_an_unknown_host_is_refused_with_those_accepted() -> None:
+    from lab import Lab
+
+    with pytest.raises(SystemExit, match="no host printer-1; accepted: attacker, box-1"):
+        Lab("demo", ("printer-1",))
