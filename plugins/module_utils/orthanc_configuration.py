@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 SECRETS = ("RegisteredUsers", "OrthancPeers")
 """Keys that never become facts."""
 
+SECRET = re.compile(r"(?i)password|secret|token|^(pin|servers|httpheaders|connectionuri)$")
+"""Keys, at any depth, whose values plugins and peers keep secret; they never become facts either."""
+
 TLS_SINCE = {key: orthanc_options.LATER[key] for key in ("DicomTlsMinimumProtocolVersion", "DicomTlsCiphersAccepted")}
 
 
@@ -38,6 +42,13 @@ def digest(text: str) -> str:
 def fingerprints(users: Mapping[str, str]) -> dict[str, str]:
     """Return each login with the SHA-256 of `login:password`; passwords of 139 bits cannot be guessed from it."""
     return {login: digest(f"{login}:{password}") for login, password in sorted(users.items())}
+
+
+def without_secrets(value: Any) -> Any:
+    """Return a value of the configuration with every password, token and key that plugins keep in it left out."""
+    if isinstance(value, dict):
+        return {key: without_secrets(inner) for key, inner in value.items() if not SECRET.search(key)}
+    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 def observe(host: Host) -> dict[str, Any]:
@@ -53,7 +64,7 @@ def observe(host: Host) -> dict[str, Any]:
         unreadable = str(error)
     merged, twice = orthanc_text.merge(contents)
     users = merged.get("RegisteredUsers")
-    config = {key: value for key, value in merged.items() if key not in SECRETS}
+    config = without_secrets({key: value for key, value in merged.items() if key not in SECRETS})
     defaults = {
         **orthanc_options.DEFAULTS,
         "AuthenticationEnabled": bool(config.get("RemoteAccessAllowed", False)),

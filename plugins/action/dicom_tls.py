@@ -1,0 +1,93 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's part of the role dicom_tls: the clinic's authority signs what hosts and devices ask for."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import REQUESTED, TO_BE_SIGNED
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+
+MODULE = "radiology.hardening.dicom_tls"
+
+
+class ActionModule(ActionBase):
+    """Sign what is missing, run the module, and have signed what it asks for."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; a certificate that has to be signed first takes a second call of it."""
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        scope = self._task.args.get("scope") or {}
+        check_mode = bool(self._task.check_mode)
+        try:
+            directory, name = str(scope["clinic_directory"]), str(scope["name"])
+            secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
+            devices = dicom_front.admitted(scope.get("devices") or [])
+            signed, waiting = authority.sign_devices(secrets, directory, devices, check_mode=check_mode)
+            made = [f"Sign the certificate of {device}" for device in signed]
+            answer = self._call(variables, self._given(directory, name, devices))
+            if (
+                not check_mode
+                and _succeeded(answer)
+                and (REQUESTED in answer["plan"] or not authority.lasts(directory, name))
+            ):
+                authority.sign(secrets, directory, self._request(variables), name)
+                made += [*answer["plan"], f"Sign the certificate of {name}"]
+                answer = self._call(variables, self._given(directory, name, devices))
+        except HardeningError as error:
+            raise AnsibleActionFail(str(error)) from error
+        result.update(answer)
+        if _succeeded(answer):
+            result.update(told([*made, *answer["plan"]]))
+        if waiting:
+            result.setdefault("warnings", []).append(
+                f"Not let in, since no request lies in {directory}/requests: {', '.join(waiting)}."
+            )
+        return result
+
+    def _is_wanted(self, answer: dict[str, Any], directory: str, name: str) -> bool:
+        """Tell whether the host has a request that our authority has still to sign."""
+        return _succeeded(answer) and (REQUESTED in answer["plan"] or not authority.lasts(directory, name))
+
+    def _given(self, directory: str, name: str, devices: list[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what the controller knows: certificates that last, and the devices' fingerprints."""
+        certificates = {
+            device["name"]: authority.read(authority.certificate_path(directory, device["name"])) for device in devices
+        }
+        own = authority.read(authority.certificate_path(directory, name)) if authority.lasts(directory, name) else ""
+        return {
+            "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
+            "authority": authority.read(authority.authority_path(directory)),
+            "fingerprints": {device: authority.fingerprint(text) for device, text in certificates.items() if text},
+        }
+
+    def _call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
+        )
+        return answer
+
+    def _request(self, variables: dict[str, Any]) -> str:
+        """Fetch the certificate request, which is public; the key stays on the host."""
+        answer = self._execute_module(
+            module_name="ansible.builtin.slurp", module_args={"src": dicom_front.REQUEST}, task_vars=variables
+        )
+        if "content" not in answer:
+            raise HardeningError(f"{dicom_front.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
+        return base64.b64decode(answer["content"]).decode("ascii")
+
+
+def _succeeded(answer: Mapping[str, Any]) -> bool:
+    return not answer.get("failed") and not answer.get("unreachable")

@@ -1,0 +1,208 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The TLS front of Orthanc's DICOM port: what its files say. Pure text; nothing here touches the host.
+
+nginx's stream module as a unit of its own. A device is known by its certificate and its address together, and Orthanc
+meets it at the one loopback address that stands for it: so certificate, address and AE title are bound to each other,
+which Orthanc alone cannot do. Orthanc calls a device at the same loopback address, and the front checks the name in
+the device's certificate. A connection that says nothing stops nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+UNIT = "dicom-front.service"
+USER = "dicom-front"
+FOLDER = "/etc/dicom-front"
+CONFIGURATION = f"{FOLDER}/nginx.conf"
+KEY = f"{FOLDER}/server.key"
+REQUEST = f"{FOLDER}/server.csr"
+CERTIFICATE = f"{FOLDER}/server.crt"
+AUTHORITY = f"{FOLDER}/ca.crt"
+LINK_KEY = f"{FOLDER}/link.key"
+LINK_CERTIFICATE = f"{FOLDER}/link.crt"
+ORTHANC_FOLDER = "/etc/orthanc/tls"
+ORTHANC_KEY = f"{ORTHANC_FOLDER}/orthanc.key"
+ORTHANC_CERTIFICATE = f"{ORTHANC_FOLDER}/orthanc.crt"
+ORTHANC_TRUST = f"{ORTHANC_FOLDER}/front.crt"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+ACCOUNT_FILE = "/etc/sysusers.d/dicom-front.conf"
+PORT = 2762
+"""dicom-tls, registered for DICOM over TLS (PS3.15 B.1)."""
+CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
+"""nginx's own checker; the file to check follows."""
+
+ACCOUNT = f"""\
+# Kept by radiology.hardening (role dicom_tls).
+u {USER} - "TLS front of Orthanc's DICOM port" - /usr/sbin/nologin
+"""
+
+SERVICE = f"""\
+# Kept by radiology.hardening (role dicom_tls).
+[Unit]
+Description=TLS front of Orthanc's DICOM port
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/sbin/nginx -e stderr -c {CONFIGURATION} -g 'daemon off; pid /run/dicom-front/nginx.pid;'
+ExecReload=/bin/kill -HUP $MAINPID
+KillSignal=SIGQUIT
+TimeoutStopSec=5
+Restart=always
+RestartSec=2
+User={USER}
+Group={USER}
+RuntimeDirectory=dicom-front
+RuntimeDirectoryMode=0700
+UMask=0077
+MemoryMax=256M
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+TEMPLATE = """\
+# Kept by radiology.hardening (role dicom_tls).
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+worker_processes 2;
+error_log stderr warn;
+events { worker_connections 2048; }
+
+stream {
+  # A device: its certificate and its address, and the loopback address at which Orthanc meets it.
+  map_hash_bucket_size 256;
+  map "$ssl_client_fingerprint $remote_addr" $device {
+    default "";
+%(devices)s
+  }
+  map $device $target { default 127.0.0.1:%(orthanc_port)d; "" unix:/run/dicom-front/nowhere.sock; }
+
+  log_format front '$remote_addr "$ssl_client_s_dn" $ssl_client_fingerprint device=$device $ssl_protocol '
+                   '$bytes_received $bytes_sent $session_time $status';
+  access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=dicom_front,nohostname front;
+  # One connection less than Orthanc has DICOM threads: idle associations of one device delay no other.
+  limit_conn_zone $binary_remote_addr zone=devices:1m;
+
+  ssl_certificate %(folder)s/server.crt;
+  ssl_certificate_key %(folder)s/server.key;
+  ssl_client_certificate %(folder)s/ca.crt;
+  ssl_verify_client %(verify)s;
+  ssl_verify_depth 1;
+  ssl_protocols %(protocols)s;
+  ssl_ciphers %(suites)s;
+  ssl_ecdh_curve X25519:prime256v1:secp384r1;
+  ssl_session_tickets off;
+  ssl_handshake_timeout 5s;
+  proxy_connect_timeout 5s;
+  tcp_nodelay on;
+
+  # Devices call Orthanc. Behind the front Orthanc still demands TLS, of the front alone.
+  server {
+%(listens)s
+    limit_conn devices 3;
+    proxy_timeout 600s;
+    proxy_bind $device;
+    proxy_pass $target;
+    proxy_ssl on;
+    proxy_ssl_protocols TLSv1.3;
+    proxy_ssl_certificate %(folder)s/link.crt;
+    proxy_ssl_certificate_key %(folder)s/link.key;
+    proxy_ssl_trusted_certificate %(orthanc_certificate)s;
+    proxy_ssl_verify on;
+    proxy_ssl_name orthanc;
+  }
+%(outgoing)s}
+"""
+
+OUTGOING = """
+  # Orthanc calls %(name)s.
+  server {
+    listen %(loopback)s:%(port)d;
+    proxy_timeout 600s;
+    proxy_pass %(target)s;
+    proxy_ssl on;
+    proxy_ssl_protocols TLSv1.2 TLSv1.3;
+    proxy_ssl_ciphers %(suites)s;
+    proxy_ssl_certificate %(folder)s/server.crt;
+    proxy_ssl_certificate_key %(folder)s/server.key;
+    proxy_ssl_trusted_certificate %(folder)s/ca.crt;
+    proxy_ssl_verify on;
+    proxy_ssl_name %(name)s;
+  }
+"""
+
+
+def endpoint(address: str, port: int = PORT) -> str:
+    """Write an address and a port as nginx does: IPv6 in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def admitted(devices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the devices that speak TLS; others are not let in."""
+    return [device for device in devices if device.get("tls")]
+
+
+def entries(devices: Sequence[Mapping[str, Any]], fingerprints: Mapping[str, str]) -> list[str]:
+    """Return the lines that bind each device's certificate and addresses to its loopback address."""
+    return [
+        f'    "{fingerprints[device["name"]]} {address}" {device["loopback"]}; # {device["name"]}'
+        for device in admitted(devices)
+        for address in (device["address"], device.get("address6"))
+        if address and device["name"] in fingerprints
+    ]
+
+
+def configuration(
+    scope: Mapping[str, Any], fingerprints: Mapping[str, str], *, protocols: Sequence[str], suites: Sequence[str]
+) -> str:
+    """Return nginx.conf for the role's inputs and the devices' certificates (name to SHA-1)."""
+    common = {"folder": FOLDER, "suites": ":".join(suites)}
+    outgoing = [
+        OUTGOING % {**common, **device, "target": endpoint(str(device["address"]), int(device["port"]))}
+        for device in admitted(scope["devices"])
+        if device.get("port")
+    ]
+    return TEMPLATE % {
+        **common,
+        "devices": "\n".join(entries(scope["devices"], fingerprints)),
+        "orthanc_port": 4242,
+        "orthanc_certificate": ORTHANC_CERTIFICATE,
+        "verify": "on",
+        "protocols": " ".join(protocols),
+        "listens": "\n".join(f"    listen {endpoint(address)} ssl;" for address in scope["addresses"]),
+        "outgoing": "".join(outgoing),
+    }
+
+
+def names(scope: Mapping[str, Any]) -> list[str]:
+    """Return the certificate's subjectAltName entries as OpenSSL's configuration writes them."""
+    return [f"DNS:{scope['name']}", *(f"IP:{address}" for address in scope["addresses"])]

@@ -1,0 +1,107 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The steps that bring the TLS front of Orthanc's DICOM port to what its files should say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, dicom_front_state, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+
+LINK_DAYS = 1095
+SECONDS = 20
+"""How long the front may take to listen after a start."""
+
+
+def account(host: Host) -> None:
+    """Give the front a user of its own."""
+    host.folder("/etc/sysusers.d")
+    host.write(dicom_front.ACCOUNT_FILE, dicom_front.ACCOUNT)
+    host.must(["systemd-sysusers", dicom_front.ACCOUNT_FILE])
+
+
+def request(host: Host, scope: Mapping[str, Any]) -> None:
+    """Make the front's key, which stays here, unless there is one, and the request for its certificate."""
+    host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
+    if host.stat(dicom_front.KEY) is None:
+        _write(host, dicom_front.KEY, _new_key(host))
+    names = ",".join(dicom_front.names(scope))
+    asked = ["openssl", "req", "-new", "-key", dicom_front.KEY, "-subj", f"/CN={scope['name']}"]
+    asked += ["-addext", f"subjectAltName={names}", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
+    _write(host, dicom_front.REQUEST, host.must(asked))
+
+
+def links(host: Host) -> None:
+    """Make the two pairs with which the front and Orthanc know each other; neither leaves the host."""
+    host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
+    host.folder(dicom_front.ORTHANC_FOLDER, mode=0o755)
+    for key, certificate, name in (
+        (dicom_front.LINK_KEY, dicom_front.LINK_CERTIFICATE, "front"),
+        (dicom_front.ORTHANC_KEY, dicom_front.ORTHANC_CERTIFICATE, "orthanc"),
+    ):
+        _write(host, key, _new_key(host))
+        made = ["openssl", "req", "-x509", "-new", "-key", key, "-subj", f"/CN={name}", "-days", str(LINK_DAYS)]
+        made += ["-addext", f"subjectAltName=DNS:{name}", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
+        _write(host, certificate, host.must(made))
+    _write(host, dicom_front.ORTHANC_TRUST, host.text(dicom_front.LINK_CERTIFICATE) or "")
+
+
+def tighten(host: Host) -> None:
+    """Keep the private keys from all but root and their service."""
+    for path in dicom_front_state.loose_keys(host):
+        host.own(path, mode=0o640, group=dicom_front_state.KEYS[path])
+
+
+def serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> None:
+    """Write what changed, have nginx check it, start or reload, and prove it; else put the former back."""
+    former = {path: host.read(path) for path in texts}
+    host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
+    try:
+        for path, text in texts.items():
+            _write(host, path, text)
+        host.must([*dicom_front.CHECK, dicom_front.CONFIGURATION])
+        unit = dicom_front.UNIT_FILE
+        _start(host, restart=former[unit] != texts[unit].encode())
+        _prove(host, scope)
+    except HardeningError:
+        if former[dicom_front.CONFIGURATION] is not None:
+            for path, content in former.items():
+                if content is not None:
+                    _write(host, path, content)
+            _start(host, restart=True)
+        raise
+
+
+def _start(host: Host, *, restart: bool) -> None:
+    host.must(["systemctl", "daemon-reload"])
+    host.must(["systemctl", "--quiet", "enable", dicom_front.UNIT])
+    host.must(["systemctl", "restart" if restart else "reload-or-restart", dicom_front.UNIT])
+
+
+def _prove(host: Host, scope: Mapping[str, Any]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        found = dicom_front_state.observe(host, scope)
+        if found["active"] and not found["silent_addresses"]:
+            return
+        time.sleep(0.1)
+    words = host.run(["journalctl", "-u", dicom_front.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output.strip()
+    state = unit_state.properties(host, dicom_front.UNIT).get("ActiveState", "unknown")
+    raise HardeningError(f"The DICOM front is {state} and does not listen on all of its addresses; it says: {words}")
+
+
+def _new_key(host: Host) -> str:
+    return host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
+
+
+def _write(host: Host, path: str, content: bytes | str) -> None:
+    if path in dicom_front_state.KEYS:
+        host.write(path, content, mode=0o640, group=dicom_front_state.KEYS[path])
+    elif path.startswith(dicom_front.FOLDER):
+        host.write(path, content, mode=0o640, group=dicom_front.USER)
+    else:
+        host.write(path, content, mode=0o644)

@@ -1,0 +1,138 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The TLS front of Orthanc's DICOM port as it is on the host: files, certificates, unit, and what it is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, unit_state, web_front_state
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+
+READ = (
+    dicom_front.CONFIGURATION,
+    dicom_front.KEY,
+    dicom_front.CERTIFICATE,
+    dicom_front.AUTHORITY,
+    dicom_front.LINK_KEY,
+    dicom_front.LINK_CERTIFICATE,
+    dicom_front.ORTHANC_CERTIFICATE,
+    dicom_front.UNIT_FILE,
+)
+"""What the running front has read."""
+
+TEXTS = (dicom_front.CONFIGURATION, dicom_front.UNIT_FILE, dicom_front.ACCOUNT_FILE, dicom_front.AUTHORITY)
+
+KEYS = {
+    dicom_front.KEY: dicom_front.USER,
+    dicom_front.LINK_KEY: dicom_front.USER,
+    dicom_front.ORTHANC_KEY: "orthanc",
+}
+"""Each private key and the group that may read it."""
+
+BINDING = re.compile(r'^\s*"[0-9a-f]{40} (\S+)" (127\.[\d.]+);', re.MULTILINE)
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of the front; what only a running front can tell is null while it does not run."""
+    unit = unit_state.properties(host, dicom_front.UNIT)
+    active = unit_state.is_active(unit)
+    text = host.text(dicom_front.CONFIGURATION) or ""
+    directives = web_front_state.tokens(text)
+    told = {name: web_front_state.words(directives, name) for name in ("ssl_protocols", "ssl_verify_client")}
+    suites = [each for value in web_front_state.words(directives, "ssl_ciphers") for each in value.split(":")]
+    return {
+        "installed": host.stat("/usr/lib/nginx/modules/ngx_stream_module.so") is not None,
+        "active": active,
+        "enabled": unit_state.is_enabled(unit),
+        "older_than_configuration": unit_state.is_older(host, unit, READ),
+        "ssl_protocols": told["ssl_protocols"] if active else None,
+        "ssl_ciphers": suites if active else None,
+        "ssl_verify_client": told["ssl_verify_client"] if active else None,
+        "proxy_ssl_verify": web_front_state.words(directives, "proxy_ssl_verify") if active else None,
+        "silent_addresses": [
+            address for address in scope.get("addresses") or [] if active and not _listens(host, str(address))
+        ],
+        "cleartext_listens": _cleartext(directives),
+        "undeclared_devices": _undeclared(text, scope),
+        "files": {path: host.digest(path) for path in TEXTS},
+        "request": host.digest(dicom_front.REQUEST),
+    }
+
+
+def certificate(host: Host) -> dict[str, Any]:
+    """Return what OpenSSL says of the front's certificate: never its key, only whether the two belong together."""
+    if host.stat(dicom_front.CERTIFICATE) is None:
+        return {"present": False, "days_left": -1, "matches_key": False, "of_our_authority": False, "names": []}
+    file = host.path(dicom_front.CERTIFICATE)
+    said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", "subjectAltName"]).output
+    authority = host.path(dicom_front.AUTHORITY)
+    return {
+        "present": True,
+        "digest": host.digest(dicom_front.CERTIFICATE),
+        "days_left": web_front_state.days_left(said),
+        "matches_key": matches(host, dicom_front.CERTIFICATE, dicom_front.KEY),
+        "of_our_authority": host.run(["openssl", "verify", "-partial_chain", "-CAfile", authority, file]).ok,
+        "names": web_front_state.alternative_names(said),
+    }
+
+
+def links(host: Host) -> dict[str, Any]:
+    """Return whether the pairs between the front and Orthanc belong together and are trusted by the other side."""
+    pairs = (
+        (dicom_front.LINK_CERTIFICATE, dicom_front.LINK_KEY),
+        (dicom_front.ORTHANC_CERTIFICATE, dicom_front.ORTHANC_KEY),
+    )
+    days = [
+        web_front_state.days_left(host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-enddate"]).output)
+        for path, _key in pairs
+    ]
+    trusted = host.digest(dicom_front.ORTHANC_TRUST)
+    return {
+        "usable": all(matches(host, *pair) for pair in pairs)
+        and trusted is not None
+        and trusted == host.digest(dicom_front.LINK_CERTIFICATE),
+        "days_left": min(days),
+    }
+
+
+def loose_keys(host: Host) -> list[str]:
+    """Return the private keys that others than root and their service may read."""
+    found = []
+    for path, group in KEYS.items():
+        entry = host.stat(path)
+        if entry and (int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group != group):
+            found.append(path)
+    return found
+
+
+def authorities(host: Host, path: str) -> int:
+    """Count the certificates in a trust store."""
+    return (host.text(path) or "").count("-----BEGIN CERTIFICATE-----")
+
+
+def matches(host: Host, certificate_file: str, key: str) -> bool:
+    """Tell whether a certificate was made for a key."""
+    theirs = host.run(["openssl", "x509", "-in", host.path(certificate_file), "-noout", "-pubkey"])
+    ours = host.run(["openssl", "pkey", "-in", host.path(key), "-pubout"])
+    return theirs.ok and ours.ok and theirs.output == ours.output
+
+
+def _cleartext(directives: list[list[str]]) -> list[str]:
+    """Return where the front takes DICOM in clear, loopback apart: there Orthanc alone calls."""
+    listens = [each[1] for each in directives if each[0] == "listen" and "ssl" not in each[2:]]
+    return sorted(listen for listen in listens if not listen.startswith(("127.", "[::1]")))
+
+
+def _undeclared(text: str, scope: Mapping[str, Any]) -> list[str]:
+    """Return `address=loopback` of each binding that no declared device has."""
+    devices = dicom_front.admitted(scope.get("devices") or [])
+    declared = {(device.get(key), device["loopback"]) for device in devices for key in ("address", "address6")}
+    return sorted("=".join(found) for found in BINDING.findall(text) if found not in declared)
+
+
+def _listens(host: Host, address: str) -> bool:
+    wanted = dicom_front.endpoint(address)
+    return any(wanted in line.split() for line in host.run(["ss", "-Hltn"]).output.splitlines())

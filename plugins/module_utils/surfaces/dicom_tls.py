@@ -1,0 +1,176 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""DICOM over TLS with a certificate for every device: the front, its certificates, and Orthanc's own TLS behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    dicom_front,
+    dicom_front_plan,
+    dicom_front_state,
+    expectation,
+    orthanc_configuration,
+    web_front_plan,
+    web_front_state,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
+
+NAME = "dicom_tls"
+USES = (orthanc,)
+FACTS: dict[str, str] = {
+    "front.installed": "bool: nginx and its stream module are on the host",
+    "front.active": "bool: the front runs",
+    "front.enabled": "bool: the front starts with the machine",
+    "front.older_than_configuration": "bool: the front runs with files that changed since",
+    "front.ssl_protocols": "list of str: nginx's ssl_protocols; null: the front does not run",
+    "front.ssl_ciphers": "list of str: nginx's ssl_ciphers; null: the front does not run",
+    "front.ssl_verify_client": "list of str: nginx's ssl_verify_client; null: the front does not run",
+    "front.proxy_ssl_verify": "list of str: nginx's proxy_ssl_verify, every server; null: the front does not run",
+    "front.silent_addresses": "list of str: own addresses on which the front does not listen",
+    "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
+    "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has",
+    "front.files.*": "str: SHA-256 of each file of the front; null: no file",
+    "front.request": "str: SHA-256 of the certificate request; null: none",
+    "certificate.present": "bool: the front has a certificate",
+    "certificate.digest": "str: SHA-256 of the certificate file",
+    "certificate.days_left": "int: whole days until it ends; -1 when there is none",
+    "certificate.matches_key": "bool: the certificate was made for the front's key",
+    "certificate.of_our_authority": "bool: the authority in the front's trust store signed it",
+    "certificate.names": "list of str: DNS:name and IP:address",
+    "trust_store.authorities": "int: certificates that the front takes for authorities",
+    "links.usable": "bool: the front and Orthanc know each other by their own pairs",
+    "links.days_left": "int: whole days until the first of these pairs ends",
+    "keys.loose": "list of str: private keys that others than root and their service may read",
+    "outgoing.cleartext": "list of str: entries of DicomModalities that Orthanc would call in clear beyond loopback",
+    "distribution": "str: what nginx.service is there for: off, default site, other sites",
+}
+
+REQUESTED = "Make the DICOM front's key, which stays here, and the request for its certificate"
+"""The step after which the controller signs."""
+
+TO_BE_SIGNED = "to be signed"
+"""Stands for a certificate in check mode, where nothing is signed."""
+
+RENEWAL_DAYS = 60
+SUITES_OF_ORTHANC = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_AES_128_GCM_SHA256",
+]
+BEHIND_THE_FRONT = {
+    "DicomPort": 4242,
+    "DicomTlsCertificate": dicom_front.ORTHANC_CERTIFICATE,
+    "DicomTlsPrivateKey": dicom_front.ORTHANC_KEY,
+    "DicomTlsTrustedCertificates": dicom_front.ORTHANC_TRUST,
+    "DicomTlsMinimumProtocolVersion": 4,
+    "DicomTlsCiphersAccepted": SUITES_OF_ORTHANC,
+}
+"""Orthanc's own TLS (1.9.0; the last two 1.12.4, left out before): it trusts the front alone."""
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts."""
+    configuration = orthanc_configuration.observe(host)["config"]
+    return {
+        "front": dicom_front_state.observe(host, scope),
+        "certificate": dicom_front_state.certificate(host),
+        "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
+        "links": dicom_front_state.links(host),
+        "keys": {"loose": dicom_front_state.loose_keys(host)},
+        "outgoing": {"cleartext": outgoing_in_clear(configuration.get("DicomModalities") or {})},
+        "distribution": web_front_state.distribution(host),
+    }
+
+
+def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
+    """Return the steps: keys and certificates, then Orthanc's own TLS, then the front before it."""
+    mine = facts[NAME]
+    unmet = expectation.unmet(facts, wanted)
+    steps: list[Step] = []
+    if mine["front"]["files"].get(dicom_front.ACCOUNT_FILE) != digest(dicom_front.ACCOUNT):
+        steps.append(Step(f"Give the DICOM front an account of its own ({dicom_front.USER})", dicom_front_plan.account))
+    if not mine["links"]["usable"] or mine["links"]["days_left"] < RENEWAL_DAYS:
+        steps.append(Step("Make the key pairs between the front and Orthanc", dicom_front_plan.links))
+    if not _requested(mine, scope):
+        steps.append(Step(REQUESTED, lambda host: dicom_front_plan.request(host, scope)))
+    if mine["keys"]["loose"]:
+        steps.append(
+            Step(f"Keep {', '.join(mine['keys']['loose'])} from all but their service", dicom_front_plan.tighten)
+        )
+    if scope.get("certificate"):
+        steps += _orthanc(facts, wanted, unmet)
+        steps += _front(mine, wanted, unmet, scope)
+    return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})
+
+
+def outgoing_in_clear(modalities: Mapping[str, Any]) -> list[str]:
+    """Return the entries that Orthanc would call in clear; an entry in array form has no TLS."""
+    found = []
+    for name, entry in modalities.items():
+        host, tls = (entry[1], False) if isinstance(entry, list) else (entry.get("Host"), entry.get("UseDicomTls"))
+        if not tls and not str(host).startswith("127."):
+            found.append(name)
+    return sorted(found)
+
+
+def _requested(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether the host has a request; where it holds a certificate, that has to carry the declared names."""
+    if mine["front"]["request"] is None:
+        return False
+    names = set(mine["certificate"]["names"])
+    return not mine["certificate"]["present"] or names == set(dicom_front.names(scope))
+
+
+def _orthanc(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], unmet: list[str]) -> list[Step]:
+    if not facts["orthanc"]["installed"]:
+        return []
+    settings = {**expectation.dictated(wanted, "orthanc.config"), **BEHIND_THE_FRONT}
+    in_clear = facts[NAME]["outgoing"]["cleartext"]
+    if in_clear:
+        entries = facts["orthanc"]["config"]["DicomModalities"]
+        settings["DicomModalities"] = {name: entry for name, entry in entries.items() if name not in in_clear}
+    unheld = [name for name in unmet if name.startswith("orthanc.")]
+    return orthanc_configuration.configure(facts, settings, "take DICOM from the front alone", anyway=bool(unheld))
+
+
+def _front(
+    mine: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], unmet: list[str], scope: Mapping[str, Any]
+) -> list[Step]:
+    dictated = expectation.dictated(wanted, "dicom_tls.front")
+    texts = {
+        dicom_front.CONFIGURATION: dicom_front.configuration(
+            scope,
+            scope.get("fingerprints") or {},
+            protocols=dictated.get("ssl_protocols", ["TLSv1.2", "TLSv1.3"]),
+            suites=dictated.get("ssl_ciphers", SUITES_OF_ORTHANC[:2]),
+        ),
+        dicom_front.UNIT_FILE: dicom_front.SERVICE,
+        dicom_front.AUTHORITY: str(scope.get("authority") or ""),
+    }
+    stale = [path for path, text in texts.items() if mine["front"]["files"].get(path) != digest(text)]
+    given = str(scope["certificate"])
+    certificate = mine["certificate"]
+    if given != TO_BE_SIGNED and certificate.get("digest") != digest(given):
+        stale.append(dicom_front.CERTIFICATE)
+        texts[dicom_front.CERTIFICATE] = given
+    front = mine["front"]
+    sick = not front["active"] or not front["enabled"] or front["older_than_configuration"] or front["silent_addresses"]
+    unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith("dicom_tls.keys.")]
+    if not (stale or sick or unheld):
+        return []
+    what = ", ".join(stale) or "start it anew"
+    return [Step(f"Serve DICOM over TLS ({what})", lambda host: _serve(host, texts, scope))]
+
+
+def _serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> None:
+    if host.stat("/usr/sbin/nginx") is None:
+        raise HardeningError("nginx is not installed on this host.")
+    dicom_front_plan.serve(host, texts, scope)

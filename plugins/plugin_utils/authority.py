@@ -1,0 +1,277 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A clinic's own certificate authority, on the controller: `authority/ca.crt`, `authority/ca.key` in its folder.
+
+The key is encrypted (PKCS #8) with a passphrase that lies in the clinic's vault file alone. What it signs lies in
+`certificates/`, the requests in `requests/`; both are public. A device that Ansible does not run on hands in
+`requests/<device>.csr` and takes `certificates/<device>.crt`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import os
+import secrets as random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+DAY = datetime.timedelta(days=1)
+AUTHORITY_DAYS = 3650
+CERTIFICATE_DAYS = 365
+"""How long a certificate lasts; at most three years are good practice (ANSSI TLS guide, R25)."""
+RENEWAL_DAYS = 60
+"""A certificate with fewer days left is made anew by the next run."""
+SMALLEST_RSA = 2048
+
+
+def certificate_path(directory: str, name: str) -> str:
+    """Return where the certificate of this name lies."""
+    return os.path.join(directory, "certificates", f"{name}.crt")
+
+
+def request_path(directory: str, name: str) -> str:
+    """Return where the request of this name lies."""
+    return os.path.join(directory, "requests", f"{name}.csr")
+
+
+def authority_path(directory: str) -> str:
+    """Return where the authority's own certificate lies."""
+    return os.path.join(directory, "authority", "ca.crt")
+
+
+def read(path: str) -> str:
+    """Return the text of a public file of the clinic's folder; empty where there is none."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise HardeningError(f"{path} cannot be read: {error}.") from error
+
+
+def lasts(directory: str, name: str) -> bool:
+    """Tell whether a certificate of our authority for the newest request of this name has enough days left."""
+    request, certificate, authority = (
+        read(path)
+        for path in (request_path(directory, name), certificate_path(directory, name), authority_path(directory))
+    )
+    if not (certificate and authority):
+        return False
+    signed, ours = (
+        x509.load_pem_x509_certificate(certificate.encode()),
+        x509.load_pem_x509_certificate(authority.encode()),
+    )
+    if request and _public(load_request(request, request_path(directory, name))) != _public(signed):
+        return False
+    try:
+        signed.verify_directly_issued_by(ours)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return signed.not_valid_after_utc - datetime.datetime.now(tz=datetime.UTC) > RENEWAL_DAYS * DAY
+
+
+def load_request(text: str, path: str) -> x509.CertificateSigningRequest:
+    """Return a request (PKCS #10, PEM) that is signed by its own key, which is strong enough."""
+    try:
+        request = x509.load_pem_x509_csr(text.encode())
+        genuine = request.is_signature_valid
+        key = request.public_key()
+    except ValueError as error:
+        raise HardeningError(f"{path} is not a certificate request in PEM form: {error}.") from error
+    if not genuine:
+        raise HardeningError(f"{path} is not signed by the key that it names.")
+    strong = isinstance(key, ec.EllipticCurvePublicKey) or (
+        isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
+    )
+    if not strong:
+        raise HardeningError(
+            f"{path}: accepted are keys on elliptic curves and RSA keys of {SMALLEST_RSA} bits or more."
+        )
+    return request
+
+
+def check_names(request: x509.CertificateSigningRequest, path: str, name: str, addresses: Sequence[str]) -> None:
+    """Refuse a request whose names are not those of the device that it is for."""
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        raise HardeningError(
+            f"{path} has no subjectAltName; accepted: DNS:{name}, and the device's addresses."
+        ) from None
+    asked = [
+        str(value) for value in (*names.get_values_for_type(x509.DNSName), *names.get_values_for_type(x509.IPAddress))
+    ]
+    foreign = [value for value in asked if value not in (name, *addresses)]
+    if foreign or name not in asked:
+        raise HardeningError(
+            f"{path} asks for {', '.join(asked) or 'no name'}; accepted: DNS:{name}, "
+            f"and of addresses {', '.join(addresses)}."
+        )
+
+
+def sign(secrets: Secrets, directory: str, request: str, name: str) -> str:
+    """Sign a host's request, keep request and certificate under this name, and return the certificate (PEM)."""
+    with _lock(directory):
+        key, authority = _authority(secrets, directory)
+        asked = load_request(request, request_path(directory, name))
+        now = datetime.datetime.now(tz=datetime.UTC)
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(authority.subject)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - DAY)
+            .not_valid_after(now + CERTIFICATE_DAYS * DAY)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(asked.public_key()), critical=False)
+            .add_extension(asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False)
+        )
+        text = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        _write(request_path(directory, name), request)
+        _write(certificate_path(directory, name), text)
+        return text
+
+
+def sign_devices(
+    secrets: Secrets, directory: str, devices: Sequence[Mapping[str, Any]], *, check_mode: bool
+) -> tuple[list[str], list[str]]:
+    """Sign what the declared devices handed in; return what was signed (or would be), and who handed in nothing."""
+    signed, waiting = [], []
+    for device in devices:
+        name, path = str(device["name"]), request_path(directory, str(device["name"]))
+        request = read(path)
+        if lasts(directory, name):
+            continue
+        if not request:
+            waiting.append(name)
+            continue
+        addresses = [str(device[key]) for key in ("address", "address6") if device.get(key)]
+        check_names(load_request(request, path), path, name, addresses)
+        signed.append(name)
+        if not check_mode:
+            sign(secrets, directory, request, name)
+    return signed, waiting
+
+
+def fingerprint(certificate: str) -> str:
+    """Return a certificate's SHA-1 in hexadecimal, as nginx's $ssl_client_fingerprint has it."""
+    return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
+
+
+def _authority(secrets: Secrets, directory: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return the authority's key and certificate, made the first time."""
+    key_path = os.path.join(directory, "authority", "ca.key")
+    passphrase = secrets.ensure("authority_passphrase", lambda: random.token_urlsafe(32)).encode()
+    if not os.path.exists(key_path):
+        _make_authority(directory, key_path, passphrase)
+    try:
+        with open(key_path, "rb") as file:
+            key = serialization.load_pem_private_key(file.read(), passphrase)
+    except (OSError, ValueError) as error:
+        raise HardeningError(f"{key_path} does not open with the passphrase in {secrets.path}: {error}.") from error
+    authority = x509.load_pem_x509_certificate(read(authority_path(directory)).encode())
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or _public(authority) != _bytes(key.public_key()):
+        raise HardeningError(f"{key_path} is not the key of {authority_path(directory)}; restore both from one backup.")
+    return key, authority
+
+
+def _make_authority(directory: str, key_path: str, passphrase: bytes) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, f"DICOM authority of {os.path.basename(directory)}"[:64])]
+    )
+    now = datetime.datetime.now(tz=datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + AUTHORITY_DAYS * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase),
+    )
+    _write(authority_path(directory), certificate.public_bytes(serialization.Encoding.PEM).decode())
+    _write(key_path, encrypted.decode(), mode=0o600)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _public(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    return _bytes(holder.public_key())
+
+
+def _bytes(key: Any) -> bytes:
+    encoded: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+def _write(path: str, text: str, mode: int = 0o644) -> None:
+    """Replace a file atomically: temporary file in the same folder, fsync, rename."""
+    temporary = ""
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".authority-", suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _lock(directory: str) -> Iterator[None]:
+    """Hold the authority against the other hosts of the clinic, which are hardened at the same time."""
+    folder = os.path.join(directory, "authority")
+    try:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise HardeningError(f"{folder} cannot be used for the clinic's authority: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
