@@ -5,7 +5,7 @@
 
 Usage: attacker.py ADDRESS [ADDRESS ...]. For each address: the series that can be listed by DICOM (C-FIND in clear, and
 over TLS without a certificate, on the usual ports) and by REST (without credentials and with orthanc:orthanc), and
-the names and birth dates of a few patients, and the images of one study fetched by C-GET, proving that they are readable.
+the names and birth dates of a few patients, and the images of one study, fetched by C-GET: they are readable.
 """
 
 from __future__ import annotations
