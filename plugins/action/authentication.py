@@ -7,17 +7,18 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
+from ansible.errors import AnsibleActionFail
 from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, web_front
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.web_certificate import WebCertificate
 
 MODULE = "radiology.hardening.authentication"
 
 
-class ActionModule(ActionBase):
+class ActionModule(GuardedAction):
     """Make what is missing on the controller, run the module, and have signed what it asks for."""
 
     TRANSFERS_FILES = False
@@ -57,26 +58,8 @@ class ActionModule(ActionBase):
             "engineer": self._engineer(),
         }
         answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
-        if not self._task.check_mode and ssh_undo.ARMED in answer.get("plan", []):
-            self._confirm(variables)
+        self.confirm(answer, ssh_undo.UNDO, MODULE, variables)
         return answer
-
-    def _confirm(self, variables: dict[str, Any]) -> None:
-        """Come in anew, over a connection of its own, and stop the undo; the host carries it out otherwise."""
-        why = "nobody could come in"
-        try:
-            self._connection.reset()
-            arguments = {"scope": {}, "wanted": {}, "confirm": True}
-            answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
-            if not answer.get("failed") and not answer.get("unreachable"):
-                return
-            why = str(answer.get("msg", why))
-        except AnsibleConnectionFailure as error:
-            why = str(error)
-        raise HardeningError(
-            f"After sshd's change no new connection got through ({why.strip()}); "
-            f"the host puts sshd's former files back by itself within {ssh_undo.SECONDS} s."
-        )
 
     def _engineer(self) -> str:
         """Return the login that this run came in with over SSH; empty when SSH's own configuration chose it."""
@@ -91,9 +74,3 @@ class ActionModule(ActionBase):
         if "content" not in answer:
             raise HardeningError(f"{web_front.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
         return base64.b64decode(answer["content"]).decode("ascii")
-
-
-def told(plan: list[str]) -> dict[str, Any]:
-    """Return what a module says of a plan: changed, plan, diff."""
-    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in plan)}
-    return {"changed": bool(plan), "plan": plan, "diff": diff}

@@ -102,7 +102,7 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
     ]
     if not steps and not facts["older_than_configuration"] and not unmet:
         return []
-    return [ssh_undo.arm(touched(facts)), *steps, Step("Reload sshd, which keeps sessions open", reload)]
+    return [ssh_undo.UNDO.arm(touched(facts)), *steps, Step("Reload sshd, which keeps sessions open", reload)]
 
 
 def touched(facts: Mapping[str, Any]) -> list[str]:

@@ -105,7 +105,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     if scope.get("confirm"):
-        return [Step("Keep sshd as it is: the engineer came in anew", ssh_undo.confirm)]
+        return [Step("Keep sshd as it is: the engineer came in anew", ssh_undo.UNDO.confirm)]
     steps: list[Step] = []
     if facts["orthanc"]["installed"]:
         told = settings(wanted, scope) | _web_addresses(facts["orthanc"]["config"])

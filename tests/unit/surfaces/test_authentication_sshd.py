@@ -73,7 +73,7 @@ def test_a_stock_host_gets_the_drop_in_and_a_reload(tmp_path):
     machine = host(tmp_path, {})
     steps = planned(machine)
     assert [step.does for step in steps] == [
-        ssh_undo.ARMED,
+        ssh_undo.UNDO.armed,
         f"Let people in over SSH by key only ({ssh_daemon.FILE})",
         "Reload sshd, which keeps sessions open",
     ]
@@ -157,12 +157,12 @@ def test_what_sshd_refuses_is_put_back_and_told_in_its_words(tmp_path):
 def test_the_undo_puts_back_what_was_and_removes_what_was_not(tmp_path):
     machine = host(tmp_path, {f"{ssh_daemon.FOLDER}/00-convenience.conf": "PasswordAuthentication yes\n"})
     apply(machine, planned(machine))
-    script = machine.text(f"{ssh_undo.FOLDER}/undo.sh").splitlines()
+    script = machine.text(f"{ssh_undo.UNDO.folder}/undo.sh").splitlines()
     assert f"rm -f {ssh_daemon.FILE}" in script
-    assert f"cp -p {ssh_undo.FOLDER}/2 {ssh_daemon.FOLDER}/00-convenience.conf" in script
-    assert machine.text(f"{ssh_undo.FOLDER}/2") == "PasswordAuthentication yes\n"
-    assert f"systemctl restart {ssh_undo.TIMER}" in machine.ran
-    assert machine.ran.index(f"systemctl restart {ssh_undo.TIMER}") < machine.ran.index("systemctl reload ssh.service")
+    assert f"cp -p {ssh_undo.UNDO.folder}/2 {ssh_daemon.FOLDER}/00-convenience.conf" in script
+    assert machine.text(f"{ssh_undo.UNDO.folder}/2") == "PasswordAuthentication yes\n"
+    assert f"systemctl restart {ssh_undo.UNDO.timer}" in machine.ran
+    assert machine.ran.index(f"systemctl restart {ssh_undo.UNDO.timer}") < machine.ran.index("systemctl reload ssh.service")
 
 
 def test_a_host_without_sshd_has_no_plan(tmp_path):

@@ -1,0 +1,188 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ruleset of the table `inet radiology`: its text, and what nftables says of it. Pure functions."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+TABLE = "radiology"
+FOLDER = "/etc/radiology-firewall"
+FILE = f"{FOLDER}/ruleset.nft"
+UNIT = "radiology-firewall.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
+
+SERVICE = f"""\
+# Kept by radiology.hardening (role firewall): the table is loaded before the network is up.
+[Unit]
+Description=Firewall of this imaging host
+DefaultDependencies=no
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+After=nftables.service
+Conflicts=shutdown.target
+PartOf=nftables.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f {FILE}
+ExecReload=/usr/sbin/nft -f {FILE}
+
+[Install]
+WantedBy=sysinit.target nftables.service
+"""
+
+TEMPLATE = """\
+# Kept by radiology.hardening (role firewall). Loading it replaces this table and touches no other.
+table inet %(table)s
+delete table inet %(table)s
+table inet %(table)s {
+  chain input {
+    type filter hook input priority filter; policy %(input)s;
+    iifname "lo" accept comment "loopback"
+    ip daddr 127.0.0.0/8 drop comment "loopback from outside"
+    ip saddr 127.0.0.0/8 drop comment "loopback as source"
+    ip6 saddr ::1 drop comment "loopback as source, IPv6"
+    ct state vmap { established : accept, related : accept, invalid : drop } comment "state"
+    icmp type { destination-unreachable, echo-request, time-exceeded, parameter-problem } accept comment "icmp"
+    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request } \
+accept comment "icmpv6"
+    icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 \
+accept comment "neighbours"
+    udp sport 67 udp dport 68 accept comment "dhcp"
+    ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "dhcpv6"
+%(services)s
+    limit rate 10/minute burst 20 packets log prefix "radiology drop: " level info comment "log"
+    counter comment "dropped"
+  }
+  chain forward {
+    type filter hook forward priority filter; policy %(forward)s;
+    counter comment "not forwarded"
+  }
+  chain output {
+    type filter hook output priority filter; policy accept;
+    udp dport { 1900, 5351 } drop comment "upnp and nat-pmp"
+  }
+}
+"""
+
+Rule = dict[str, Any]
+"""A rule as nftables tells it in JSON: chain, comment, expr; handles and counts are left out."""
+
+
+def render(services: Sequence[Mapping[str, Any]], *, input_policy: str = "drop", forward_policy: str = "drop") -> str:
+    """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families)."""
+    lines = [line for service in services for line in _accepts(service)]
+    return TEMPLATE % {
+        "table": TABLE,
+        "input": input_policy,
+        "forward": forward_policy,
+        "services": "\n".join(f"    {line}" for line in lines),
+    }
+
+
+def _accepts(service: Mapping[str, Any]) -> Iterator[str]:
+    networks: list[Any] = [ipaddress.ip_network(str(source)) for source in service["sources"]]
+    for version, keyword in ((4, "ip"), (6, "ip6")):
+        sources = sorted({network for network in networks if network.version == version}, key=str)
+        merged = ", ".join(_short(network) for network in ipaddress.collapse_addresses(sources))
+        if merged:
+            port, name = int(service["port"]), service["name"]
+            yield f'{keyword} saddr {{ {merged} }} tcp dport {port} accept comment "{name} {keyword}"'
+
+
+def _short(network: Any) -> str:
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+def read(listing: str) -> tuple[dict[str, str], list[Rule]]:
+    """Read `nft -j list table`: the policy of each hook, and the rules in their order."""
+    try:
+        items = json.loads(listing)["nftables"] if listing.strip() else []
+    except (ValueError, KeyError, TypeError):
+        return {}, []
+    policies, rules = {}, []
+    for item in items:
+        chain, rule = item.get("chain"), item.get("rule")
+        if chain and chain.get("hook"):
+            policies[chain["hook"]] = chain.get("policy", "accept")
+        if rule:
+            expressions = [_canonical(each) for each in rule["expr"]]
+            rules.append({"chain": rule["chain"], "comment": rule.get("comment", ""), "expr": expressions})
+    return policies, rules
+
+
+def _canonical(value: Any) -> Any:
+    """Return an expression without counts, its sets in a fixed order."""
+    if isinstance(value, dict):
+        if set(value) == {"counter"}:
+            return {"counter": None}
+        if set(value) == {"set"} and isinstance(value["set"], list):
+            return {"set": sorted((_canonical(each) for each in value["set"]), key=json.dumps)}
+        return {key: _canonical(inner) for key, inner in value.items()}
+    return [_canonical(each) for each in value] if isinstance(value, list) else value
+
+
+def differing(rules: Sequence[Rule], declared: Sequence[Rule], chain: str) -> tuple[list[str], list[str]]:
+    """Return what a chain has beyond what is declared, and what it lacks; another order counts as both."""
+    here = [rule for rule in rules if rule["chain"] == chain]
+    there = [rule for rule in declared if rule["chain"] == chain]
+    extra = [describe(rule) for rule in here if rule not in there]
+    lacking = [describe(rule) for rule in there if rule not in here]
+    if not extra and not lacking and here != there:
+        extra = lacking = [f"the order of chain {chain}"]
+    return extra, lacking
+
+
+def describe(rule: Rule) -> str:
+    """Return a rule's comment, or its ports and its verdict where it has none."""
+    if rule["comment"]:
+        return str(rule["comment"])
+    ports = ", ".join(str(port) for port in ports_of(rule)) or "any port"
+    return f"{ports}: {verdict_of(rule)}"
+
+
+def verdict_of(rule: Rule) -> str:
+    """Return accept, drop, reject or another verdict of a rule; nothing where it has none."""
+    return next((word for each in rule["expr"] for word in each if word in ("accept", "drop", "reject", "jump")), "")
+
+
+def ports_of(rule: Rule) -> list[Any]:
+    """Return the destination ports that a rule names; ranges as [first, last]."""
+    found: list[Any] = []
+    for match in _matches(rule, "dport"):
+        found += match["set"] if isinstance(match, dict) and "set" in match else [match]
+    return [port.get("range", port) if isinstance(port, dict) else port for port in found]
+
+
+def concerns(rule: Rule, ports: Sequence[int]) -> bool:
+    """Tell whether a rule accepts one of these ports; a rule that names none accepts all of them."""
+    if verdict_of(rule) != "accept":
+        return False
+    named = ports_of(rule)
+    return not named or any(
+        first <= wanted <= last
+        for port in named
+        for first, last in [port if isinstance(port, list) else (port, port)]
+        if isinstance(first, int)
+        for wanted in ports
+    )
+
+
+def is_ipv6_only(rule: Rule) -> bool:
+    """Tell whether a rule concerns IPv6 alone."""
+    text = json.dumps(rule["expr"])
+    return '"ip6"' in text or '"ipv6"' in text or '"icmpv6"' in text
+
+
+def _matches(rule: Rule, field: str) -> list[Any]:
+    return [
+        each["match"]["right"]
+        for each in rule["expr"]
+        if "match" in each and (each["match"]["left"].get("payload") or {}).get("field") == field
+    ]

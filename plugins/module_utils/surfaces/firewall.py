@@ -1,0 +1,181 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The host's firewall: one nftables table of ours, closed but for the declared sources, IPv4 and IPv6 alike."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import expectation, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
+
+NAME = "firewall"
+FACTS: dict[str, str] = {
+    "installed": "bool: nftables is on the host",
+    "input.policy": "str: what happens to a packet that no rule accepts; null: our table is not loaded",
+    "input.undeclared_rules": "list of str: rules of our table's input that the clinic file does not give",
+    "input.missing_rules": "list of str: rules that it gives and the table lacks",
+    "dicom.undeclared_rules": "list of str: those of the former that open a DICOM port",
+    "administration.undeclared_rules": "list of str: those of the former that open the SSH port",
+    "ipv6.undeclared_rules": "list of str: those of the former that concern IPv6 alone",
+    "forward.policy": "str: what happens to a packet that is not for this host; null: our table is not loaded",
+    "forward.undeclared_rules": "list of str: rules of our table's forward that are not ours",
+    "output.missing_rules": "list of str: rules against discovery that the table lacks",
+    "persistent.enabled": "bool: the table is loaded when the machine starts",
+    "persistent.file": "str: SHA-256 of the ruleset that is then loaded; null: no file",
+    "persistent.file_is_declared": "bool: that file is the one that the clinic file gives",
+    "persistent.unit": "str: SHA-256 of the unit that loads it; null: no unit",
+    "unneeded_services": "list of str: active units that an imaging server does not need on its network",
+    "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
+    "engineers": "list of str: addresses that are connected to the SSH port now",
+}
+
+UNNEEDED = (
+    "avahi-daemon.service",
+    "avahi-daemon.socket",
+    "cups-browsed.service",
+    "cups.service",
+    "cups.socket",
+    "inetd.service",
+    "openbsd-inetd.service",
+    "rpcbind.service",
+    "rpcbind.socket",
+    "snmpd.service",
+    "tftpd-hpa.service",
+    "vsftpd.service",
+    "xinetd.service",
+)
+UPNP = ("minidlna.service", "miniupnpd.service", "rygel.service", "upnpd.service")
+SHOWN = ["unshare", "--net", "sh", "-c", f"nft -f - && nft -j list table inet {rules.TABLE}"]
+"""Has nftables itself bring a ruleset into its own form, in a network of its own where it changes nothing."""
+
+UNDO = Undo(
+    name="firewall",
+    what="the firewall",
+    role="firewall",
+    finish=(
+        f"if [ -e {rules.FILE} ]; then nft -f {rules.FILE}; else nft delete table inet {rules.TABLE}; fi",
+        "systemctl daemon-reload",
+    ),
+)
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts; the declared rules are compared in the form that nftables gives them."""
+    services = scope.get("services") or []
+    text = rules.render(services)
+    policies, live = rules.read(host.run(["nft", "-j", "list", "table", "inet", rules.TABLE]).output)
+    _policies, declared = rules.read(host.run(SHOWN, stdin=text).output)
+    extra, lacking = rules.differing(live, declared, "input")
+    undeclared = [rule for rule in live if rule["chain"] == "input" and rule not in declared]
+    ssh = [int(service["port"]) for service in services if service["name"] == "ssh"] or [22]
+    unit = unit_state.properties(host, rules.UNIT)
+    return {
+        "installed": host.stat("/usr/sbin/nft") is not None,
+        "input": {"policy": policies.get("input"), "undeclared_rules": extra, "missing_rules": lacking},
+        "dicom": {"undeclared_rules": _described(undeclared, rules.DICOM_PORTS)},
+        "administration": {"undeclared_rules": _described(undeclared, ssh)},
+        "ipv6": {"undeclared_rules": [rules.describe(rule) for rule in undeclared if rules.is_ipv6_only(rule)]},
+        "forward": {
+            "policy": policies.get("forward"),
+            "undeclared_rules": rules.differing(live, declared, "forward")[0],
+        },
+        "output": {"missing_rules": rules.differing(live, declared, "output")[1] if live else ["all of them"]},
+        "persistent": {
+            "enabled": unit_state.is_enabled(unit),
+            "file": host.digest(rules.FILE),
+            "file_is_declared": host.text(rules.FILE) == text,
+            "unit": host.digest(rules.UNIT_FILE),
+        },
+        "unneeded_services": _active(host, UNNEEDED),
+        "upnp_services": _active(host, UPNP),
+        "engineers": _engineers(host, ssh),
+    }
+
+
+def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
+    """Return the steps; a change of the rules is armed with its undo first."""
+    if scope.get("confirm"):
+        return [Step("Keep the firewall as it is: the engineer came in anew", UNDO.confirm)]
+    mine = facts[NAME]
+    unmet = expectation.unmet(facts, wanted)
+    units = [*mine["unneeded_services"], *mine["upnp_services"]]
+    steps = [Step(f"Stop and disable {', '.join(units)}", lambda host: _stop(host, units))] if units else []
+    text = rules.render(
+        scope["services"],
+        input_policy=expectation.dictated(wanted, "firewall.input").get("policy", "drop"),
+        forward_policy=expectation.dictated(wanted, "firewall.forward").get("policy", "drop"),
+    )
+    persistent = mine["persistent"]
+    stale = (
+        persistent["file"] != digest(text) or persistent["unit"] != digest(rules.SERVICE) or not persistent["enabled"]
+    )
+    drifted = (
+        mine["input"]["undeclared_rules"]
+        or mine["input"]["missing_rules"]
+        or mine["forward"]["undeclared_rules"]
+        or [name for name in unmet if name.split(".")[1] not in ("unneeded_services", "upnp_services")]
+    )
+    if drifted or not kept:
+        _keep_the_engineer(mine["engineers"], scope["services"])
+        steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE)))
+        steps.append(Step(f"Close the firewall but for {_told(scope['services'])}", lambda host: _load(host, text)))
+    return steps
+
+
+def _described(undeclared: Sequence[rules.Rule], ports: Sequence[int]) -> list[str]:
+    return [rules.describe(rule) for rule in undeclared if rules.concerns(rule, ports)]
+
+
+def _active(host: Host, units: Sequence[str]) -> list[str]:
+    states = host.run(["systemctl", "is-active", *units]).output.split()
+    return [unit for unit, state in zip(units, states, strict=False) if state == "active"]
+
+
+def _engineers(host: Host, ports: Sequence[int]) -> list[str]:
+    """Return who is connected to the SSH port, addresses without port; IPv4 in IPv6 form as IPv4."""
+    found = set()
+    for line in host.run(["ss", "-Hnt", "state", "established"]).output.splitlines():
+        words = line.split()
+        if len(words) >= 4 and words[2].rpartition(":")[2] in map(str, ports):
+            found.add(words[3].rpartition(":")[0].strip("[]").removeprefix("::ffff:"))
+    return sorted(found)
+
+
+def _keep_the_engineer(engineers: Sequence[str], services: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse rules that would shut out everybody who is connected over SSH now."""
+    sources = [
+        ipaddress.ip_network(str(source)) for each in services if each["name"] == "ssh" for source in each["sources"]
+    ]
+    addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in engineers]
+    if addresses and not any(address in source for address in addresses for source in sources):
+        raise HardeningError(
+            f"The rules would shut you out: SSH comes from {', '.join(engineers)}, but the clinic file admits it from "
+            f"{', '.join(map(str, declared)) or 'nowhere'} only. Declare a network of kind admin that holds yours."
+        )
+
+
+def _told(services: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{each['name']} (TCP {each['port']}, {len(each['sources'])} sources)" for each in services)
+
+
+def _load(host: Host, text: str) -> None:
+    """Check, write, enable and load."""
+    host.must(["nft", "--check", "--file", "-"], stdin=text)
+    host.folder(rules.FOLDER, mode=0o755)
+    host.write(rules.FILE, text)
+    host.write(rules.UNIT_FILE, rules.SERVICE)
+    host.must(["systemctl", "daemon-reload"])
+    host.must(["systemctl", "--quiet", "enable", rules.UNIT])
+    host.must(["systemctl", "restart", rules.UNIT])
+
+
+def _stop(host: Host, units: Sequence[str]) -> None:
+    host.must(["systemctl", "--quiet", "disable", "--now", *units])

@@ -1,0 +1,104 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The timed undo of a change that could lock the engineer out.
+
+Armed on the host before the change, stopped over a new connection after it, else carried out by the host alone. A
+reboot does not stop it: the timer starts with the machine, so that an unconfirmed change never stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+SECONDS = 45
+"""How long the engineer has to come in anew; the same time counts from the start of the machine."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Undo:
+    """The undo of one kind of change: its short name, what it puts back, and the shell lines that end it."""
+
+    name: str
+    what: str
+    role: str
+    finish: tuple[str, ...]
+    """Shell lines that put the former files into effect."""
+
+    @property
+    def folder(self) -> str:
+        """Copies of the files as they were, and the script that puts them back."""
+        return f"/var/lib/radiology-hardening/{self.name}-undo"
+
+    @property
+    def service(self) -> str:
+        """The unit that carries the undo out."""
+        return f"radiology-{self.name}-undo.service"
+
+    @property
+    def timer(self) -> str:
+        """The unit that starts it in time."""
+        return f"radiology-{self.name}-undo.timer"
+
+    @property
+    def armed(self) -> str:
+        """The sentence in a plan by which the controller knows that it has to come in anew."""
+        return f"Arm the undo: without a new connection within {SECONDS} s the host puts {self.what} back by itself"
+
+    def arm(self, paths: Sequence[str]) -> Step:
+        """Return the step that keeps these files as they are now and starts the timer."""
+        return Step(self.armed, lambda host: self._arm(host, paths))
+
+    def confirm(self, host: Host) -> None:
+        """Stop the timer and forget the copies: somebody came in."""
+        host.must(["systemctl", "--quiet", "disable", "--now", self.timer])
+        host.must(["rm", "-rf", self.folder])
+
+    def _arm(self, host: Host, paths: Sequence[str]) -> None:
+        host.folder(self.folder, mode=0o700)
+        lines = ["set -u"]
+        for number, path in enumerate(paths):
+            content, entry = host.read(path), host.stat(path)
+            if content is None or entry is None:
+                lines.append(f"rm -f {shlex.quote(path)}")
+                continue
+            copy = f"{self.folder}/{number}"
+            host.write(copy, content, mode=int(entry.mode, 8))
+            lines.append(f"cp -p {shlex.quote(copy)} {shlex.quote(path)}")
+        lines += [*self.finish, f"systemctl disable {self.timer}", f"rm -rf {self.folder}"]
+        host.write(f"{self.folder}/undo.sh", "\n".join(lines) + "\n", mode=0o700)
+        for path, text in self._units().items():
+            if host.text(path) != text:
+                host.write(path, text)
+        host.must(["systemctl", "daemon-reload"])
+        host.must(["systemctl", "--quiet", "enable", self.timer])
+        host.must(["systemctl", "restart", self.timer])
+
+    def _units(self) -> dict[str, str]:
+        head = f"# Kept by radiology.hardening (role {self.role}): undoes what nobody confirmed.\n"
+        return {
+            f"/etc/systemd/system/{self.service}": f"""\
+{head}[Unit]
+Description=Undo of an unconfirmed change to {self.what}
+ConditionPathExists={self.folder}/undo.sh
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {self.folder}/undo.sh
+""",
+            f"/etc/systemd/system/{self.timer}": f"""\
+{head}[Unit]
+Description=Undo of an unconfirmed change to {self.what}, unless it is confirmed
+
+[Timer]
+OnActiveSec={SECONDS}
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+""",
+        }

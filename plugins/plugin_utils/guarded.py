@@ -1,0 +1,35 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The proof that the engineer still comes in, over a connection of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import SECONDS, Undo
+
+
+class GuardedAction(ActionBase):  # type: ignore[misc]
+    """An action whose module may change how the engineer comes in."""
+
+    def confirm(self, answer: dict[str, Any], undo: Undo, module: str, variables: dict[str, Any]) -> None:
+        """Where the module armed the undo, come in anew and stop it; HardeningError when nobody comes in."""
+        if self._task.check_mode or undo.armed not in answer.get("plan", []) or answer.get("failed"):
+            return
+        why = "nobody could come in"
+        try:
+            self._connection.reset()
+            arguments = {"scope": {}, "wanted": {}, "confirm": True}
+            confirmed = self._execute_module(module_name=module, module_args=arguments, task_vars=variables)
+            if not confirmed.get("failed") and not confirmed.get("unreachable"):
+                return
+            why = str(confirmed.get("msg", why))
+        except AnsibleConnectionFailure as error:
+            why = str(error)
+        raise HardeningError(
+            f"After the change to {undo.what} no new connection got through ({why.strip()}); "
+            f"the host puts the former state back by itself within {SECONDS} s."
+        )
