@@ -114,9 +114,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         forward_policy=expectation.dictated(wanted, "firewall.forward").get("policy", "drop"),
     )
     persistent = mine["persistent"]
-    stale = (
-        persistent["file"] != digest(text) or persistent["unit"] != digest(rules.SERVICE) or not persistent["enabled"]
-    )
+    kept = persistent["file"] == digest(text) and persistent["unit"] == digest(rules.SERVICE) and persistent["enabled"]
     drifted = (
         mine["input"]["undeclared_rules"]
         or mine["input"]["missing_rules"]
@@ -151,9 +149,8 @@ def _engineers(host: Host, ports: Sequence[int]) -> list[str]:
 
 def _keep_the_engineer(engineers: Sequence[str], services: Sequence[Mapping[str, Any]]) -> None:
     """Refuse rules that would shut out everybody who is connected over SSH now."""
-    sources = [
-        ipaddress.ip_network(str(source)) for each in services if each["name"] == "ssh" for source in each["sources"]
-    ]
+    declared = [source for each in services if each["name"] == "ssh" for source in each["sources"]]
+    sources = [ipaddress.ip_network(str(source)) for source in declared]
     addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in engineers]
     if addresses and not any(address in source for address in addresses for source in sources):
         raise HardeningError(
