@@ -1,0 +1,27 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the probe can tell of a host from one vantage point."""
+
+from __future__ import annotations
+
+FACTS: dict[str, str] = {
+    "wire.ports.open": "list of str: address:port that take a TCP connection",
+    "wire.ports.undeclared": "list of str: those of them that the clinic file does not declare for this vantage point",
+    "wire.dicom.cleartext_ports": "list of str: address:port that answer an A-ASSOCIATE-RQ in clear with a DICOM PDU",
+    "wire.dicom.cleartext_association": "str: accepted, rejected, or refused where no port answers DICOM in clear",
+    "wire.dicom.tls_ports": "list of str: address:port that speak TLS and are DICOM's by their number or their answer",
+    "wire.dicom.tls_versions": "list of str: versions that these complete a ServerHello in, OpenSSL security level 0",
+    "wire.dicom.tls_suites": "list of str: suites that these accept, by OpenSSL's names",
+    "wire.dicom.weak_suites": "list of str: those of them without forward secrecy or authenticated encryption",
+    "wire.dicom.client_certificate": "str: demanded, not_demanded, or unreachable where no such port answers",
+    "wire.dicom.unknown_ae_title": "str: refused or accepted, for a calling AE title made up at random",
+    "wire.dicom.readable_studies": "int: studies that a stranger can list by C-FIND or REST",
+    "wire.dicom.readable_series": "int: series that a stranger can list by C-FIND or REST",
+    "wire.http.cleartext_ports": "list of str: address:port that answer HTTP in clear, a redirect to HTTPS apart",
+    "wire.http.unauthenticated_paths": "list of str: address:port/path that give 2xx without credentials",
+    "wire.http.default_credentials": "str: refused, accepted, or unreachable where no port speaks HTTP",
+    "wire.web.tls_versions": "list of str: versions of TLS on the ports that speak HTTPS",
+    "wire.web.weak_suites": "list of str: their suites without forward secrecy or authenticated encryption",
+    "wire.ssh.ports": "list of str: address:port that send an SSH banner",
+    "wire.ssh.password_offered": "list of str: those of them that offer a password or keyboard-interactive",
+}

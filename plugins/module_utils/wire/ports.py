@@ -1,0 +1,56 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which TCP ports take a connection, and what speaks first on them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import socket
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+WELL_KNOWN = (
+    *(22, 23, 80, 104, 111, 139, 443, 445, 631, 2575, 2761, 2762, 3306, 3333, 3389, 4242, 5000, 5432, 5900, 6379),
+    *(8000, 8042, 8043, 8080, 8081, 8443, 8888, 9090, 9200, 11111, 11112, 11113, 27017),
+)
+"""Ports of imaging, of administration and of databases, tried on every address."""
+
+WORKERS = 64
+CONNECT = 1.5
+"""Seconds until a port that does not answer counts as closed."""
+
+
+class Place(NamedTuple):
+    """An address and a TCP port."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write it as people do: IPv6 in brackets."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def is_open(place: Place) -> bool:
+    """Tell whether a port takes a connection."""
+    try:
+        socket.create_connection(place, timeout=CONNECT).close()
+    except OSError:
+        return False
+    return True
+
+
+def scan(addresses: Sequence[str], ports: Iterable[int]) -> list[Place]:
+    """Return the places that take a connection, IPv4 and IPv6, in order."""
+    places = [Place(address, port) for address in dict.fromkeys(addresses) for port in sorted(set(ports))]
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        return [place for place, answers in zip(places, pool.map(is_open, places), strict=True) if answers]
+
+
+def banner(place: Place) -> bytes:
+    """Return what a server says before it is asked; nothing when it waits."""
+    try:
+        with socket.create_connection(place, timeout=CONNECT) as connection:
+            return connection.recv(256)
+    except OSError:
+        return b""

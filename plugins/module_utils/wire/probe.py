@@ -1,0 +1,108 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Look at one host from here, and tell it as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import dicom, ports, shell, tls, web
+from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
+
+DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
+
+
+def probe(target: Mapping[str, Any], more_ports: list[int], *, default_credentials: bool) -> dict[str, Any]:
+    """Return the facts below `wire` of one target (addresses, ae_title, expected_ports)."""
+    expected = [int(port) for port in target.get("expected_ports") or []]
+    found = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *more_ports])
+    ssh = [place for place in found if ports.banner(place).startswith(b"SSH-")] if found else []
+    others = [place for place in found if place not in ssh]
+    secure = [place for place in others if tls.speaks(place)]
+    plain = [place for place in others if place not in secure]
+    https = [place for place in secure if web.get(place, "/", secure=True)]
+    title = str(target.get("ae_title") or "")
+    clear = {place: dicom.best(place, title) for place in others}
+    dicom_tls = [place for place in secure if place not in https and place.port in DICOM_PORTS]
+    dicom_tls += [
+        place for place in secure if place not in (*https, *dicom_tls) and dicom.best(place, title, tls.context())[0]
+    ]
+    facts = {
+        "ports": {
+            "open": [str(place) for place in found],
+            "undeclared": [str(place) for place in found if place.port not in expected],
+        },
+        "dicom": _dicom(clear, dicom_tls, title),
+        "http": _http(plain, https, try_defaults=default_credentials),
+        "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
+        "ssh": {
+            "ports": [str(place) for place in ssh],
+            "password_offered": [str(place) for place in ssh if shell.offers_password(place)],
+        },
+    }
+    studies, series = _by_rest(plain, https, facts["http"].pop("opened_with"))
+    facts["dicom"]["readable_studies"] = max(studies, facts["dicom"]["readable_studies"])
+    facts["dicom"]["readable_series"] = max(series, facts["dicom"]["readable_series"])
+    return facts
+
+
+def _dicom(clear: Mapping[Place, tuple[str, str]], secure: list[Place], title: str) -> dict[str, Any]:
+    outcomes = {place: ended for place, (ended, _called) in clear.items() if ended}
+    worst = next((word for word in ("accepted", "rejected") if word in outcomes.values()), "refused")
+    over_tls = {place: dicom.best(place, title, tls.context()) for place in secure}
+    accepted = [(place, called, None) for place, (ended, called) in clear.items() if ended == "accepted"]
+    accepted += [(place, called, tls.context()) for place, (ended, called) in over_tls.items() if ended == "accepted"]  # type: ignore[misc]
+    counts = [dicom.readable(*each) for each in accepted]
+    demands = [tls.client_certificate(place, dicom.request(title or "ANY-SCP", dicom.stranger())) for place in secure]
+    return {
+        "cleartext_ports": [str(place) for place in outcomes],
+        "cleartext_association": worst,
+        "tls_ports": [str(place) for place in secure],
+        **_tls(secure),
+        "client_certificate": "unreachable" if not demands else max(demands),
+        "unknown_ae_title": "accepted" if accepted else "refused",
+        "readable_studies": max((studies for studies, _series in counts), default=0),
+        "readable_series": max((series for _studies, series in counts), default=0),
+    }
+
+
+def _tls(places: list[Place]) -> dict[str, list[str]]:
+    versions: set[str] = set()
+    suites: set[str] = set()
+    for place in places:
+        taken = tls.versions(place)
+        versions.update(taken)
+        suites.update(tls.suites(place, taken))
+    return {
+        "tls_versions": [name for name in tls.VERSIONS if name in versions],
+        "tls_suites": sorted(suites),
+        "weak_suites": tls.weak(sorted(suites)),
+    }
+
+
+def _http(plain: list[Place], https: list[Place], *, try_defaults: bool) -> dict[str, Any]:
+    in_clear = [place for place in plain if web.in_clear(web.get(place, "/", secure=False))]
+    servers = [*((place, False) for place in in_clear), *((place, True) for place in https)]
+    opened = {}
+    for place, secure in servers if try_defaults else []:
+        pair = web.default_credentials(place, secure=secure)
+        if pair:
+            opened[place] = pair
+    return {
+        "cleartext_ports": [str(place) for place in in_clear],
+        "unauthenticated_paths": [
+            f"{place}{path}" for place, secure in servers for path in web.open_paths(place, secure=secure)
+        ],
+        "default_credentials": "accepted" if opened else "refused" if servers else "unreachable",
+        "opened_with": opened,
+    }
+
+
+def _by_rest(plain: list[Place], https: list[Place], opened: Mapping[Place, str]) -> tuple[int, int]:
+    counts = [
+        web.readable(place, secure=place in https, credentials=opened.get(place, "")) for place in (*plain, *https)
+    ]
+    return max((studies for studies, _series in counts), default=0), max(
+        (series for _studies, series in counts), default=0
+    )

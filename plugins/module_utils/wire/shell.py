@@ -1,0 +1,32 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ask SSH servers whether they take passwords, without trying one."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
+
+SECONDS = 10
+NOBODY = "nobody-here"
+
+
+def offers_password(place: Place) -> bool:
+    """Tell whether a server offers password or keyboard-interactive to an account that is made up."""
+    import paramiko  # noqa: PLC0415 # the module says first which library is missing
+
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    with socket.create_connection(place, timeout=SECONDS) as connection:
+        transport = paramiko.Transport(connection)
+        try:
+            transport.start_client(timeout=SECONDS)
+            transport.auth_none(NOBODY)
+        except paramiko.BadAuthenticationType as refusal:
+            return bool({"password", "keyboard-interactive"} & set(refusal.allowed_types))
+        except paramiko.AuthenticationException:
+            return False
+        finally:
+            transport.close()
+    return True
