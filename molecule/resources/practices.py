@@ -20,6 +20,12 @@ mkdir -p /var/lib/apt/periodic
 touch /var/lib/apt/periodic/update-success-stamp
 """
 
+BOX = """
+echo 'ListenAddress 127.0.0.1' >/etc/ssh/sshd_config.d/box.conf
+systemctl restart ssh
+"""
+"""A box is administered from its own console; it shows nothing of itself to the internet."""
+
 EDIT = r"""
 python3 - <<'EDIT'
 import re
@@ -38,7 +44,7 @@ systemctl enable --quiet --now orthanc
 def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
-    return script + (_orthanc(host) if host.kind == "pacs" else "")
+    return script + (_orthanc(host) if host.kind == "pacs" else BOX if host.kind == "box" else "")
 
 
 def _orthanc(host: Host) -> str:

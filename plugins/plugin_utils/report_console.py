@@ -1,0 +1,81 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report on a terminal: the verdict, what is readable, and every finding that is not a pass."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+WIDTH = 110
+SHOWN_AT_MOST = 90
+
+
+def plain(value: Any) -> str:
+    """Return a value as one line of text that moves no cursor and colours nothing."""
+    return CONTROL.sub(" ", str(value))
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """Return the report as lines of text."""
+    clinic = document["clinic"]
+    lines = ["", f"{plain(clinic['title'])} ({plain(clinic['name'])}), profile {document['profile']}"]
+    lines.append(headline(document))
+    for name, series in document["readable_series"].items():
+        counted = "could not look" if series is None else f"{series} series readable"
+        lines.append(f"  from {plain(name)}: {counted}")
+    worth = [finding for finding in document["findings"] if finding["verdict"] not in ("pass", "not_applicable")]
+    if worth:
+        lines += ["", f"{'verdict':12} {'severity':9} {'control':46} host"]
+        lines += [line for finding in worth for line in _finding(finding)]
+    unseen = [host for host in document["hosts"] if not host["audited"] and host["kind"] == "orthanc_server"]
+    lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
+    return "\n".join(lines)
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """Return the verdict as a sentence with its figures."""
+    counts = document["counts"]
+    judged = counts.get("pass", 0) + counts.get("fail", 0)
+    parts = [f"{counts[verdict]} {verdict.replace('_', ' ')}" for verdict in sorted(counts)]
+    return f"{document['verdict'].upper()}: {judged} controls judged; {', '.join(parts) or 'nothing was looked at'}"
+
+
+def expected(item: Mapping[str, Any]) -> str:
+    """Return what was expected, in words."""
+    if item["operator"] == "empty":
+        return "none" if item["expected"] else "some"
+    if item["operator"] == "present":
+        return "to be there" if item["expected"] else "not to be there"
+    value = ", ".join(map(str, item["expected"])) if isinstance(item["expected"], list) else str(item["expected"])
+    word = {"at_least": "at least ", "at_most": "at most ", "in": "one of ", "subset_of": "only ", "matches": "like "}
+    return word.get(item["operator"], "") + value
+
+
+def observed(item: Mapping[str, Any]) -> str:
+    """Return what was seen, in words; why, where nothing could be seen."""
+    if item["verdict"] in ("error", "not_audited"):
+        return item.get("why") or "nothing"
+    value = item["observed"]
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "nothing" if value is None else str(value)
+
+
+def _finding(finding: Mapping[str, Any]) -> list[str]:
+    lines = [f"{finding['verdict']:12} {finding['severity']:9} {finding['control']:46} {plain(finding['host'])}"]
+    for item in finding["evidence"]:
+        if item["verdict"] != "pass":
+            seen = textwrap.shorten(plain(observed(item)), SHOWN_AT_MOST, placeholder=" ...")
+            lines.append(
+                f"             {plain(item['seen_from'])}: {item['fact']} is {seen}; expected {expected(item)}"
+            )
+    if finding["waiver"]:
+        waiver = finding["waiver"]
+        lines.append(
+            f"             waived by {plain(waiver['owner'])} until {waiver['expires']}: {plain(waiver['reason'])}"
+        )
+    return lines

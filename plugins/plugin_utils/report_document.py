@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report of a clinic as data: one document, from what a run registered on its hosts."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, judge
+
+FORMAT = 1
+NOT_LOOKED_AT = "it was not looked at in this run"
+DECLARED_ONLY = "declared and drawn; hosts of this kind are not audited in this version"
+SEVERITY_ORDER = {name: number for number, name in enumerate(catalogue.SEVERITIES)}
+VERDICT_ORDER = {
+    name: number for number, name in enumerate(("fail", "error", "not_audited", "waived", "pass", "not_applicable"))
+}
+
+
+def version() -> str:
+    """Return the collection's version: of its artifact, or of galaxy.yml in a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    manifest, galaxy = root / "MANIFEST.json", root / "galaxy.yml"
+    if manifest.is_file():
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
+    return str(yaml.safe_load(galaxy.read_text(encoding="utf-8"))["version"])
+
+
+def build(
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], now: datetime.datetime
+) -> list[dict[str, Any]]:
+    """Return a document a clinic, for every clinic of the inventory."""
+    clinics: dict[str, list[str]] = {}
+    for host in groups.get("clinic_hosts", []):
+        clinics.setdefault(str(hostvars[host]["clinic"]["name"]), []).append(host)
+    vantage_points = groups.get("vantage_points", [])
+    return [
+        _document(
+            {host: hostvars[host] for host in hosts},
+            {name: hostvars[name] for name in vantage_points if hostvars[name].get("clinic", {}).get("name") == clinic},
+            now,
+        )
+        for clinic, hosts in sorted(clinics.items())
+    ]
+
+
+def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+    first = next(iter(hosts.values()))
+    servers = {name: known for name, known in hosts.items() if known["clinic_host"]["kind"] == "orthanc_server"}
+    profile = str(first.get("hardening_profile", "baseline"))
+    findings = [finding for name, known in servers.items() for finding in _findings(name, known, profile, now.date())]
+    findings.sort(key=lambda each: (VERDICT_ORDER[each["verdict"]], SEVERITY_ORDER[each["severity"]], each["control"]))
+    points = [_vantage_point(name, known) for name, known in vantage.items()]
+    shown = {name: known for name, known in hosts.items() if known["clinic_host"]["kind"] != "vantage_point"}
+    return {
+        "format": FORMAT,
+        "collection": version(),
+        "generated": now.isoformat(timespec="seconds"),
+        "profile": profile,
+        "verdict": judge.verdict_of(findings),
+        "clinic": {key: first["clinic"][key] for key in ("name", "title", "networks", "internet")},
+        "hosts": [_host(name, known, servers) for name, known in shown.items()],
+        "devices": next((known.get("clinic_devices", []) for known in servers.values()), []),
+        "vantage_points": points,
+        "readable_series": {
+            point["name"]: max(
+                (seen["facts"]["wire"]["dicom"]["readable_series"] for seen in point["sees"]), default=None
+            )
+            for point in points
+        },
+        "findings": findings,
+        "counts": dict(Counter(finding["verdict"] for finding in findings)),
+    }
+
+
+def _findings(name: str, known: Mapping[str, Any], profile: str, today: datetime.date) -> list[dict[str, Any]]:
+    audit = known.get("hardening_audit") or {}
+    if "findings" in audit:
+        return list(audit["findings"])
+    controls = tuple(control for control in catalogue.load() if profile in control.profiles)
+    return judge.not_audited(controls, name, _why(audit), today)
+
+
+def _why(answer: Mapping[str, Any]) -> str:
+    return " ".join(str(answer.get("msg") or NOT_LOOKED_AT).split())
+
+
+def _host(name: str, known: Mapping[str, Any], servers: Mapping[str, Any]) -> dict[str, Any]:
+    audit = known.get("hardening_audit") or {}
+    audited = "findings" in audit
+    why = "" if audited else _why(audit) if name in servers else DECLARED_ONLY
+    return {
+        "name": name,
+        "title": known["clinic_host"].get("title", ""),
+        "kind": known["clinic_host"]["kind"],
+        "addresses": list(known["clinic_host"]["addresses"]),
+        "ae_title": known["clinic_host"].get("ae_title", ""),
+        "managed": bool(known.get("clinic_managed")),
+        "audited": audited,
+        "why": why,
+    }
+
+
+def _vantage_point(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    exposure = known.get("hardening_exposure") or {}
+    targets = exposure.get("targets") or {}
+    return {
+        "name": name,
+        "kind": known["clinic_vantage"]["kind"],
+        "sees": [{"host": host, "facts": facts} for host, facts in targets.items()],
+        "why": "" if targets else _why(exposure),
+    }

@@ -1,0 +1,159 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The drawing of a clinic: its networks, its hosts, and what each vantage point reaches; red where undeclared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
+
+WIDTH = 960
+ROW = 120
+TOP = 84
+BOX = (150, 58)
+DEVICE = 790
+KINDS = {
+    "internet": "the internet",
+    "lan": "an undeclared device",
+    "peer": "a declared device",
+    "admin": "administration",
+}
+
+
+class Reach(NamedTuple):
+    """A port that a vantage point reaches, in words, and whether the clinic file declares it."""
+
+    words: str
+    declared: bool
+
+
+def svg(document: Mapping[str, Any]) -> str:
+    """Return the drawing as an SVG element."""
+    servers = [host for host in document["hosts"] if host["kind"] == "orthanc_server"]
+    points = document["vantage_points"]
+    outside = [point for point in points if point["kind"] == "internet"]
+    inside = [point for point in points if point["kind"] != "internet"]
+    devices = [host for host in document["hosts"] if host["kind"] not in ("orthanc_server", "vantage_point")]
+    rows = max(len(servers), len(outside), len(inside) + len(devices), 2)
+    height = TOP + rows * ROW + 20
+    title = f"What each vantage point reaches at {plain(document['clinic']['title'])}"
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="drawing-title drawing-text" class="drawing">',
+        f'<title id="drawing-title">{escape(title)}</title>',
+        f'<desc id="drawing-text">{escape(description(document))}</desc>',
+        _zone((10, 215), height, "Internet", ", ".join(document["clinic"]["internet"]["addresses"])),
+        _zone((305, WIDTH - 315), height, "Clinic", _networks(document)),
+    ]
+    places: dict[str, tuple[int, int]] = {}
+    for number, server in enumerate(servers):
+        places[server["name"]] = (400, TOP + number * ROW)
+    spots = [(point, 40, TOP + number * ROW) for number, point in enumerate(outside)]
+    spots += [(point, DEVICE - 20, TOP + number * ROW) for number, point in enumerate(inside)]
+    for point, x, y in spots:
+        parts += _lines(point, x, y, places)
+    parts.append(_internet_box(outside, height))
+    for server in servers:
+        parts.append(_host(*places[server["name"]], server["name"], server["ae_title"], "server"))
+    for point, x, y in spots:
+        parts.append(_host(x, y, point["name"], KINDS[point["kind"]], f"vantage {point['kind']}"))
+    for number, device in enumerate(devices):
+        y = TOP + (len(inside) + number) * ROW
+        parts.append(_host(DEVICE - 20, y, device["name"], device["ae_title"] or device["kind"], "device"))
+    return "\n".join([*parts, "</svg>"])
+
+
+def reaches(facts: Mapping[str, Any]) -> list[Reach]:
+    """Return what one vantage point reaches of a host, by port."""
+    wire = facts["wire"]
+    words = dict.fromkeys(wire["dicom"]["cleartext_ports"], "DICOM in clear")
+    words.update(dict.fromkeys(wire["dicom"]["tls_ports"], "DICOM over TLS"))
+    words.update(dict.fromkeys(wire["http"]["cleartext_ports"], "HTTP in clear"))
+    words.update(dict.fromkeys(wire["ssh"]["ports"], "SSH"))
+    found: dict[str, Reach] = {}
+    for place in wire["ports"]["open"]:
+        port = place.rpartition(":")[2]
+        declared = place not in wire["ports"]["undeclared"]
+        known = found.get(port)
+        found[port] = Reach(f"{port} {words.get(place, '')}".strip(), declared and (known is None or known.declared))
+    return [found[port] for port in sorted(found, key=int)]
+
+
+def description(document: Mapping[str, Any]) -> str:
+    """Return the drawing in words, for those who do not see it."""
+    sentences = []
+    for point in document["vantage_points"]:
+        if point["why"]:
+            sentences.append(f"{point['name']} could not look: {point['why']}.")
+        for seen in point["sees"]:
+            reached = reaches(seen["facts"])
+            listed = ", ".join(f"{each.words}{'' if each.declared else ' (undeclared)'}" for each in reached)
+            sentences.append(
+                f"From {point['name']} ({KINDS[point['kind']]}), {seen['host']} shows {listed or 'nothing'}."
+            )
+    return plain(" ".join(sentences) or "No vantage point looked.")
+
+
+def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[int, int]]) -> list[str]:
+    parts = []
+    for seen in point["sees"]:
+        if seen["host"] not in places:
+            continue
+        left, top = places[seen["host"]]
+        from_left = x < left
+        start, end = (x + BOX[0], left) if from_left else (x, left + BOX[0])
+        reached = reaches(seen["facts"])
+        kind = "closed" if not reached else "declared" if all(each.declared for each in reached) else "undeclared"
+        height = y + BOX[1] // 2
+        target = top + BOX[1] // 2 + (0 if from_left else (height - top) // 12)
+        bend = (start + end) // 2
+        curve = f"M{start} {height} C{bend} {height} {bend} {target} {end} {target}"
+        parts.append(f'<path class="line {kind}" d="{curve}"/>')
+        parts += _labels(reached, start, end, height if abs(height - target) < 20 else (height + target) // 2)
+    if point["why"]:
+        parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">could not look</text>')
+    return parts
+
+
+def _labels(reached: Sequence[Reach], start: int, end: int, middle: int) -> list[str]:
+    x = (start + end) // 2
+    if not reached:
+        return [f'<text class="label closed" x="{x}" y="{middle - 8}" text-anchor="middle">nothing answers</text>']
+    return [
+        f'<text class="label {"declared" if each.declared else "undeclared"}" x="{x}" '
+        f'y="{middle - 8 - 15 * (len(reached) - 1 - number)}" text-anchor="middle">{escape(plain(each.words))}</text>'
+        for number, each in enumerate(reached)
+    ]
+
+
+def _zone(span: tuple[int, int], height: int, name: str, note: str) -> str:
+    left, width = span
+    return (
+        f'<rect class="zone" x="{left}" y="10" width="{width}" height="{height - 20}" rx="14"/>'
+        f'<text class="zone-name" x="{left + 16}" y="36">{escape(name)}</text>'
+        f'<text class="note" x="{left + 16}" y="54">{escape(plain(note))}</text>'
+    )
+
+
+def _networks(document: Mapping[str, Any]) -> str:
+    return ", ".join(f"{network['name']} {network['cidrs'][0]}" for network in document["clinic"]["networks"])
+
+
+def _internet_box(outside: Sequence[Mapping[str, Any]], height: int) -> str:
+    middle = TOP + BOX[1] // 2 if outside else height // 2
+    return (
+        f'<rect class="internet-box" x="252" y="{middle - 34}" width="28" height="68" rx="5"/>'
+        f'<text class="note" x="266" y="{middle + 52}" text-anchor="middle">internet box</text>'
+    )
+
+
+def _host(x: int, y: int, name: str, note: str, kind: str) -> str:
+    middle = x + BOX[0] // 2
+    short, under = escape(plain(name).partition(".")[0][:20]), escape(plain(note)[:28])
+    return (
+        f'<g class="host {kind}"><rect x="{x}" y="{y}" width="{BOX[0]}" height="{BOX[1]}" rx="9"/>'
+        f'<text class="host-name" x="{middle}" y="{y + 25}" text-anchor="middle">{short}</text>'
+        f'<text class="note" x="{middle}" y="{y + 43}" text-anchor="middle">{under}</text></g>'
+    )

@@ -1,0 +1,64 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report as JUnit XML: a test suite a host, a test case a control, as CI systems read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import expected, observed, plain
+
+ELEMENTS = {
+    "fail": "failure",
+    "error": "error",
+    "not_audited": "error",
+    "waived": "skipped",
+    "not_applicable": "skipped",
+}
+
+
+def xml(document: Mapping[str, Any]) -> str:
+    """Return the whole file."""
+    root = ElementTree.Element("testsuites", name=plain(document["clinic"]["name"]))
+    hosts: dict[str, list[Mapping[str, Any]]] = {}
+    for finding in document["findings"]:
+        hosts.setdefault(finding["host"], []).append(finding)
+    for host, findings in hosts.items():
+        _suite(root, host, findings, document["generated"])
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(root: ElementTree.Element, host: str, findings: Sequence[Mapping[str, Any]], generated: str) -> None:
+    kinds = [ELEMENTS.get(finding["verdict"]) for finding in findings]
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        name=plain(host),
+        tests=str(len(findings)),
+        failures=str(kinds.count("failure")),
+        errors=str(kinds.count("error")),
+        skipped=str(kinds.count("skipped")),
+        timestamp=generated,
+    )
+    for finding in findings:
+        name = f"{finding['control']} - {plain(finding['title'])}"
+        case = ElementTree.SubElement(suite, "testcase", classname=plain(host), name=name)
+        kind = ELEMENTS.get(finding["verdict"])
+        if kind:
+            element = ElementTree.SubElement(case, kind, message=_message(finding))
+            element.text = "\n".join(_line(item) for item in finding["evidence"])
+
+
+def _message(finding: Mapping[str, Any]) -> str:
+    if finding["waiver"]:
+        waiver = finding["waiver"]
+        return plain(f"waived by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}")
+    worst = next((item for item in finding["evidence"] if item["verdict"] == finding["verdict"]), None)
+    return _line(worst) if worst else finding["verdict"].replace("_", " ")
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    return plain(f"{item['seen_from']}: {item['fact']} is {observed(item)}; expected {expected(item)}")

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, report_drawing
+from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import expected, observed, plain
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "report" / "templates"
+FRAMEWORKS = {
+    "anssi_hygiene": "ANSSI hygiene guide",
+    "anssi_linux": "ANSSI Linux",
+    "anssi_ssh": "ANSSI SSH",
+    "anssi_tls": "ANSSI TLS",
+    "bsi_grundschutz": "BSI IT-Grundschutz",
+    "cis_debian12": "CIS Debian 12",
+    "cnil_guide_2024": "CNIL guide 2024",
+    "dicom": "DICOM",
+    "gdpr": "GDPR art.",
+    "hipaa": "HIPAA",
+    "ihe": "IHE",
+    "mds2": "MDS2",
+    "nis2": "NIS2 art.",
+    "nist_csf": "NIST CSF",
+    "orthanc_book": "Orthanc Book",
+    "pgssi_s": "PGSSI-S",
+    "recyf": "ReCyF",
+}
+
+
+def html(document: Mapping[str, Any], evidence: str) -> str:
+    """Return the page of a document; `evidence` is the text of report.json, whose digest the page carries."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(plain=plain, expected=expected, observed=observed, references=references)
+    page = environment.get_template("report.html.j2")
+    return page.render(
+        report=document,
+        sentence=sentence(document),
+        drawing=Markup(report_drawing.svg(document)),  # noqa: S704 # every text in it is escaped there
+        drawing_text=report_drawing.description(document),
+        groups=groups(document["findings"]),
+        passed=[finding for finding in document["findings"] if finding["verdict"] == "pass"],
+        digest=hashlib.sha256(evidence.encode()).hexdigest(),
+    )
+
+
+def references(finding: Mapping[str, Any]) -> str:
+    """Return a finding's references with readable names."""
+    return "; ".join(
+        f"{FRAMEWORKS.get(name, name)} {', '.join(clauses)}" for name, clauses in finding["references"].items()
+    )
+
+
+def groups(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return what is not a pass by severity, the gravest first; empty groups are left out."""
+    worth = [finding for finding in findings if finding["verdict"] != "pass"]
+    found = [(name, [finding for finding in worth if finding["severity"] == name]) for name in catalogue.SEVERITIES]
+    return [(name, listed) for name, listed in found if listed]
+
+
+def sentence(document: Mapping[str, Any]) -> str:
+    """Return what an officer wants to know first, in a sentence."""
+    internet = [
+        series
+        for point in document["vantage_points"]
+        if point["kind"] == "internet" and (series := document["readable_series"][point["name"]]) is not None
+    ]
+    readable = ""
+    if internet:
+        count = max(internet)
+        readable = (
+            "From the internet no image series can be read. "
+            if count == 0
+            else f"From the internet, {count} image series can be read by anyone. "
+        )
+    counts = document["counts"]
+    wanting = sum(counts.get(verdict, 0) for verdict in ("fail", "error", "not_audited"))
+    judged = counts.get("pass", 0) + counts.get("fail", 0)
+    if document["verdict"] == "pass":
+        return f"{readable}All of the {judged} controls that were judged hold."
+    if not judged:
+        return f"{readable}No control could be judged, so nothing is proven."
+    return f"{readable}{wanting} of {sum(counts.values())} controls do not hold or could not be judged."
