@@ -101,7 +101,7 @@ class Demo:
         ) as run:
             for line in run.stdout or ():
                 lines.append(line)
-                if line.startswith("TASK ["):
+                if line.startswith("TASK [") and "Validating arguments" not in line:
                     print(f"  {line[6:].partition(']')[0]}", flush=True)
         if (run.returncode != 0) is not expect_failure:
             sys.exit("".join(lines[-60:]) + f"\nThe playbook {name} ended with {run.returncode}.")
