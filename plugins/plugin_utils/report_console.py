@@ -50,7 +50,7 @@ def expected(item: Mapping[str, Any]) -> str:
         return "none" if item["expected"] else "some"
     if item["operator"] == "present":
         return "to be there" if item["expected"] else "not to be there"
-    value = ", ".join(map(str, item["expected"])) if isinstance(item["expected"], list) else str(item["expected"])
+    value = _words(item["expected"])
     word = {"at_least": "at least ", "at_most": "at most ", "in": "one of ", "subset_of": "only ", "matches": "like "}
     return word.get(item["operator"], "") + value
 
@@ -59,10 +59,16 @@ def observed(item: Mapping[str, Any]) -> str:
     """Return what was seen, in words; why, where nothing could be seen."""
     if item["verdict"] in ("error", "not_audited"):
         return item.get("why") or "nothing"
-    value = item["observed"]
+    return "nothing" if item["observed"] is None else _words(item["observed"])
+
+
+def _words(value: Any) -> str:
+    """Return a value as people say it: yes and no, none, a list with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return "nothing" if value is None else str(value)
+    return str(value) or "empty"
 
 
 def _finding(finding: Mapping[str, Any]) -> list[str]:

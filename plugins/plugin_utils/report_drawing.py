@@ -11,10 +11,13 @@ from xml.sax.saxutils import escape
 from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
 
 WIDTH = 960
-ROW = 120
+ROW = 104
 TOP = 84
 BOX = (150, 58)
+SERVER = 470
 DEVICE = 790
+INTERNET_BOX = 252
+"""Left edges, in the drawing's units, of the servers, the devices and the internet box."""
 KINDS = {
     "internet": "the internet",
     "lan": "an undeclared device",
@@ -49,7 +52,7 @@ def svg(document: Mapping[str, Any]) -> str:
     ]
     places: dict[str, tuple[int, int]] = {}
     for number, server in enumerate(servers):
-        places[server["name"]] = (400, TOP + number * ROW)
+        places[server["name"]] = (SERVER, TOP + number * ROW)
     spots = [(point, 40, TOP + number * ROW) for number, point in enumerate(outside)]
     spots += [(point, DEVICE - 20, TOP + number * ROW) for number, point in enumerate(inside)]
     for point, x, y in spots:
@@ -118,7 +121,7 @@ def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[
 
 
 def _labels(reached: Sequence[Reach], start: int, end: int, middle: int) -> list[str]:
-    x = (start + end) // 2
+    x = (max(start, INTERNET_BOX + 28) + end) // 2 if start < end else (start + end) // 2
     if not reached:
         return [f'<text class="label closed" x="{x}" y="{middle - 8}" text-anchor="middle">nothing answers</text>']
     return [
@@ -144,7 +147,7 @@ def _networks(document: Mapping[str, Any]) -> str:
 def _internet_box(outside: Sequence[Mapping[str, Any]], height: int) -> str:
     middle = TOP + BOX[1] // 2 if outside else height // 2
     return (
-        f'<rect class="internet-box" x="252" y="{middle - 34}" width="28" height="68" rx="5"/>'
+        f'<rect class="internet-box" x="{INTERNET_BOX}" y="{middle - 34}" width="28" height="68" rx="5"/>'
         f'<text class="note" x="266" y="{middle + 52}" text-anchor="middle">internet box</text>'
     )
 
