@@ -162,7 +162,9 @@ def test_the_undo_puts_back_what_was_and_removes_what_was_not(tmp_path):
     assert f"cp -p {ssh_undo.UNDO.folder}/2 {ssh_daemon.FOLDER}/00-convenience.conf" in script
     assert machine.text(f"{ssh_undo.UNDO.folder}/2") == "PasswordAuthentication yes\n"
     assert f"systemctl restart {ssh_undo.UNDO.timer}" in machine.ran
-    assert machine.ran.index(f"systemctl restart {ssh_undo.UNDO.timer}") < machine.ran.index("systemctl reload ssh.service")
+    assert machine.ran.index(f"systemctl restart {ssh_undo.UNDO.timer}") < machine.ran.index(
+        "systemctl reload ssh.service"
+    )
 
 
 def test_a_host_without_sshd_has_no_plan(tmp_path):

@@ -1,0 +1,122 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import ipaddress
+import json
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
+from hypothesis import given
+from hypothesis import strategies as st
+
+SERVICES = [
+    {"name": "dicom-tls", "port": 2762, "sources": ["10.0.0.20", "2001:db8::20", "10.0.0.21"]},
+    {"name": "ssh", "port": 22, "sources": ["10.9.0.0/24"]},
+]
+
+
+def accept(port: object, *, source: object = None, comment: str = "") -> dict[str, object]:
+    matches = []
+    if source:
+        matches.append(
+            {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": source}}
+        )
+    matches.append({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": port}})
+    return {"chain": "input", "comment": comment, "expr": [*matches, {"accept": None}]}
+
+
+def test_services_open_to_their_sources_alone_in_both_families() -> None:
+    text = rules.render(SERVICES)
+    assert 'ip saddr { 10.0.0.20/31 } tcp dport 2762 accept comment "dicom-tls ip"' in text
+    assert 'ip6 saddr { 2001:db8::20 } tcp dport 2762 accept comment "dicom-tls ip6"' in text
+    assert 'ip saddr { 10.9.0.0/24 } tcp dport 22 accept comment "ssh ip"' in text
+    assert "policy drop" in text
+    assert "dport 22 accept" not in text.replace("} tcp dport 22 accept", "")
+
+
+@given(
+    st.lists(
+        st.ip_addresses()
+        | st.builds(
+            lambda a, n: ipaddress.ip_network((int(a), n), strict=False), st.ip_addresses(v=4), st.integers(8, 32)
+        ),
+        min_size=1,
+    )
+)
+def test_every_source_is_admitted_and_nothing_else(sources: list[object]) -> None:
+    text = rules.render([{"name": "x", "port": 1, "sources": [str(source) for source in sources]}])
+    admitted = [
+        ipaddress.ip_network(word.strip())
+        for line in text.splitlines()
+        if 'comment "x ip' in line
+        for word in line.split("{")[1].split("}")[0].split(",")
+    ]
+    for source in sources:
+        network = ipaddress.ip_network(str(source))
+        assert any(network.version == other.version and network.subnet_of(other) for other in admitted)  # type: ignore[arg-type]
+    wanted = sum(
+        other.num_addresses
+        for other in ipaddress.collapse_addresses(
+            [ipaddress.ip_network(str(s)) for s in sources if ipaddress.ip_network(str(s)).version == 4]
+        )
+    )  # type: ignore[type-var]
+    assert sum(other.num_addresses for other in admitted if other.version == 4) == wanted
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_whatever_nft_says_is_read_or_counts_as_nothing(text: str) -> None:
+    policies, found = rules.read(text)
+    assert isinstance(policies, dict)
+    assert isinstance(found, list)
+
+
+def test_counts_handles_and_the_order_in_sets_make_no_difference() -> None:
+    def listing(packets: int, *addresses: str) -> str:
+        saddr = {
+            "match": {
+                "op": "==",
+                "left": {"payload": {"protocol": "ip", "field": "saddr"}},
+                "right": {"set": list(addresses)},
+            }
+        }
+        rule = {"chain": "input", "handle": packets, "expr": [saddr, {"counter": {"packets": packets, "bytes": 9}}]}
+        return json.dumps(
+            {"nftables": [{"chain": {"name": "input", "hook": "input", "policy": "drop"}}, {"rule": rule}]}
+        )
+
+    assert rules.read(listing(1, "10.0.0.1", "10.0.0.2")) == rules.read(listing(7, "10.0.0.2", "10.0.0.1"))
+
+
+def test_differences_are_named() -> None:
+    declared = [accept(2762, comment="dicom-tls ip"), accept(22, comment="ssh ip")]
+    assert rules.differing(declared, declared, "input") == ([], [])
+    assert rules.differing([accept(8080), *declared], declared, "input") == (["8080: accept"], [])
+    assert rules.differing(declared[:1], declared, "input") == ([], ["ssh ip"])
+    assert rules.differing(declared[::-1], declared, "input") == (["the order of chain input"],) * 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "ports", "verdict"),
+    [
+        (accept(2762), (2762,), True),
+        (accept({"range": [1, 65535]}), (2762,), True),
+        (accept({"set": [80, 4242]}), (4242,), True),
+        (accept(80), (2762,), False),
+        ({"chain": "input", "comment": "", "expr": [{"accept": None}]}, (22,), True),
+        ({"chain": "input", "comment": "", "expr": [{"drop": None}]}, (22,), False),
+    ],
+)
+def test_what_a_rule_opens(rule: dict[str, object], ports: tuple[int, ...], verdict: bool) -> None:
+    assert rules.concerns(rule, ports) is verdict
+
+
+def test_rules_that_shut_the_engineer_out_are_refused_in_a_sentence() -> None:
+    firewall._keep_the_engineer(["10.9.0.2"], SERVICES)
+    firewall._keep_the_engineer([], SERVICES)
+    with pytest.raises(
+        HardeningError, match=r"SSH comes from 192\.0\.2\.9, but the clinic file admits it from 10\.9\.0\.0/24"
+    ):
+        firewall._keep_the_engineer(["192.0.2.9"], SERVICES)

@@ -1,0 +1,185 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The probe against real servers on loopback."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import dicom, ports, tls, web
+from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
+from ansible_collections.radiology.hardening.plugins.module_utils.wire.probe import probe
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("pair")
+    certificate, key = str(folder / "c.pem"), str(folder / "k.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+@contextmanager
+def dicom_server(
+    *, title: str = "PACS", demand_title: bool = False, context: ssl.SSLContext | None = None
+) -> Iterator[Place]:
+    def find(event: Any) -> Iterator[tuple[int, Dataset]]:
+        for number in range(2 if event.identifier.QueryRetrieveLevel == "STUDY" else 5):
+            answer = Dataset()
+            answer.QueryRetrieveLevel = event.identifier.QueryRetrieveLevel
+            answer.StudyInstanceUID = f"1.2.{number}"
+            yield 0xFF00, answer
+
+    entity = AE(ae_title=title)
+    entity.require_called_aet = demand_title
+    entity.add_supported_context(dicom.VERIFICATION)
+    entity.add_supported_context(dicom.STUDY_ROOT_FIND)
+    server = entity.start_server((LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)], ssl_context=context)
+    try:
+        yield Place(LOOPBACK, server.socket.getsockname()[1])
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def web_server(context: ssl.SSLContext | None = None, *, location: str = "") -> Iterator[Place]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers.get("Authorization") == "Basic b3J0aGFuYzpvcnRoYW5j"
+            status = 301 if location else 200 if known or self.path == "/app/explorer.html" else 401
+            body = json.dumps({"CountStudies": 3, "CountSeries": 7}).encode() if status == 200 else b"no"
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Place(LOOPBACK, server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def server_context(pair: tuple[str, str], *, weak: bool = False, demand: bool = False) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(*pair)
+    if weak:
+        made.minimum_version = ssl.TLSVersion.TLSv1
+        made.set_ciphers("ALL:@SECLEVEL=0")
+    if demand:
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.load_verify_locations(pair[0])
+    return made
+
+
+def test_a_listener_in_clear_is_found_and_counted() -> None:
+    with dicom_server() as place:
+        seen = probe({"addresses": [LOOPBACK], "ae_title": "PACS"}, [place.port], default_credentials=False)
+    assert str(place) in seen["ports"]["undeclared"]
+    assert seen["dicom"]["cleartext_ports"] == [str(place)]
+    assert seen["dicom"]["cleartext_association"] == "accepted"
+    assert seen["dicom"]["unknown_ae_title"] == "accepted"
+    assert (seen["dicom"]["readable_studies"], seen["dicom"]["readable_series"]) == (2, 5)
+
+
+def test_a_refusal_in_clear_is_dicom_in_clear_all_the_same() -> None:
+    with dicom_server(title="OTHER", demand_title=True) as place:
+        assert dicom.best(place, "PACS") == ("rejected", "PACS")
+        assert dicom.best(place, "OTHER") == ("accepted", "OTHER")
+
+
+def test_other_protocols_are_not_dicom() -> None:
+    with web_server() as place:
+        assert dicom.associate(place, "PACS", "X") == ""
+
+
+@given(st.binary(max_size=300))
+def test_whatever_answers_is_classified(answer: bytes) -> None:
+    assert dicom.outcome(answer) in ("", "accepted", "rejected")
+    assert isinstance(tls.is_server_hello(answer), bool)
+
+
+def test_an_association_reject_is_told_from_noise() -> None:
+    assert dicom.outcome(struct.pack(">BBIBBBB", 3, 0, 4, 0, 1, 1, 7)) == "rejected"
+    assert dicom.outcome(b"HTTP/1.1 400 Bad Request\r\n") == ""
+
+
+def test_old_versions_and_weak_suites_are_seen(pair: tuple[str, str]) -> None:
+    with dicom_server(context=server_context(pair, weak=True)) as place:
+        taken = tls.versions(place)
+        assert taken == ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+        assert "AES128-SHA" in tls.weak(tls.suites(place, ["TLSv1.2"]))
+        assert tls.client_certificate(place, dicom.request("PACS", "X")) == "not_demanded"
+        assert dicom.best(place, "PACS", tls.context())[0] == "accepted"
+
+
+def test_a_strict_server_is_seen_as_strict(pair: tuple[str, str]) -> None:
+    with dicom_server(context=server_context(pair, demand=True)) as place:
+        assert tls.speaks(place)
+        assert tls.versions(place) == ["TLSv1.2", "TLSv1.3"]
+        assert tls.client_certificate(place, dicom.request("PACS", "X")) == "demanded"
+        assert dicom.best(place, "PACS", tls.context()) == ("", "")
+
+
+def test_weak_means_without_forward_secrecy_or_authenticated_encryption() -> None:
+    good = ["ECDHE-RSA-AES128-GCM-SHA256", "TLS_AES_128_GCM_SHA256", "DHE-RSA-CHACHA20-POLY1305"]
+    bad = ["AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA", "ADH-AES128-GCM-SHA256", "NULL-SHA256"]
+    assert tls.weak(good + bad) == bad
+
+
+def test_default_credentials_and_open_paths_are_found() -> None:
+    with web_server() as place:
+        assert web.default_credentials(place, secure=False) == "orthanc:orthanc"
+        assert web.open_paths(place, secure=False) == ["/app/explorer.html"]
+        assert web.readable(place, secure=False, credentials="orthanc:orthanc") == (3, 7)
+        assert web.in_clear(web.get(place, "/", secure=False))
+
+
+def test_a_redirect_to_https_is_not_http_in_clear() -> None:
+    with web_server(location="https://pacs/") as place:
+        assert not web.in_clear(web.get(place, "/", secure=False))
+    with web_server(location="http://elsewhere/") as place:
+        assert web.in_clear(web.get(place, "/", secure=False))
+
+
+def test_https_is_seen_as_https(pair: tuple[str, str]) -> None:
+    with web_server(server_context(pair)) as place:
+        assert tls.speaks(place)
+        answer = web.get(place, "/system", secure=True)
+        assert answer is not None
+        assert answer.status == 401
+
+
+def test_closed_ports_are_closed_and_ipv6_is_written_in_brackets() -> None:
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:
+        place = Place(LOOPBACK, listener.getsockname()[1])
+        assert ports.scan([LOOPBACK], [place.port]) == [place]
+    assert ports.scan([LOOPBACK], [place.port]) == []
+    assert str(Place("2001:db8::1", 104)) == "[2001:db8::1]:104"
