@@ -7,6 +7,7 @@ Usage: witness.py before|after LAB INVENTORY. Prints a line a check and `N passe
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import subprocess
 import sys
@@ -210,16 +211,23 @@ def after(practice: Practice, directory: Path) -> Iterator[Check]:
     yield from Witness(practice, directory).checks()
 
 
-def main(when: str, lab: str, inventory: str) -> int:
-    """Run the checks of both practices; 0 when all of them hold."""
+def tell(when: str, lab: str, inventory: str, clinic: str) -> list[bool]:
+    """Run the checks of one practice and tell each as it ends."""
     verdicts = []
-    for clinic in TOPOLOGY.clinics:
-        practice = Practice(Lab(lab), clinic)
-        for what, observed, expected in {"before": before, "after": after}[when](practice, Path(inventory) / clinic):
-            verdicts.append(observed == expected)
-            mark = "passed" if observed == expected else "FAILED"
-            more = "" if observed == expected else f": {observed!r} instead of {expected!r}"
-            print(f"{mark}  {clinic}: {what}{more}", flush=True)
+    practice = Practice(Lab(lab), clinic)
+    for what, observed, expected in {"before": before, "after": after}[when](practice, Path(inventory) / clinic):
+        verdicts.append(observed == expected)
+        mark = "passed" if observed == expected else "FAILED"
+        more = "" if observed == expected else f": {observed!r} instead of {expected!r}"
+        print(f"{mark}  {clinic}: {what}{more}", flush=True)
+    return verdicts
+
+
+def main(when: str, lab: str, inventory: str) -> int:
+    """Run the checks of both practices, side by side; 0 when all of them hold."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        told = pool.map(lambda clinic: tell(when, lab, inventory, clinic), TOPOLOGY.clinics)
+    verdicts = [verdict for practice in told for verdict in practice]
     print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
     return 0 if verdicts and all(verdicts) else 1
 
