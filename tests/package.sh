@@ -1,4 +1,4 @@
-#!/bin/bash
+# shellcheck shell=bash
 # Build the artifact, install it into an empty folder, and harden and audit a lab clinic from there.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -32,6 +32,7 @@ class ActionModule(ActionBase):
         scope = self._task.args.get("scope") or {}
         check_mode = bool(self._task.check_mode)
         try:
+            authority.demand_cryptography()
             directory, name = str(scope["clinic_directory"]), str(scope["name"])
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             devices = dicom_front.admitted(scope.get("devices") or [])

@@ -143,7 +143,7 @@ def _typed(said: str | None, like: str) -> str | int | None:
 def _spoken(output: str) -> dict[str, str]:
     """Read `sshd -T`: a keyword in small letters and its value, a line each."""
     pairs = (line.partition(" ") for line in output.splitlines())
-    return {keyword: SPELLINGS.get(value.strip(), value.strip()) for keyword, _, value in pairs}
+    return {keyword: SPELLINGS.get(value.strip(), value.strip()) for keyword, _equals, value in pairs}
 
 
 def _lines(host: Host, path: str, *, match: bool = False, depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -231,7 +231,7 @@ def _include_first(host: Host) -> None:
 
 
 def _set_aside(host: Host, where: str, wanted: Mapping[str, str]) -> None:
-    path, _, number = where.rpartition(":")
+    path, _colon, number = where.rpartition(":")
     lines = (host.text(path) or "").splitlines()
     index = int(number) - 1
     words = lines[index].strip().replace("=", " ", 1).split(None, 1) if index < len(lines) else []

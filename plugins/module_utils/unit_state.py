@@ -16,7 +16,7 @@ def properties(host: Host, unit: str) -> dict[str, str]:
     """Return what `systemctl show` says of a unit; empty where there is no systemd."""
     answer = host.run(["systemctl", "show", unit, f"--property={','.join(PROPERTIES)}"])
     pairs = (line.partition("=") for line in answer.output.splitlines()) if answer.ok else ()
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _equals, value in pairs}
 
 
 def is_active(found: dict[str, str]) -> bool:

@@ -100,7 +100,7 @@ def _signed(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
 
 
 def _short(name: str) -> str:
-    kind, _, value = name.partition(":")
+    kind, _colon, value = name.partition(":")
     return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name
 
 

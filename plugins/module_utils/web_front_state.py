@@ -142,7 +142,7 @@ def cleartext_listens(host: Host, directives: list[list[str]]) -> list[str]:
     sockets = set()
     for line in host.run(["ss", "-Hltn"]).output.splitlines():
         local = line.split()[3] if len(line.split()) > 3 else ""
-        address, _, port = local.rpartition(":")
+        address, _colon, port = local.rpartition(":")
         if port.isdigit() and int(port) in CLEARTEXT_PORTS and not address.startswith(("127.", "[::1]")):
             sockets.add(local)
     return sorted(own | sockets)

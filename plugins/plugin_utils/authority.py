@@ -20,11 +20,17 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
+else:
+    HAS_CRYPTOGRAPHY = True
 
 DAY = datetime.timedelta(days=1)
 AUTHORITY_DAYS = 3650
@@ -33,6 +39,12 @@ CERTIFICATE_DAYS = 365
 RENEWAL_DAYS = 60
 """A certificate with fewer days left is made anew by the next run."""
 SMALLEST_RSA = 2048
+
+
+def demand_cryptography() -> None:
+    """Raise HardeningError where the controller lacks the library that signs."""
+    if not HAS_CRYPTOGRAPHY:
+        raise HardeningError("The controller needs the Python package cryptography; install it beside ansible-core.")
 
 
 def certificate_path(directory: str, name: str) -> str:

@@ -43,7 +43,7 @@ HOW = "give the vault's password with --vault-password-file or ANSIBLE_VAULT_PAS
 
 def password() -> str:
     """Return a new password: 24 characters, 139 bits, from the operating system's generator."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    return "".join(secrets.choice(ALPHABET) for _place in range(LENGTH))
 
 
 class Secrets:

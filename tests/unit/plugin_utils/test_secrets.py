@@ -23,7 +23,7 @@ def ensure_in_a_process(directory, queue):
 def test_a_password_has_at_least_128_bits_and_no_character_that_orthanc_or_basic_would_interpret():
     assert secrets.LENGTH * math.log2(len(set(secrets.ALPHABET))) >= 128
     assert not set("$:{}\"\\'IOlo01 ") & set(secrets.ALPHABET)
-    made = {secrets.password() for _ in range(50)}
+    made = {secrets.password() for _time in range(50)}
     assert len(made) == 50
     assert all(len(each) == 24 and set(each) <= set(secrets.ALPHABET) for each in made)
 
@@ -88,10 +88,10 @@ def test_a_broken_file_is_refused_in_a_sentence_without_its_content(tmp_path, co
 def test_processes_side_by_side_agree_on_one_password(tmp_path):
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    processes = [context.Process(target=ensure_in_a_process, args=(str(tmp_path), queue)) for _ in range(6)]
+    processes = [context.Process(target=ensure_in_a_process, args=(str(tmp_path), queue)) for _time in range(6)]
     for each in processes:
         each.start()
-    answers = {queue.get(timeout=60) for _ in processes}
+    answers = {queue.get(timeout=60) for _process in processes}
     for each in processes:
         each.join()
     assert len(answers) == 1
