@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         written = []
         for document in json.loads(json.dumps(documents)):
             folder = os.path.join(os.path.abspath(arguments["directory"]), document["clinic"]["name"])
-            evidence = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+            evidence = json.dumps(document, indent=2, sort_keys=True) + "\n"
             write(os.path.join(folder, "report.json"), evidence)
             write(os.path.join(folder, "junit.xml"), report_junit.xml(document))
             write(os.path.join(folder, "report.html"), report_page.html(document, evidence))

@@ -9,7 +9,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""What moves a cursor, turns the reading direction, or has no place in XML or UTF-8."""
+
 WIDTH = 110
 SHOWN_AT_MOST = 90
 

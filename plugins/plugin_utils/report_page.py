@@ -75,7 +75,7 @@ def sentence(document: Mapping[str, Any]) -> str:
         for point in document["vantage_points"]
         if point["kind"] == "internet" and (series := document["readable_series"][point["name"]]) is not None
     ]
-    readable = ""
+    readable = "Nobody looked from the internet. "
     if internet:
         count = max(internet)
         readable = (

@@ -1,0 +1,218 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report's four forms, built as a run builds them: from the facts of hardened and of broken hosts."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import html.parser
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    catalogue,
+    judge,
+    report_console,
+    report_document,
+    report_drawing,
+    report_junit,
+    report_page,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NOW = datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.UTC)
+HARDENED = Path(__file__).resolve().parents[1] / "surfaces" / "hardened"
+SERVER, ATTACKER = "pacs.practice", "attacker.practice"
+CLOSED: dict[str, Any] = {
+    "ports": {"open": [], "undeclared": []},
+    "dicom": {
+        "cleartext_ports": [],
+        "cleartext_association": "refused",
+        "tls_ports": [],
+        "tls_versions": [],
+        "tls_suites": [],
+        "weak_suites": [],
+        "client_certificate": "unreachable",
+        "unknown_ae_title": "refused",
+        "readable_studies": 0,
+        "readable_series": 0,
+    },
+    "http": {"cleartext_ports": [], "unauthenticated_paths": [], "default_credentials": "unreachable"},
+    "web": {"tls_versions": [], "weak_suites": []},
+    "ssh": {"ports": [], "password_offered": []},
+}
+
+
+def opened() -> dict[str, Any]:
+    wire = copy.deepcopy(CLOSED)
+    wire["ports"] = {"open": ["203.0.113.1:4242"], "undeclared": ["203.0.113.1:4242"]}
+    wire["dicom"] |= {
+        "cleartext_ports": ["203.0.113.1:4242"],
+        "cleartext_association": "accepted",
+        "readable_series": 5300,
+    }
+    return wire
+
+
+def facts() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for role in ("authentication", "dicom_tls", "firewall", "orthanc"):
+        found |= json.loads((HARDENED / f"{role}.debian12.json").read_text(encoding="utf-8"))["facts"]
+    return found
+
+
+def hostvars(wire: dict[str, Any] | None, *, title: str = "A practice", audit: Any = None) -> dict[str, Any]:
+    clinic = {
+        "name": "practice",
+        "title": title,
+        "networks": [{"name": "lan", "kind": "lan", "cidrs": ["10.0.0.0/24"]}],
+        "internet": {"addresses": ["203.0.113.1"]},
+    }
+    view = judge.View(ATTACKER, "internet", {"wire": wire} if wire else None, "no route")
+    if audit is None:
+        sight = judge.Sight(SERVER, facts(), (view,))
+        audit = {"findings": judge.judge(catalogue.load(), sight, [], NOW.date())}
+    exposure = {"targets": {SERVER: {"wire": wire}}} if wire else {"unreachable": True, "msg": "no route"}
+    server = {
+        "name": "pacs",
+        "kind": "orthanc_server",
+        "addresses": ["10.0.0.10"],
+        "ae_title": "PRACTICE",
+        "title": title,
+    }
+    attacker = {"name": "attacker", "kind": "vantage_point", "addresses": ["203.0.113.66"]}
+    return {
+        SERVER: {
+            "clinic": clinic,
+            "clinic_host": server,
+            "clinic_managed": True,
+            "clinic_devices": [],
+            "hardening_audit": audit,
+        },
+        ATTACKER: {
+            "clinic": clinic,
+            "clinic_host": attacker,
+            "clinic_vantage": {"name": "attacker", "kind": "internet"},
+            "hardening_exposure": exposure,
+        },
+    }
+
+
+GROUPS = {"clinic_hosts": [SERVER, ATTACKER], "vantage_points": [ATTACKER]}
+
+
+def document(known: dict[str, Any]) -> dict[str, Any]:
+    (built,) = report_document.build(known, GROUPS, NOW)
+    return json.loads(json.dumps(built))
+
+
+def test_a_hardened_practice_passes_and_says_so() -> None:
+    built = document(hostvars(CLOSED))
+    assert built["verdict"] == "pass"
+    assert built["counts"] == {"pass": len(catalogue.load())}
+    assert "no image series can be read" in report_page.sentence(built)
+    assert "PASS: " in report_console.table(built)
+
+
+def test_an_open_practice_fails_in_every_form() -> None:
+    built = document(hostvars(opened()))
+    assert built["verdict"] == "fail"
+    assert built["readable_series"] == {ATTACKER: 5300}
+    page = report_page.html(built, json.dumps(built))
+    assert "5300 image series can be read by anyone" in page
+    assert 'class="line undeclared"' in page
+    assert "4242 DICOM in clear" in page
+    assert "firewall.wan_exposure" in report_console.table(built)
+    suite = ElementTree.fromstring(report_junit.xml(built)).find("testsuite")
+    assert suite is not None
+    assert int(suite.attrib["failures"]) == built["counts"]["fail"] == len(suite.findall("testcase/failure"))
+    assert int(suite.attrib["tests"]) == len(catalogue.load())
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [
+        {"unreachable": True, "msg": "no answer on port 22"},
+        {},
+        {"findings": []},
+        {
+            "findings": judge.judge(
+                catalogue.load(), judge.Sight(SERVER, {"orthanc": {"installed": False}}), [], NOW.date()
+            )
+        },
+    ],
+)
+def test_a_server_that_nobody_judged_never_passes(audit: dict[str, Any]) -> None:
+    built = document(hostvars(CLOSED, audit=audit))
+    assert built["verdict"] == "fail"
+    assert [host["name"] for host in built["hosts"]] == [SERVER]
+
+
+def test_one_server_does_not_stand_for_another() -> None:
+    known = hostvars(CLOSED)
+    known["second.practice"] = {**known[SERVER], "hardening_audit": {"findings": []}}
+    (built,) = report_document.build(known, {**GROUPS, "clinic_hosts": [SERVER, "second.practice"]}, NOW)
+    assert built["verdict"] == "fail"
+
+
+def test_a_vantage_point_that_could_not_look_is_told() -> None:
+    built = document(hostvars(None))
+    assert built["verdict"] == "fail"
+    assert built["counts"]["not_audited"] > 0
+    assert "Nobody looked from the internet" in report_page.sentence(built)
+    assert "could not look: no route" in report_drawing.description(built)
+
+
+def test_the_page_asks_for_nothing_from_elsewhere() -> None:
+    page = report_page.html(document(hostvars(opened())), "{}")
+    assert "default-src 'none'" in page
+    for mark in ("<script", "src=", "@import", "url("):
+        assert mark not in page
+
+
+class Elements(html.parser.HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.found.append(tag)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.text(min_size=1)
+    | st.sampled_from(["<script>alert(1)</script>", "]]>&lt;", "\x1b[31m", "\ud800", "\ufffe", '"><b>'])
+)
+def test_no_name_breaks_out_of_any_form(hostile: str) -> None:
+    known = hostvars(
+        opened(),
+        title=hostile,
+        audit={"findings": judge.not_audited(catalogue.load()[:2], SERVER, hostile, NOW.date())},
+    )
+    built = document(known)
+    usual = document(
+        hostvars(
+            opened(), title="x", audit={"findings": judge.not_audited(catalogue.load()[:2], SERVER, "x", NOW.date())}
+        )
+    )
+    page = report_page.html(built, "{}")
+    page.encode("utf-8")
+    assert Elements(page).found == Elements(report_page.html(usual, "{}")).found
+    ElementTree.fromstring(report_junit.xml(built).encode("utf-8"))
+    assert not [
+        mark for mark in report_console.table(built).replace("\n", "") if ord(mark) < 32 or 127 <= ord(mark) < 160
+    ]
+
+
+def test_evidence_reads_as_people_speak() -> None:
+    item = {"operator": "empty", "expected": True, "observed": ["a", "b"], "verdict": "fail"}
+    assert (report_console.expected(item), report_console.observed(item)) == ("none", "a, b")
+    assert report_console.expected({"operator": "at_least", "expected": 30}) == "at least 30"
+    assert report_console.expected({"operator": "is", "expected": True}) == "yes"
