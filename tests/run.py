@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run the stages of `make test`, two at a time, and give one verdict.
 
-Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, molecule.
+Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, canary, molecule.
 The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "test"
-SCENARIOS = ("clinic", "authentication", "dicom_tls", "orthanc", "firewall")
+SCENARIOS = ("clinic", "orthanc", "authentication", "dicom_tls", "firewall")
 PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
 
 
@@ -37,7 +37,9 @@ def stages() -> list[Stage]:
     listed = [Stage(f"molecule-{name}", "molecule", (("molecule", "test", "-s", name),)) for name in SCENARIOS]
     listed += [
         Stage("sanity", "sanity", ((sys.executable, "tests/sanity.py", sys.prefix),)),
+        Stage("lockout", "lockout", (("bash", "tests/lockout.sh"),)),
         Stage("package", "package", (("bash", "tests/package.sh"),)),
+        Stage("canary", "canary", ((sys.executable, "tests/canary.py"),)),
         Stage(
             "lint",
             "lint",
@@ -103,7 +105,7 @@ def main(chosen: list[str]) -> int:
     wanted = [stage for stage in known if not chosen or stage.name in chosen or stage.group in chosen]
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
-    if any(stage.group in ("molecule", "package") for stage in wanted):
+    if any(stage.group not in ("lint", "unit", "sanity") for stage in wanted):
         print("building the lab's images (cached by their recipe)", flush=True)
         subprocess.run([sys.executable, "molecule/resources/lab.py", "images"], cwd=ROOT, check=True)
     print(f"running {len(wanted)} stages, two at a time; logs in {LOGS.relative_to(ROOT)}/", flush=True)

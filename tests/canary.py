@@ -1,0 +1,140 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plant known passwords, harden and audit at -vvv, and search everything that was said for them and for key material.
+
+Searched: the output of every playbook with --diff and -vvv, the reports, the hosts' journals, and the command lines of
+all processes on host and controller while it ran. The search is proven by what may hold secrets: there it finds them.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+RESOURCES = ROOT / "molecule" / "resources"
+sys.path.insert(0, str(RESOURCES))
+
+from inventory import PASSWORD
+from lab import Lab
+
+NAME = "canary"
+HOST = "pacs-1"
+CLINIC = "dmz-practice"
+CANARIES = {
+    login: f"CANARY{number}xQ7nV2sLkP9wZ4rT" for number, login in enumerate(("a.martin", "b.leroy", "c.moreau"))
+}
+KEYS = "/etc/dicom-front/server.key /etc/dicom-front/link.key /etc/orthanc/tls/orthanc.key /etc/orthanc-web/server.key"
+WATCH = r"while [ -e /run/watch ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; echo; sleep 0.02; done >/root/seen"
+
+
+def main() -> int:
+    """Run it all and tell which secret was seen where."""
+    lab = Lab(NAME, (HOST,))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        lab.up(work / "inventory")
+        try:
+            plant(lab, work)
+            texts = said(lab, work)
+            secrets = wanted(lab, work)
+            allowed = lab.execute(HOST, "sh", "-c", f"cat /etc/orthanc/hardened/orthanc.json {KEYS}").stdout
+        finally:
+            lab.down()
+    found = [
+        f"{what} in {where}" for where, text in texts.items() for what, secret in secrets.items() if secret in text
+    ]
+    proven = all(secret in allowed for what, secret in secrets.items() if what.startswith(("password", "key")))
+    print("\n".join(found))
+    print(f"{len(secrets)} secrets searched in {len(texts)} texts of {sum(map(len, texts.values()))} characters")
+    print(f"{len(secrets) - len(found)} passed, {len(found) + (not proven)} failed")
+    return 0 if secrets and proven and not found and all(texts.values()) else 1
+
+
+def plant(lab: Lab, work: Path) -> None:
+    """Put the canaries into the clinic's vault file before the first run."""
+    vault = work / "inventory" / CLINIC / "vault.yml"
+    vault.parent.mkdir(parents=True, exist_ok=True)
+    vault.write_text(yaml.safe_dump({"passwords": CANARIES}), encoding="utf-8")
+    run(lab, "ansible-vault", "encrypt", str(vault))
+
+
+def said(lab: Lab, work: Path) -> dict[str, str]:
+    """Harden twice and audit, loudly; return all that was said, by where."""
+    inventory = ("-i", str(work / "inventory"), "-vvv", "--diff")
+    watching, seen = threading.Event(), []
+    watcher = threading.Thread(target=watch_controller, args=(watching, seen))
+    lab.execute(HOST, "touch", "/run/watch")
+    on_host = threading.Thread(target=lambda: lab.execute(HOST, "sh", "-c", WATCH, check=False))
+    watcher.start()
+    on_host.start()
+    texts = {
+        name: run(lab, "ansible-playbook", *inventory, "-e", f"report_directory={work / 'reports'}", path, check=False)
+        for name, path in (
+            ("the first run", "playbooks/harden.yml"),
+            ("the second run", "playbooks/harden.yml"),
+            ("the audit", "playbooks/audit.yml"),
+        )
+    }
+    watching.set()
+    lab.execute(HOST, "rm", "/run/watch")
+    watcher.join()
+    on_host.join()
+    texts["command lines on the controller"] = "\n".join(seen)
+    texts["command lines on the host"] = lab.execute(HOST, "cat", "/root/seen").stdout
+    texts["the host's journal"] = lab.execute(HOST, "journalctl", "--no-pager", "--output", "cat").stdout
+    texts["the reports"] = "".join(
+        path.read_text(encoding="utf-8") for path in (work / "reports").rglob("*") if path.is_file()
+    )
+    return texts
+
+
+def wanted(lab: Lab, work: Path) -> dict[str, str]:
+    """Return every secret: passwords, as they are and as browsers send them, the authority's, and lines of keys."""
+    vault = run(lab, "ansible-vault", "view", str(work / "inventory" / CLINIC / "vault.yml"))
+    secrets = {f"password of {login}": password for login, password in CANARIES.items()}
+    for login, password in CANARIES.items():
+        secrets[f"basic {login}"] = base64.b64encode(f"{login}:{password}".encode()).decode()
+    secrets["the authority's passphrase"] = yaml.safe_load(vault)["authority_passphrase"]
+    secrets["the vault's password"] = (lab.state / PASSWORD).read_text(encoding="utf-8").strip()
+    for path in KEYS.split():
+        lines = lab.execute(HOST, "cat", path).stdout.splitlines()
+        secrets[f"key {path}"] = lines[1]
+    return secrets
+
+
+def run(lab: Lab, program: str, *arguments: str, check: bool = True) -> str:
+    """Run a program of Ansible's with the lab's vault password and return all that it printed."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+        "ANSIBLE_VAULT_PASSWORD_FILE": str(RESOURCES / "vault_password.py"),
+        "RADIOLOGY_LAB": lab.name,
+    }
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        sys.exit(f"{program}: {done.stderr}")
+    return done.stdout + done.stderr
+
+
+def watch_controller(end: threading.Event, seen: list[str]) -> None:
+    """Note the command lines of this machine's processes until told to end."""
+    while not end.wait(0.05):
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.append(process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+            except OSError:
+                continue
+
+
+if __name__ == "__main__":
+    sys.exit(main())
