@@ -69,14 +69,20 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
         "devices": next((known.get("clinic_devices", []) for known in servers.values()), []),
         "vantage_points": points,
         "readable_series": {
-            point["name"]: max(
-                (seen["facts"]["wire"]["dicom"]["readable_series"] for seen in point["sees"]), default=None
-            )
+            point["name"]: max((_readable(seen) for seen in point["sees"] if _reached(seen)), default=None)
             for point in points
         },
         "findings": findings,
         "counts": dict(Counter(finding["verdict"] for finding in findings)),
     }
+
+
+def _reached(seen: Mapping[str, Any]) -> bool:
+    return bool(seen["facts"]["wire"].get("reachable"))
+
+
+def _readable(seen: Mapping[str, Any]) -> int:
+    return int(seen["facts"]["wire"]["dicom"]["readable_series"])
 
 
 def _verdict(findings: list[dict[str, Any]], servers: Mapping[str, Any]) -> str:

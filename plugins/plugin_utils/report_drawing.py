@@ -71,6 +71,8 @@ def svg(document: Mapping[str, Any]) -> str:
 def reaches(facts: Mapping[str, Any]) -> list[Reach]:
     """Return what one vantage point reaches of a host, by port."""
     wire = facts["wire"]
+    if not wire.get("reachable"):
+        return [Reach("no way from here", declared=False)]
     words = dict.fromkeys(wire["dicom"]["cleartext_ports"], "DICOM in clear")
     words.update(dict.fromkeys(wire["dicom"]["tls_ports"], "DICOM over TLS"))
     words.update(dict.fromkeys(wire["http"]["cleartext_ports"], "HTTP in clear"))

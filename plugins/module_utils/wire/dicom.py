@@ -26,7 +26,10 @@ ANSWERS = {0x02: "accepted", 0x03: "rejected", 0x07: "rejected"}
 """PDU types A-ASSOCIATE-AC, A-ASSOCIATE-RJ and A-ABORT (PS3.8 9.3)."""
 
 CALLED_BY_HABIT = ("ANY-SCP", "ORTHANC", "HOROS", "OSIRIX", "STORESCP")
-SECONDS = 5
+SECONDS = 10
+SILENT = "silent"
+"""A connection that was taken, and then nothing."""
+
 LISTED_AT_MOST = 20000
 """Answers to one C-FIND after which counting stops."""
 
@@ -57,14 +60,28 @@ def outcome(answer: bytes) -> str:
 
 
 def associate(place: Place, called: str, calling: str, tls: ssl.SSLContext | None = None) -> str:
-    """Ask for an association and return how a DICOM server answered; nothing when none did."""
+    """Ask for an association and return how a DICOM server answered; silent where nothing came, else nothing."""
     try:
         with socket.create_connection(place, timeout=SECONDS) as plain:
             connection = tls.wrap_socket(plain) if tls else plain
+            connection.settimeout(SECONDS)
             connection.sendall(request(called, calling))
-            return outcome(connection.recv(256))
+            return outcome(_header(connection))
+    except TimeoutError:
+        return SILENT
     except (OSError, ValueError):
         return ""
+
+
+def _header(connection: socket.socket) -> bytes:
+    """Return the first ten bytes, which tell a PDU, however they are cut into segments; fewer at the end."""
+    received = b""
+    while len(received) < 10:
+        more = connection.recv(10 - len(received))
+        if not more:
+            break
+        received += more
+    return received
 
 
 def titles(own: str) -> tuple[str, ...]:
@@ -79,6 +96,8 @@ def best(place: Place, own: str, tls: ssl.SSLContext | None = None) -> tuple[str
         ended = associate(place, called, stranger(), tls)
         if ended == "accepted":
             return ended, called
+        if ended == SILENT:
+            break
         found = (ended, called) if ended and not found[0] else found
     return found
 

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 FACTS: dict[str, str] = {
+    "wire.reachable": "bool: there is a way from here to the host; without one nothing else is told",
+    "wire.errors": "list of str: what could not be measured, and why; the facts concerned are left out",
     "wire.ports.open": "list of str: address:port that take a TCP connection",
     "wire.ports.undeclared": "list of str: those of them that the clinic file does not declare for this vantage point",
     "wire.dicom.cleartext_ports": "list of str: address:port that answer an A-ASSOCIATE-RQ in clear with a DICOM PDU",

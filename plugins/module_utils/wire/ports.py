@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import socket
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+Answer = TypeVar("Answer")
 
 WELL_KNOWN = (
     *(22, 23, 80, 104, 111, 139, 443, 445, 631, 2575, 2761, 2762, 3306, 3333, 3389, 4242, 5000, 5432, 5900, 6379),
@@ -16,6 +18,9 @@ WELL_KNOWN = (
 """Ports of imaging, of administration and of databases, tried on every address."""
 
 WORKERS = 64
+BANNER = 4
+"""Seconds that a server has to say who it is before it is asked."""
+
 CONNECT = 1.5
 """Seconds until a port that does not answer counts as closed."""
 
@@ -31,26 +36,35 @@ class Place(NamedTuple):
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-def is_open(place: Place) -> bool:
-    """Tell whether a port takes a connection."""
+def knock(place: Place) -> str:
+    """Return `open`, `closed` (refused, or no answer in time), or `no route` where this vantage point cannot go."""
     try:
         socket.create_connection(place, timeout=CONNECT).close()
+    except (ConnectionError, TimeoutError):
+        return "closed"
     except OSError:
-        return False
-    return True
+        return "no route"
+    return "open"
 
 
-def scan(addresses: Sequence[str], ports: Iterable[int]) -> list[Place]:
-    """Return the places that take a connection, IPv4 and IPv6, in order."""
+def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], bool]:
+    """Return the places that take a connection, in order, and whether there was a way to any of the addresses."""
     places = [Place(address, port) for address in dict.fromkeys(addresses) for port in sorted(set(ports))]
+    answers = each(knock, places)
+    return [place for place in places if answers[place] == "open"], any(word != "no route" for word in answers.values())
+
+
+def each(ask: Callable[[Place], Answer], places: Sequence[Place]) -> dict[Place, Answer]:
+    """Ask the same of many places at a time."""
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        return [place for place, answers in zip(places, pool.map(is_open, places), strict=True) if answers]
+        return dict(zip(places, pool.map(ask, places), strict=True))
 
 
 def banner(place: Place) -> bytes:
     """Return what a server says before it is asked; nothing when it waits."""
     try:
         with socket.create_connection(place, timeout=CONNECT) as connection:
+            connection.settimeout(BANNER)
             return connection.recv(256)
     except OSError:
         return b""

@@ -14,21 +14,32 @@ DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
 
 
 def probe(target: Mapping[str, Any], more_ports: list[int], *, default_credentials: bool) -> dict[str, Any]:
-    """Return the facts below `wire` of one target (addresses, ae_title, expected_ports)."""
+    """Return the facts below `wire` of one target: addresses, ae_title, expected_ports."""
     expected = [int(port) for port in target.get("expected_ports") or []]
-    found = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *more_ports])
-    ssh = [place for place in found if ports.banner(place).startswith(b"SSH-")] if found else []
+    found, reachable = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *more_ports])
+    if not reachable:
+        tried = ", ".join(target["addresses"]) or "no address"
+        return {"reachable": False, "errors": [f"There is no route from here to {tried}."]}
+    banners = ports.each(ports.banner, found)
+    ssh = [place for place in found if banners[place].startswith(b"SSH-")]
     others = [place for place in found if place not in ssh]
-    secure = [place for place in others if tls.speaks(place)]
-    plain = [place for place in others if place not in secure]
-    https = [place for place in secure if web.get(place, "/", secure=True)]
+    is_tls = ports.each(tls.speaks, others)
+    secure = [place for place in others if is_tls[place]]
+    plain = [place for place in others if not is_tls[place]]
+    homes = ports.each(lambda place: web.get(place, "/", secure=True), secure)
+    https = [place for place in secure if homes[place]]
     title = str(target.get("ae_title") or "")
-    clear = {place: dicom.best(place, title) for place in others}
-    dicom_tls = [place for place in secure if place not in https and place.port in DICOM_PORTS]
-    dicom_tls += [
-        place for place in secure if place not in (*https, *dicom_tls) and dicom.best(place, title, tls.context())[0]
+    clear = ports.each(lambda place: dicom.best(place, title), others)
+    answering = ports.each(lambda place: dicom.best(place, title, tls.context())[0], secure)
+    known = (*DICOM_PORTS, *expected)
+    dicom_tls = [
+        place
+        for place in secure
+        if answering[place] in ("accepted", "rejected") or (place not in https and place.port in known)
     ]
-    facts = {
+    facts: dict[str, Any] = {
+        "reachable": True,
+        "errors": [],
         "ports": {
             "open": [str(place) for place in found],
             "undeclared": [str(place) for place in found if place.port not in expected],
@@ -36,19 +47,25 @@ def probe(target: Mapping[str, Any], more_ports: list[int], *, default_credentia
         "dicom": _dicom(clear, dicom_tls, title),
         "http": _http(plain, https, try_defaults=default_credentials),
         "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
-        "ssh": {
-            "ports": [str(place) for place in ssh],
-            "password_offered": [str(place) for place in ssh if shell.offers_password(place)],
-        },
+        "ssh": {"ports": [str(place) for place in ssh]},
     }
+    _ssh(ssh, facts)
     studies, series = _by_rest(plain, https, facts["http"].pop("opened_with"))
     facts["dicom"]["readable_studies"] = max(studies, facts["dicom"]["readable_studies"])
     facts["dicom"]["readable_series"] = max(series, facts["dicom"]["readable_series"])
     return facts
 
 
+def _ssh(places: list[Place], facts: dict[str, Any]) -> None:
+    """Add which SSH servers offer passwords; where one cannot be asked, say so and leave the fact out."""
+    try:
+        facts["ssh"]["password_offered"] = [str(place) for place in places if shell.offers_password(place)]
+    except shell.UnansweredError as error:
+        facts["errors"].append(str(error))
+
+
 def _dicom(clear: Mapping[Place, tuple[str, str]], secure: list[Place], title: str) -> dict[str, Any]:
-    outcomes = {place: ended for place, (ended, _called) in clear.items() if ended}
+    outcomes = {place: ended for place, (ended, _called) in clear.items() if ended in ("accepted", "rejected")}
     worst = next((word for word in ("accepted", "rejected") if word in outcomes.values()), "refused")
     over_tls = {place: dicom.best(place, title, tls.context()) for place in secure}
     accepted = [(place, called, None) for place, (ended, called) in clear.items() if ended == "accepted"]
@@ -82,7 +99,8 @@ def _tls(places: list[Place]) -> dict[str, list[str]]:
 
 
 def _http(plain: list[Place], https: list[Place], *, try_defaults: bool) -> dict[str, Any]:
-    in_clear = [place for place in plain if web.in_clear(web.get(place, "/", secure=False))]
+    answers = ports.each(web.is_in_clear, plain)
+    in_clear = [place for place in plain if answers[place]]
     servers = [*((place, False) for place in in_clear), *((place, True) for place in https)]
     opened = {}
     for place, secure in servers if try_defaults else []:

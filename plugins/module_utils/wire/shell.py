@@ -13,20 +13,27 @@ SECONDS = 10
 NOBODY = "nobody-here"
 
 
+class UnansweredError(Exception):
+    """An SSH server that could not be asked, and why."""
+
+
 def offers_password(place: Place) -> bool:
     """Tell whether a server offers password or keyboard-interactive to an account that is made up."""
     import paramiko  # noqa: PLC0415 # the module says first which library is missing
 
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    with socket.create_connection(place, timeout=SECONDS) as connection:
-        transport = paramiko.Transport(connection)
-        try:
-            transport.start_client(timeout=SECONDS)
-            transport.auth_none(NOBODY)
-        except paramiko.BadAuthenticationType as refusal:
-            return bool({"password", "keyboard-interactive"} & set(refusal.allowed_types))
-        except paramiko.AuthenticationException:
-            return False
-        finally:
-            transport.close()
+    try:
+        with socket.create_connection(place, timeout=SECONDS) as connection:
+            transport = paramiko.Transport(connection)
+            try:
+                transport.start_client(timeout=SECONDS)
+                transport.auth_none(NOBODY)
+            finally:
+                transport.close()
+    except paramiko.BadAuthenticationType as refusal:
+        return bool({"password", "keyboard-interactive"} & set(refusal.allowed_types))
+    except paramiko.AuthenticationException:
+        return False
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise UnansweredError(f"{place} speaks SSH, but does not tell what it takes: {error}.") from error
     return True

@@ -25,7 +25,8 @@ VERSIONS = {
 }
 EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 SECONDS = 5
-SERVER_HELLO = 2
+HANDSHAKE = 22
+SERVER_HELLO, CERTIFICATE_REQUEST, SERVER_HELLO_DONE = 2, 13, 14
 
 
 def context(version: ssl.TLSVersion | None = None, suites: str = EVERYTHING) -> ssl.SSLContext:
@@ -65,7 +66,7 @@ def chosen(place: Place, client: ssl.SSLContext) -> bool:
 
 def is_server_hello(record: bytes) -> bool:
     """Tell whether bytes begin with a TLS handshake record that holds a ServerHello (RFC 5246 7.4.1.3)."""
-    return len(record) > 5 and record[0] == 22 and record[1] == 3 and record[5] == SERVER_HELLO
+    return len(record) > 5 and record[0] == HANDSHAKE and record[1] == 3 and record[5] == SERVER_HELLO
 
 
 def speaks(place: Place) -> bool:
@@ -107,16 +108,48 @@ def weak(taken: list[str]) -> list[str]:
     ]
 
 
-def client_certificate(place: Place, question: bytes) -> str:
-    """Tell whether the server answers a question over TLS without a client certificate.
+def asks_for_certificate(place: Place) -> bool:
+    """Tell whether the server's flight in TLS 1.2, which is in clear, holds a CertificateRequest (RFC 5246 7.4.4)."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLError):
+        context(ssl.TLSVersion.TLSv1_2).wrap_bio(incoming, outgoing).do_handshake()
+    flight = b""
+    with socket.create_connection(place, timeout=SECONDS) as connection, contextlib.suppress(TimeoutError):
+        connection.sendall(outgoing.read())
+        while SERVER_HELLO_DONE not in handshakes(flight) and (more := connection.recv(4096)):
+            flight += more
+    return CERTIFICATE_REQUEST in handshakes(flight)
 
-    In TLS 1.3 the refusal comes after the client's handshake, so the question decides: an answer means not_demanded.
+
+def handshakes(flight: bytes) -> list[int]:
+    """Return the types of the whole handshake messages in a run of TLS records; nothing for anything else."""
+    body = b""
+    while len(flight) >= 5 and flight[0] == HANDSHAKE:
+        length = int.from_bytes(flight[3:5], "big")
+        body += flight[5 : 5 + length]
+        flight = flight[5 + length :]
+    found = []
+    while len(body) >= 4 and len(body) >= 4 + int.from_bytes(body[1:4], "big"):
+        found.append(body[0])
+        body = body[4 + int.from_bytes(body[1:4], "big") :]
+    return found
+
+
+def client_certificate(place: Place, question: bytes) -> str:
+    """Tell whether the server wants a client certificate and answers nothing without one.
+
+    In TLS 1.2 the wish itself can be seen. In TLS 1.3 it is encrypted and the refusal comes after the client's
+    handshake, so the question alone decides there: an answer means not_demanded.
     """
     try:
+        if chosen(place, context(ssl.TLSVersion.TLSv1_2)) and not asks_for_certificate(place):
+            return "not_demanded"
         with socket.create_connection(place, timeout=SECONDS) as plain, context().wrap_socket(plain) as connection:
             connection.sendall(question)
             return "not_demanded" if connection.recv(16) else "demanded"
     except TimeoutError:
         return "not_demanded"
+    except ConnectionRefusedError:
+        return "unreachable"
     except (OSError, ValueError):
         return "demanded"

@@ -61,6 +61,11 @@ def get(place: Place, path: str, *, secure: bool, credentials: str = "") -> Answ
         connection.close()
 
 
+def is_in_clear(place: Place) -> bool:
+    """Tell whether any page is answered in clear: a redirect of the first page alone closes nothing."""
+    return any(in_clear(get(place, path, secure=False)) for path in ("/", *PATHS))
+
+
 def in_clear(answer: Answer | None) -> bool:
     """Tell whether an answer in clear is more than a redirect to HTTPS or the word that HTTPS is wanted."""
     if answer is None:

@@ -29,6 +29,8 @@ NOW = datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.UTC)
 HARDENED = Path(__file__).resolve().parents[1] / "surfaces" / "hardened"
 SERVER, ATTACKER = "pacs.practice", "attacker.practice"
 CLOSED: dict[str, Any] = {
+    "reachable": True,
+    "errors": [],
     "ports": {"open": [], "undeclared": []},
     "dicom": {
         "cleartext_ports": [],

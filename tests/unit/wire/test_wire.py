@@ -11,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -117,7 +118,7 @@ def test_a_refusal_in_clear_is_dicom_in_clear_all_the_same() -> None:
 
 def test_other_protocols_are_not_dicom() -> None:
     with web_server() as place:
-        assert dicom.associate(place, "PACS", "X") == ""
+        assert dicom.associate(place, "PACS", "X") in ("", dicom.SILENT)
 
 
 @given(st.binary(max_size=300))
@@ -180,6 +181,63 @@ def test_https_is_seen_as_https(pair: tuple[str, str]) -> None:
 def test_closed_ports_are_closed_and_ipv6_is_written_in_brackets() -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as listener:
         place = Place(LOOPBACK, listener.getsockname()[1])
-        assert ports.scan([LOOPBACK], [place.port]) == [place]
-    assert ports.scan([LOOPBACK], [place.port]) == []
+        assert ports.scan([LOOPBACK], [place.port]) == ([place], True)
+    assert ports.scan([LOOPBACK], [place.port]) == ([], True)
     assert str(Place("2001:db8::1", 104)) == "[2001:db8::1]:104"
+
+
+def test_a_host_without_a_way_to_it_shows_nothing_that_could_pass() -> None:
+    for addresses in ([], ["fe80::1"]):  # a link-local address without its link leads nowhere
+        seen = probe({"addresses": addresses, "ae_title": "PACS"}, [], default_credentials=False)
+        assert set(seen) == {"reachable", "errors"}
+        assert "no route" in seen["errors"][0]
+
+
+@contextmanager
+def saying(*pieces: bytes, wait: float = 0.05) -> Iterator[Place]:
+    """Answer every connection with these pieces, one after another, and close."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _address = listener.accept()
+            except OSError:
+                return
+            with connection:
+                for piece in pieces:
+                    try:
+                        connection.sendall(piece)
+                    except OSError:
+                        break
+                    time.sleep(wait)
+
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield Place(LOOPBACK, listener.getsockname()[1])
+
+
+def test_a_refusal_in_pieces_is_dicom_all_the_same() -> None:
+    refusal = struct.pack(">BBIBBBB", 3, 0, 4, 0, 1, 1, 7)
+    with saying(refusal[:4], refusal[4:]) as place:
+        assert dicom.associate(place, "PACS", "X") == "rejected"
+
+
+def test_an_ssh_server_that_breaks_off_is_an_error_and_no_pass() -> None:
+    with saying(b"SSH-2.0-broken\r\n") as place:
+        seen = probe({"addresses": [LOOPBACK], "expected_ports": []}, [place.port], default_credentials=False)
+    assert str(place) in seen["ssh"]["ports"]
+    assert "password_offered" not in seen["ssh"]
+    assert seen["errors"]
+
+
+def test_a_server_that_asks_for_no_certificate_and_closes_demands_none(pair: tuple[str, str]) -> None:
+    with dicom_server(context=server_context(pair)) as place:
+        assert not tls.asks_for_certificate(place)
+        assert tls.client_certificate(place, b"not a PDU at all") == "not_demanded"
+    with dicom_server(context=server_context(pair, demand=True)) as place:
+        assert tls.asks_for_certificate(place)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_flight_is_read(flight: bytes) -> None:
+    assert isinstance(tls.handshakes(flight), list)
