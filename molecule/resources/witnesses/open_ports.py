@@ -12,7 +12,6 @@ import asyncio
 import json
 import sys
 
-
 SHORT, PATIENT = 0.7, 6.0
 USUAL = (22, 80, 104, 443, 2761, 2762, 4242, 8042, 8080, 8443, 11112)
 
