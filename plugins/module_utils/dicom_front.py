@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import front_unit
+
 UNIT = "dicom-front.service"
 USER = "dicom-front"
 FOLDER = "/etc/dicom-front"
@@ -31,64 +33,11 @@ UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 ACCOUNT_FILE = "/etc/sysusers.d/dicom-front.conf"
 PORT = 2762
 """dicom-tls, registered for DICOM over TLS (PS3.15 B.1)."""
-CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
-"""nginx's own checker; the file to check follows."""
+CHECK = front_unit.CHECK
 
-ACCOUNT = f"""\
-# Kept by radiology.hardening (role dicom_tls).
-u {USER} - "TLS front of Orthanc's DICOM port" - /usr/sbin/nologin
-"""
+ACCOUNT = front_unit.account("dicom_tls", USER, "TLS front of Orthanc's DICOM port")
 
-SERVICE = f"""\
-# Kept by radiology.hardening (role dicom_tls).
-[Unit]
-Description=TLS front of Orthanc's DICOM port
-Wants=network-online.target
-After=network-online.target
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart=/usr/sbin/nginx -e stderr -c {CONFIGURATION} -g 'daemon off; pid /run/dicom-front/nginx.pid;'
-ExecReload=/bin/kill -HUP $MAINPID
-KillSignal=SIGQUIT
-TimeoutStopSec=5
-Restart=always
-RestartSec=2
-User={USER}
-Group={USER}
-RuntimeDirectory=dicom-front
-RuntimeDirectoryMode=0700
-UMask=0077
-MemoryMax=256M
-CapabilityBoundingSet=
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectProc=invisible
-ProcSubset=pid
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RemoveIPC=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
-
-[Install]
-WantedBy=multi-user.target
-"""
+SERVICE = front_unit.service("dicom_tls", USER, "TLS front of Orthanc's DICOM port", memory_mib=256)
 
 TEMPLATE = """\
 # Kept by radiology.hardening (role dicom_tls).

@@ -12,6 +12,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import front_unit
+
 UNIT = "orthanc-web.service"
 USER = "orthanc-web"
 FOLDER = "/etc/orthanc-web"
@@ -23,8 +25,7 @@ CERTIFICATE = f"{FOLDER}/server.crt"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 ACCOUNT_FILE = "/etc/sysusers.d/orthanc-web.conf"
 PORT = 443
-CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
-"""nginx's own checker; the file to check follows."""
+CHECK = front_unit.CHECK
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 SUITES = (
@@ -37,62 +38,11 @@ SUITES = (
 CURVES = ("X25519", "prime256v1", "secp384r1")
 """nginx's default also offers X448 and secp521r1."""
 
-ACCOUNT = f"""\
-# Kept by radiology.hardening (role authentication).
-u {USER} - "HTTPS front of Orthanc" - /usr/sbin/nologin
-"""
+ACCOUNT = front_unit.account("authentication", USER, "HTTPS front of Orthanc")
 
-SERVICE = f"""\
-# Kept by radiology.hardening (role authentication).
-[Unit]
-Description=HTTPS front of Orthanc
-Wants=network-online.target
-After=network-online.target orthanc.service
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart=/usr/sbin/nginx -e stderr -c {CONFIGURATION} -g 'daemon off; pid /run/orthanc-web/nginx.pid;'
-ExecReload=/bin/kill -HUP $MAINPID
-KillSignal=SIGQUIT
-TimeoutStopSec=5
-Restart=always
-RestartSec=2
-User={USER}
-Group={USER}
-RuntimeDirectory=orthanc-web
-RuntimeDirectoryMode=0700
-UMask=0077
-MemoryMax=512M
-AmbientCapabilities=CAP_NET_BIND_SERVICE
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectProc=invisible
-ProcSubset=pid
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RemoveIPC=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
-
-[Install]
-WantedBy=multi-user.target
-"""
+SERVICE = front_unit.service(
+    "authentication", USER, "HTTPS front of Orthanc", memory_mib=512, after=["orthanc.service"], low_port=True
+)
 
 TEMPLATE = """\
 # Kept by radiology.hardening (role authentication). Passwords are in people.map, not here.

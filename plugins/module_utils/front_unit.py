@@ -1,0 +1,81 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The systemd unit of a front: an nginx of its own, with an account of its own, confined. Pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
+"""nginx's own checker; the file to check follows."""
+
+SERVICE = """\
+# Kept by radiology.hardening (role {role}).
+[Unit]
+Description={description}
+Wants=network-online.target
+After={after}
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/sbin/nginx -e stderr -c /etc/{name}/nginx.conf -g 'daemon off; pid /run/{name}/nginx.pid;'
+ExecReload=/bin/kill -HUP $MAINPID
+KillSignal=SIGQUIT
+TimeoutStopSec=5
+Restart=always
+RestartSec=2
+User={name}
+Group={name}
+RuntimeDirectory={name}
+RuntimeDirectoryMode=0700
+UMask=0077
+MemoryMax={memory_mib}M
+{capabilities}
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def account(role: str, name: str, description: str) -> str:
+    """Return the sysusers.d(5) file of the front's account."""
+    return f'# Kept by radiology.hardening (role {role}).\nu {name} - "{description}" - /usr/sbin/nologin\n'
+
+
+def service(
+    role: str, name: str, description: str, *, memory_mib: int, after: Sequence[str] = (), low_port: bool = False
+) -> str:
+    """Return the unit; `low_port` lets it listen below 1024, `memory_mib` bounds it in MiB."""
+    low = "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE"
+    return SERVICE.format(
+        role=role,
+        name=name,
+        description=description,
+        after=" ".join(("network-online.target", *after)),
+        memory_mib=memory_mib,
+        capabilities=low if low_port else "CapabilityBoundingSet=",
+    )
