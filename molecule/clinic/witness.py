@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import statistics
 import subprocess
 import sys
 import threading
@@ -146,7 +145,7 @@ class Witness:
         crowded = [self.on("ws", *words, stdin=source).stdout.split() for _attempt in range(5)]
         thread.join()
         yield "ws echoes beside 100 silent connections", [ended for ended, *_seconds in crowded], ["accepted"] * 5
-        delay = statistics.median(float(seconds) for _ended, seconds in crowded) - float(quiet[1])
+        delay = max(float(seconds) for _ended, seconds in crowded) - float(quiet[1])
         yield "... delayed by less than a second", delay < 1, True
 
     def web(self) -> Iterator[Check]:
