@@ -1,0 +1,119 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the units run: `run NAME` takes a job to its end, `unlock NAME` opens its volume, `retire NAME` wipes.
+
+Exit status: 0 done; 3 a person has to mend something first, the sentence is in the journal; 1 try again later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import (
+    engine,
+    escrow,
+    job,
+    records,
+    retirement,
+    unlock,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
+
+NEEDS_A_PERSON = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; see the module."""
+    try:
+        command, name = arguments
+        folder = os.path.join(job.FOLDER, name)
+        return {"run": run, "unlock": open_volume, "retire": retire}[command](folder)
+    except (ValueError, KeyError):
+        sys.stderr.write("usage: cli run|unlock|retire NAME\n")
+        return 2
+    except HardeningError as error:
+        tell(str(error))
+        if arguments[0] != "unlock":
+            note(arguments[1], str(error), failed=True)
+        return NEEDS_A_PERSON
+    except OSError as error:
+        tell(f"{error.strerror}: {error.filename}")
+        if arguments[0] != "unlock":
+            note(arguments[1], f"{error.strerror}: {error.filename}", failed=True)
+        return 1
+
+
+def run(folder: str) -> int:
+    """Take the job to its end; wait for its key as long as it takes."""
+    machine, name = Machine(), os.path.basename(folder)
+    while (key := escrow.bound_key(machine, folder) or _asked(folder)) is None:
+        _say(name, f"{name}: waiting for the key: the TPM, or the Tang server, does not give it now")
+        time.sleep(30)
+    engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
+    escrow.forget(folder)
+    records.remove(os.path.join(folder, "armed"))
+    return 0
+
+
+def open_volume(folder: str) -> int:
+    """Open the job's volume."""
+    machine, found = Machine(), job.Job(folder)
+    unlock.unlock(found, machine)
+    machine.start_later(found.plan)
+    return 0
+
+
+def retire(folder: str) -> int:
+    """Wipe what still lies in clear."""
+    name = os.path.basename(folder)
+    retirement.retire(job.Job(folder), Machine(), lambda sentence: _say(name, sentence))
+    return 0
+
+
+def _asked(folder: str) -> bytes | None:
+    """Ask a person for the recovery key of a job that is bound to nothing."""
+    if os.path.exists(os.path.join(folder, escrow.BOUND)):
+        return None
+    question = f"Recovery key of {os.path.basename(folder)}, whose encryption goes on:"
+    # A unit of its own, where there is no AnsibleModule.
+    asked = subprocess.run(  # pylint: disable=ansible-bad-function
+        ("systemd-ask-password", "--timeout=0", question), capture_output=True, check=False
+    )
+    return asked.stdout.strip() or None
+
+
+def _say(name: str, sentence: str) -> None:
+    tell(sentence)
+    note(name, sentence)
+
+
+def tell(sentence: str) -> None:
+    """Write a sentence into the journal."""
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
+
+
+def tell_nobody(_: str) -> None:
+    """Drop a sentence: for calls that are over in seconds."""
+
+
+def note(name: str, sentence: str, *, failed: bool = False) -> None:
+    """Keep the last sentence in memory, where the engineer's terminal reads it."""
+    path = progress_path(name)
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        records.write_json(path, {"sentence": sentence, "failed": failed, "time": time.time()})
+
+
+def progress_path(name: str) -> str:
+    """Return where the last sentence of a job lies."""
+    return f"/run/radiology-hardening/{name}.progress.json"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,160 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The deliberate act, call by call, as the playbook encrypt_storage makes them on the host."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import gzip
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import (
+    cli,
+    engine,
+    escrow,
+    interlocks,
+    job,
+    luks,
+    planning,
+    records,
+    units,
+    unlock,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
+
+ENCRYPT = "radiology-encrypt-storage@{}.service"
+RETIRE = "radiology-retire-storage@{}.service"
+
+
+def describe(machine: Machine, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what would be done to which device, or how far the job is that was begun. Changes nothing."""
+    folder = os.path.join(job.FOLDER, name)
+    if records.read_json(os.path.join(folder, "plan.json")) is not None:
+        return {"begun": True, **status(machine, name)}
+    found = planning.propose(machine, name, given)
+    plan, device = found.plan, found.device
+    return {
+        "begun": False,
+        "strategy": "container, file by file" if plan.tight else plan.strategy,
+        "folder": found.place.folder,
+        "mount_point": plan.mount_point,
+        "device": device.called,
+        "serial": device.serial,
+        "uuid": device.uuid,
+        "rotational": device.rotational,
+        "files": found.files,
+        "bytes": found.size,
+        "studies": found.studies,
+        "minutes": found.minutes,
+        "services": list(plan.services),
+        "unlock": str(plan.unlock.get("pin", "a person")),
+        "refusals": list(found.refusals),
+    }
+
+
+def seal(machine: Machine, name: str, given: Mapping[str, Any], certificates: Sequence[str]) -> dict[str, Any]:
+    """Make the recovery key, bind it for the length of the job, and return it sealed, with a challenge."""
+    folder = os.path.join(job.FOLDER, name)
+    interlocks.demand(list(planning.propose(machine, name, given).refusals))
+    records.synchronous_folder(folder)
+    key = escrow.bound_key(machine, folder)
+    if key is None:
+        key = escrow.make_key()
+        escrow.bind(machine, folder, key, given.get("unlock") or {})
+    sealed = escrow.seal(machine, key, certificates)
+    return {"sealed": base64.b64encode(sealed).decode(), "nonce": escrow.pose(folder)}
+
+
+def prepare(machine: Machine, name: str, given: Mapping[str, Any], confirm: str, answer: str) -> dict[str, Any]:
+    """Make the job and its final header; HardeningError unless device and escrow are what they have to be.
+
+    Returns the header, to be kept at two other places, compressed and in base 64.
+    """
+    folder = os.path.join(job.FOLDER, name)
+    key = escrow.bound_key(machine, folder)
+    if key is None:
+        raise HardeningError(f"The recovery key of {name} is not to be had on the host: run the playbook again.")
+    if not escrow.is_proven(folder, key, answer):
+        raise HardeningError(
+            "Nothing was changed. The sealed recovery key was not shown to open: no escrow, no encryption."
+        )
+    if records.read_json(os.path.join(folder, "plan.json")) is None:
+        found = planning.propose(machine, name, given)
+        interlocks.demand(list(found.refusals))
+        if not found.device.is_called(confirm):
+            raise HardeningError(f"Nothing was changed. {confirm or 'No answer'} does not name {found.device.called}.")
+        job.Job.create(folder, found.plan)
+    engine.prepare(folder, machine, key, cli.tell_nobody)
+    device, header = unlock.header_of(job.Job(folder), machine)
+    content = header_copy(folder, device, header)
+    return {
+        "header": base64.b64encode(gzip.compress(content)).decode(),
+        "digest": hashlib.sha256(content).hexdigest(),
+        "luks_uuid": machine.must((*machine.cryptsetup, "luksUUID", header or device)).decode().strip(),
+    }
+
+
+def header_copy(folder: str, device: str, header: str) -> bytes:
+    """Return the 16 MiB that open the volume once it is whole. The working header of a job is never copied."""
+    final = os.path.join(folder, "header.final")
+    path = device if not header else final if os.path.exists(final) else header
+    with open(path, "rb") as file:
+        return file.read(luks.HEADER_SIZE)
+
+
+def start(machine: Machine, name: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the job run from now on, through reboots. `evidence` says where header and sealed key are kept."""
+    folder = os.path.join(job.FOLDER, name)
+    found = job.Job(folder)
+    device, header = unlock.header_of(found, machine)
+    if hashlib.sha256(header_copy(folder, device, header)).hexdigest() != evidence["digest"]:
+        raise HardeningError(
+            "Nothing was encrypted. The header changed since its copies were taken: run the playbook again."
+        )
+    metadata = luks.dump(machine, os.path.join(folder, "header.final") if header else device) or {}
+    records.write_json(
+        os.path.join(folder, "escrow.json"),
+        {
+            "luks_uuid": str(evidence["luks_uuid"]),
+            "proven_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "recipients": list(evidence["recipients"]),
+            "header_epoch": luks.epoch(header_copy(folder, device, header)),
+            "header_copies": list(evidence["places"]),
+            "header_digest": evidence["digest"],
+            "keyslots": sorted(metadata.get("keyslots", {})),
+        },
+    )
+    units.install(found.plan)
+    records.write(os.path.join(folder, "armed"), b"")
+    machine.must(("systemctl", "daemon-reload"))
+    machine.must(("systemctl", "enable", "--now", ENCRYPT.format(name)))
+    return status(machine, name)
+
+
+def status(machine: Machine, name: str) -> dict[str, Any]:
+    """Return how far the job is: stage, last sentence, and whether it runs, is done, or waits for a person."""
+    folder = os.path.join(job.FOLDER, name)
+    found = job.Job(folder)
+    stages = engine.strategy_of(found, machine, b"", cli.tell_nobody).STAGES
+    said = records.read_json(cli.progress_path(name)) or {}
+    done = found.stage == stages[-1] or found.stage.startswith("retir")
+    return {
+        "stage": found.stage,
+        "device": (found.plan.target or found.plan.source or job.Device(found.plan.container, 0)).path,
+        "armed": os.path.exists(os.path.join(folder, "armed")),
+        "done": done,
+        "failed": bool(said.get("failed")) and not done,
+        "sentence": str(said.get("sentence", "")),
+        "worth": str(found.details.get("worth", "")),
+    }
+
+
+def retire(machine: Machine, name: str) -> dict[str, Any]:
+    """Start the wiping of the former copy, as a unit of its own."""
+    machine.must(("systemctl", "start", RETIRE.format(name)))
+    return status(machine, name)

@@ -1,0 +1,35 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The migration, from whatever stage a job stands at."""
+
+from __future__ import annotations
+
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.in_place import InPlace
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Job
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.moving import Move
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import Copy
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.strategy import Strategy, Tell
+
+
+def strategy_of(job: Job, machine: Machine, key: bytes, tell: Tell) -> Strategy:
+    """Return the job's strategy, ready to run."""
+    if job.plan.strategy == "in_place":
+        return InPlace(job, machine, key, tell)
+    return (Move if job.plan.tight else Copy)(job, machine, key, tell)
+
+
+def prepare(folder: str, machine: Machine, key: bytes, tell: Tell) -> None:
+    """Make the final header of a new job; no image is touched. Called again, it does nothing."""
+    job = Job(folder)
+    with job.locked():
+        strategy = strategy_of(job, machine, key, tell)
+        if strategy.STAGES.index(job.stage) < strategy.STAGES.index(strategy.PREPARED):
+            strategy.run(until=strategy.PREPARED)
+
+
+def carry_out(folder: str, machine: Machine, key: bytes, tell: Tell) -> None:
+    """Take a job to its end; after a cut, called again, it goes on. HardeningError says what has to be mended first."""
+    job = Job(folder)
+    with job.locked():
+        strategy_of(job, machine, key, tell).run()

@@ -1,0 +1,218 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The only seam between the migration and the machine: commands, devices, volumes, mounts, services."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import processes, records, table, tree
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Device, Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a command answered: exit status and both outputs, as bytes."""
+
+    status: int
+    output: bytes
+    errors: bytes
+
+
+class Machine:
+    """The machine that the migration runs on."""
+
+    cryptsetup: tuple[str, ...] = ("cryptsetup",)
+    """How cryptsetup is called."""
+
+    etc: str = "/etc"
+    """Where the file-system table lies."""
+    work: str = "/run/radiology-hardening"
+    """Below it file systems are mounted for the length of a stage."""
+
+    # Commands
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"") -> Result:
+        """Run a command (no shell) to its end, however long it takes; status 127 when it is not installed."""
+        try:
+            # The seam itself; this runs as a unit of its own, where there is no AnsibleModule.
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
+                list(command),
+                input=stdin,
+                capture_output=True,
+                check=False,
+                env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            return Result(127, b"", f"{command[0]}: {error.strerror}".encode())
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def must(self, command: Sequence[str], *, stdin: bytes = b"", accepted: tuple[int, ...] = (0,)) -> bytes:
+        """Run a command that has to end with an accepted status, and return its output."""
+        result = self.run(command, stdin=stdin)
+        if result.status not in accepted:
+            said = (result.errors or result.output).decode("utf-8", "replace").strip() or f"status {result.status}"
+            raise HardeningError(f"`{' '.join(command)}` failed: {said}")
+        return result.output
+
+    # Devices
+
+    def device(self, device: Device) -> str:
+        """Return the block device that was confirmed; HardeningError when another one bears its name now."""
+        try:
+            handle = os.open(device.path, os.O_RDONLY)
+        except OSError as error:
+            raise HardeningError(f"{device.path} cannot be opened: {error.strerror}.") from error
+        try:
+            size = os.lseek(handle, 0, os.SEEK_END)
+        finally:
+            os.close(handle)
+        if size != device.size:
+            raise HardeningError(f"{device.path} has {size} bytes; the device that was confirmed has {device.size}.")
+        return os.path.realpath(device.path)
+
+    def confirm_file_system(self, device: str, confirmed: Device | None) -> None:
+        """HardeningError unless the device still holds the file system in clear that was confirmed."""
+        wanted = confirmed.file_system_uuid if confirmed else ""
+        found = self.run(("blkid", "-p", "-s", "UUID", "-o", "value", device)).output.decode().strip()
+        if not wanted or found != wanted:
+            raise HardeningError(
+                f"{device} holds the file system {found or 'none'}; the one that was confirmed is {wanted or 'none'}."
+            )
+
+    def confirm_empty(self, device: str, *, but_for: str = "") -> None:
+        """HardeningError unless the device holds no signature, no partitions, and nothing has it open.
+
+        A LUKS header with the UUID `but_for` is our own, half made when the power went.
+        """
+        probed = self.run(("blkid", "-p", "-o", "export", device))
+        found = dict(
+            line.split("=", 1) for line in probed.output.decode("utf-8", "replace").splitlines() if "=" in line
+        )
+        ours = bool(but_for) and found.get("TYPE") == "crypto_LUKS" and found.get("UUID") == but_for
+        signatures = self.must(("wipefs", "--noheadings", "--output", "TYPE", device)).decode().split()
+        if not ours and (probed.status != 2 or signatures):
+            held = ", ".join(signatures or [found.get("TYPE") or found.get("PTTYPE") or "something unknown"])
+            raise HardeningError(
+                f"{device} is not empty, it holds: {held}. Nothing was written. If it may go, wipe it yourself"
+                " (wipefs) and run the playbook again."
+            )
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+        except OSError as error:
+            raise HardeningError(f"{device} is in use: {error.strerror}. Nothing was written.") from error
+
+    # Volumes
+
+    def is_open(self, name: str) -> bool:
+        """Whether a volume of that name is open."""
+        return os.path.exists(f"/dev/mapper/{name}")
+
+    def open_volume(self, device: str, name: str, key: bytes, *, header: str = "") -> str:
+        """Open an encrypted volume (a device, or a file) as /dev/mapper/<name> and return that path."""
+        if not self.is_open(name):
+            detached = ("--header", header) if header else ()
+            self.must((*self.cryptsetup, "open", "--key-file", "-", *detached, device, name), stdin=key)
+        return f"/dev/mapper/{name}"
+
+    def close_volume(self, name: str) -> None:
+        """Close an opened volume; nothing happens when it is not open."""
+        if self.is_open(name):
+            self.must((*self.cryptsetup, "close", name))
+
+    def bind(self, header: str, unlock: Mapping[str, Any], key: bytes) -> None:
+        """Bind a header to a TPM or to Tang with Clevis (a new keyslot with a token), `key` opening it."""
+        pin, config = str(unlock["pin"]), json.dumps(unlock["config"])
+        self.must(("clevis", "luks", "bind", "-y", "-d", header, "-k", "-", pin, config), stdin=key)
+
+    # File systems
+
+    def make_file_system(self, device: str, kind: str) -> None:
+        """Make a file system on an opened volume, which is new and ours."""
+        options = {"ext4": ("-q", "-F", "-m", "0", "-E", "lazy_itable_init=1"), "xfs": ("-q", "-f")}[kind]
+        self.must((f"mkfs.{kind}", *options, device))
+
+    def check_file_system(self, device: str, kind: str) -> None:
+        """Replay the journal of an unmounted file system and check it; HardeningError when it has errors."""
+        if kind == "ext4":
+            self.must(("e2fsck", "-f", "-p", device))
+        elif kind == "xfs":
+            self.must(("xfs_repair", "-n", device))
+
+    def mounted(self, where: str) -> bool:
+        """Whether a file system is mounted at `where`."""
+        return os.path.ismount(where)
+
+    def mount(self, source: str, where: str, *, read_only: bool = False) -> None:
+        """Mount a file system; nothing happens when one is mounted there."""
+        os.makedirs(where, mode=0o700, exist_ok=True)
+        if not self.mounted(where):
+            self.must(("mount", "-o", "ro" if read_only else "rw", source, where))
+
+    def unmount(self, where: str) -> None:
+        """Unmount what is mounted at `where`, its writes on the disk; nothing happens when nothing is."""
+        if self.mounted(where):
+            self.must(("umount", where))
+
+    def put_table(self, plan: Plan) -> None:
+        """Give the mount point the encrypted volume's line in the file-system table."""
+        if table.put(os.path.join(self.etc, "fstab"), plan):
+            self.must(("systemctl", "daemon-reload"))
+
+    def forget_cached(self, path: str) -> None:
+        """Let the next reading of a synced file come from the disk."""
+        tree.forget_cached(path)
+
+    def immutable(self, folder: str) -> bool:
+        """Whether nothing can be made in the folder, as `chattr +i` does."""
+        return records.is_immutable(folder)
+
+    def make_immutable(self, folder: str) -> None:
+        """Let nothing be made in an empty folder, not by root either, until a volume is mounted over it."""
+        records.make_immutable(folder)
+
+    def overwrite_free_space(self, folder: str, reserve: int) -> None:
+        """Fill the free space of a file system with zeros but for `reserve` bytes, then give it back."""
+        path = os.path.join(folder, ".radiology-hardening-free-space")
+        block = bytes(16 << 20)
+        with open(path, "wb", buffering=0) as file:
+            os.fchmod(file.fileno(), 0o600)
+            while (found := os.fstatvfs(file.fileno())).f_bavail * found.f_frsize > reserve + len(block):
+                file.write(block)
+            os.fsync(file.fileno())
+        os.unlink(path)
+        records.sync(folder)
+
+    # Services
+
+    def stop_writers(self, plan: Plan) -> None:
+        """Stop the units that write below the mount point, the last one first; they stay stopped at a boot too."""
+        for unit in reversed(plan.services):
+            self.must(("systemctl", "stop", unit))
+        others = processes.writers(plan.mount_point)
+        if others:
+            raise HardeningError(f"{', '.join(others)} still writes below {plan.mount_point}: stop it first.")
+
+    def start_writers(self, plan: Plan) -> None:
+        """Start the units again."""
+        for unit in plan.services:
+            self.must(("systemctl", "start", unit))
+
+    def start_later(self, plan: Plan) -> None:
+        """Have the mount and the units started, as they are not when the volume was opened later than at the boot."""
+        mount = self.must(("systemd-escape", "--path", "--suffix=mount", plan.mount_point)).decode().strip()
+        self.must(("systemctl", "--no-block", "start", mount, *plan.services))
+
+    def sync_tree(self, path: str) -> None:
+        """Bring all of the file system that holds `path` to the disk."""
+        self.must(("sync", "--file-system", path))
+
+    def sync_device(self, device: str) -> None:
+        """Flush a block device's writes, its disk's write cache included."""
+        records.sync(device)

@@ -1,0 +1,180 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Strategy container without room for a second copy: files move into the volume, batch after batch.
+
+A file's original is removed only after its copy was flushed to the disk and read back from there, and that was
+recorded. A cut leaves every file in the clear folder, or in the volume, or, for one batch, whole in both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from concurrent.futures import Executor
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import copying, records, tree
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import (
+    PROVEN,
+    Manifest,
+    Row,
+    batches,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import NewVolume
+
+BATCH = 256 << 20
+"""Bytes that are in both places at most, but for a single larger file."""
+
+
+class Move(NewVolume):
+    """The programs are stopped from `surveyed` to `done`."""
+
+    STAGES = ("planned", "claimed", "formatted", "surveyed", "moved", "proven", "switched", "done", "scrubbed")
+
+    def allocate(self, handle: int) -> None:
+        """Give the container its size but no blocks yet: they come free only as files move."""
+        os.ftruncate(handle, self.plan.container_size)
+
+    def reach_surveyed(self) -> None:
+        """Stop the programs and read every file; from here on nothing may appear in the folder."""
+        self.hold_writers()
+        source = self.plan.mount_point
+        for entry in tree.walk(source):
+            if entry.is_file and entry.status.st_nlink > 1:
+                raise HardeningError(
+                    f"{os.path.join(source, entry.path)} has several names (hard links), which a move would part: make"
+                    " room for a second copy, or give each name a file of its own."
+                )
+        manifest = self.manifest()
+        try:
+            manifest.survey(source, self.counted("reading", 0))
+        finally:
+            manifest.close()
+
+    def reach_moved(self) -> None:
+        """Move every file, then give the folders in the volume their owners, modes and times."""
+        self.hold_writers()
+        source, manifest = self.plan.mount_point, self.manifest()
+        _, total = manifest.count()
+        counted = self.counted("moving", total)
+        counted(manifest.count(PROVEN)[1])
+        target = self.open()
+        try:
+            with tree.workers() as pool:
+                for batch in batches(tree.walk(source), size=self.batch_size()):
+                    self.make_folders(target, batch)
+                    self.move(pool, manifest, target, [entry for entry in batch if not entry.is_folder])
+                    counted(sum(entry.status.st_size for entry in batch if entry.is_file))
+            for entry in reversed([each for each in tree.walk(source) if each.is_folder]):
+                known = self.known(manifest, entry)
+                copying.give_metadata(os.path.join(source, entry.path), os.path.join(target, entry.path), entry)
+                os.utime(os.path.join(target, entry.path), ns=(known.modified, known.modified))
+        finally:
+            manifest.close()
+            self.shut()
+
+    def batch_size(self) -> int:
+        """Return how many bytes may be in both places now; HardeningError when there is no room to go on."""
+        free = self.free()
+        if free < self.plan.reserve:
+            raise HardeningError(
+                f"The file system of {self.plan.container} has {free >> 20} MiB free, and {self.plan.reserve >> 20} MiB"
+                " have to stay free: make room and start radiology-encrypt-storage again; every file is safe."
+            )
+        return max(1, min(BATCH, (free - self.plan.reserve) // 2))
+
+    def free(self) -> int:
+        """Return the bytes free beside the container."""
+        found = os.statvfs(os.path.dirname(self.plan.container))
+        return found.f_bavail * found.f_frsize
+
+    def known(self, manifest: Manifest, entry: tree.Entry) -> Row:
+        """Return what was read of an entry before the move began."""
+        row = manifest.get(entry.key)
+        if row is None:
+            raise HardeningError(f"{os.path.join(self.plan.mount_point, entry.path)} appeared during the move.")
+        return row
+
+    def make_folders(self, target: str, batch: list[tree.Entry]) -> None:
+        """Make a batch's folders in the volume."""
+        for entry in batch:
+            if entry.is_folder:
+                os.makedirs(os.path.join(target, entry.path), mode=0o700, exist_ok=True)
+
+    def move(self, pool: Executor, manifest: Manifest, target: str, batch: list[tree.Entry]) -> None:
+        """Copy, flush, read back, record, and only then remove the originals."""
+        source = self.plan.mount_point
+        pairs = [(entry, self.known(manifest, entry)) for entry in batch]
+        fresh = [(entry, known) for entry, known in pairs if known.progress < PROVEN]
+        needed = sum(entry.status.st_size for entry, _ in fresh if entry.is_file)
+        if fresh and self.free() < needed + self.plan.reserve:
+            raise HardeningError(
+                f"The next files need {needed >> 20} MiB beside {self.plan.container}, and {self.free() >> 20} MiB are"
+                " free: make room and start radiology-encrypt-storage again; every file is safe."
+            )
+        list(pool.map(lambda pair: copying.copy_file(source, target, pair[0]), fresh))
+        self.machine.sync_tree(target)
+        self.forget(target, fresh)
+        contents = pool.map(lambda pair: tree.content(target, pair[0]), fresh)
+        for (entry, known), found in zip(fresh, contents, strict=True):
+            copy = tree.Entry(entry.path, os.lstat(os.path.join(target, entry.path)))
+            if found != known.content or not known.same_file(copy):
+                raise HardeningError(
+                    f"The copy of {os.path.join(source, entry.path)} is not what the file was; it stays where it is."
+                )
+        manifest.put([dataclasses.replace(known, progress=PROVEN) for _, known in fresh])
+        for entry in batch:
+            os.unlink(os.path.join(source, entry.path))
+        self.machine.sync_tree(source)
+
+    def forget(self, target: str, fresh: list[tuple[tree.Entry, Row]]) -> None:
+        """Let the copies be read back from the disk, not from memory."""
+        for entry, _ in fresh:
+            if entry.is_file:
+                tree.forget_cached(os.path.join(target, entry.path))
+        self.machine.forget_cached(self.plan.container)
+
+    def reach_proven(self) -> None:
+        """Open the volume anew and compare every file with what it was before."""
+        self.hold_writers()
+        manifest = self.manifest()
+        where = self.open(read_only=True)
+        try:
+            _, total = manifest.count()
+            manifest.prove(where, self.counted("comparing", total), read_again=True)
+        finally:
+            manifest.close()
+            self.shut()
+
+    def reach_switched(self) -> None:
+        """Give the container the rest of its blocks, so that it can never run out of them, and mount it."""
+        self.hold_writers()
+        handle = os.open(self.plan.container, os.O_RDWR)
+        try:
+            os.posix_fallocate(handle, 0, self.plan.container_size)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self.switch()
+
+    def clear_mount_point(self) -> None:
+        """Remove the empty folders that the files moved out of; what is no folder stops this."""
+        where = self.plan.mount_point
+        if self.machine.mounted(where) or self.machine.immutable(where):
+            return
+        for entry in reversed([each for each in tree.walk(where) if each.is_folder]):
+            if entry.path != ".":
+                os.rmdir(os.path.join(where, entry.path))
+        if os.listdir(where):
+            raise HardeningError(f"{where} holds files that were not there when it was emptied for the volume.")
+        records.sync(where)
+        self.machine.make_immutable(where)
+
+    def reach_done(self) -> None:
+        """Let the programs start."""
+        self.switch()
+        self.release_writers()
+
+    def reach_scrubbed(self) -> None:
+        """Overwrite the free space that the files in clear left behind."""
+        self.machine.overwrite_free_space(os.path.dirname(self.plan.container), self.plan.reserve)

@@ -1,0 +1,89 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Wiping what still lies in clear after a copy, and saying honestly what the wiping is worth."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, records
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Job
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import IN_CLEAR
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.strategy import Counter, Tell
+
+BLOCK = 4 << 20
+"""Bytes written at once."""
+ON_A_ROTATING_DISK = "every block was overwritten once; on a rotating disk nothing can be read back from it"
+ON_FLASH = (
+    "the blocks were overwritten and given back, but flash keeps spare blocks that no command reaches: images may"
+    " survive there until the drive is erased by its own firmware (NVMe sanitize, ATA secure erase) or destroyed"
+)
+
+
+def worth(*, rotational: bool) -> str:
+    """Return what overwriting is worth on such a disk."""
+    return ON_A_ROTATING_DISK if rotational else ON_FLASH
+
+
+def retire(job: Job, machine: Machine, tell: Tell) -> None:
+    """Wipe the former copy of a job that is done; called again after a cut, it goes on."""
+    plan = job.plan
+    if job.stage == "retired":
+        return
+    if plan.strategy == "in_place" or plan.tight:
+        raise HardeningError(f"{plan.name} was encrypted without a second copy: there is nothing to retire.")
+    if job.stage not in ("done", "retiring"):
+        raise HardeningError(f"{plan.name} stands at {job.stage}: the former copy is kept until the job is done.")
+    if not machine.mounted(plan.mount_point):
+        raise HardeningError(
+            f"Nothing is mounted at {plan.mount_point}: the former copy may be the only one to be had."
+        )
+    if plan.source is not None:
+        device = machine.device(plan.source)
+        if job.stage == "done":
+            machine.confirm_file_system(device, plan.source)
+        below = device
+    else:
+        below = inspection.place(machine, os.path.dirname(plan.mount_point)).device
+    rotational = inspection.block(machine, below).rotational
+    job.record("retiring")
+    if plan.source is not None:
+        _overwrite_device(below, plan.source.size, Counter(tell, f"{plan.name}: wiping", plan.source.size))
+    else:
+        _overwrite_folder(plan.mount_point + IN_CLEAR)
+    job.record("retired", worth=worth(rotational=rotational))
+    tell(f"{plan.name}: retired; {worth(rotational=rotational)}")
+
+
+def _overwrite_device(device: str, size: int, counter: Counter) -> None:
+    """Write zeros over a device that nothing has open."""
+    try:
+        handle = os.open(device, os.O_RDWR | os.O_EXCL)
+    except OSError as error:
+        raise HardeningError(f"{device} is in use: {error.strerror}. Nothing was wiped.") from error
+    try:
+        done = 0
+        while done < size:
+            done += os.write(handle, bytes(min(BLOCK, size - done)))
+            counter.at(done)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _overwrite_folder(folder: str) -> None:
+    """Overwrite and remove every file of a folder, then the folder."""
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            records.remove(os.path.join(parent, name))
+        for name in folders:
+            path = os.path.join(parent, name)
+            if os.path.islink(path):
+                os.unlink(path)
+            else:
+                os.rmdir(path)
+    if os.path.isdir(folder):
+        os.rmdir(folder)
+        records.sync(os.path.dirname(folder))

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's side of the escrow: opening the sealed key, and keeping it with the header's copies twice."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+
+SEALED, HEADER, ABOUT = "recovery-key.p7m", "header.img.gz", "about.json"
+
+
+def certificates(escrow: Mapping[str, Any], directory: str) -> list[str]:
+    """Return the certificates (PEM) that the clinic file names; HardeningError names one that cannot be read."""
+    found = []
+    for given in escrow.get("certificates") or []:
+        path = os.path.join(directory, str(given))
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise HardeningError(f"escrow.certificates names {path}, which cannot be read as PEM: {error}.") from error
+        if "BEGIN CERTIFICATE" not in text:
+            raise HardeningError(f"escrow.certificates names {path}; accepted is an X.509 certificate as PEM.")
+        found.append(text)
+    if not found:
+        raise HardeningError(
+            "The clinic file names no certificate under escrow.certificates: without one the recovery key cannot be"
+            " sealed, and nothing is encrypted."
+        )
+    return found
+
+
+def fingerprint(certificate: str) -> str:
+    """Return the SHA-256 of a certificate (PEM), in hexadecimal."""
+    body = certificate.split("-----BEGIN CERTIFICATE-----", 1)[1].split("-----END CERTIFICATE-----", 1)[0]
+    return hashlib.sha256(base64.b64decode(body)).hexdigest()
+
+
+def folders(escrow: Mapping[str, Any], directory: str, host: str, name: str) -> list[str]:
+    """Return the two or more folders for one host's volume; HardeningError when the clinic file names fewer."""
+    given = [os.path.join(directory, str(folder)) for folder in escrow.get("folders") or []]
+    if len({os.path.realpath(folder) for folder in given}) < 2:
+        raise HardeningError(
+            "The clinic file names fewer than two places under escrow.folders: the sealed recovery key and the header's"
+            " copies have to lie in two, off the host."
+        )
+    return [os.path.join(folder, host, name) for folder in given]
+
+
+def keep(places: Sequence[str], file_name: str, content: bytes) -> None:
+    """Write a file (0600) to every place, by a rename, and read it back."""
+    for place in places:
+        path = os.path.join(place, file_name)
+        try:
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=place)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            with open(path, "rb") as file:
+                if file.read() != content:
+                    raise HardeningError(f"{path} does not read back as it was written.")
+        except OSError as error:
+            raise HardeningError(f"{path} cannot be written: {error.strerror}. Nothing was encrypted.") from error
+
+
+def about(places: Sequence[str], told: Mapping[str, Any]) -> None:
+    """Write beside sealed key and header what they belong to, for whoever finds them."""
+    keep(places, ABOUT, json.dumps(told, indent=1, sort_keys=True).encode())
+
+
+def open_sealed(path: str, private_key: str, passphrase: str) -> bytes:
+    """Return the recovery key from its envelope; HardeningError when this private key does not open it."""
+    command = ["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", path, "-inkey", private_key]
+    done = subprocess.run(
+        [*command, "-passin", "stdin"], input=passphrase.encode() + b"\n", capture_output=True, check=False
+    )
+    if done.returncode != 0:  # with a damaged envelope there is output all the same: it is not to be used
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise HardeningError(f"{private_key} does not open {path}: {said[0] if said else 'no reason told'}")
+    return done.stdout
+
+
+def answer(path: str, private_key: str, passphrase: str, nonce: str) -> str:
+    """Return the answer to the host's challenge: HMAC-SHA256 of the nonce under the opened key."""
+    return hmac.new(open_sealed(path, private_key, passphrase), nonce.encode(), hashlib.sha256).hexdigest()
+
+
+def how_to_answer(path: str, nonce: str) -> str:
+    """Return the one line that whoever holds a private key runs to answer."""
+    opened = f"openssl cms -decrypt -binary -inform DER -in {path} -inkey PRIVATE_KEY.pem"
+    return f'printf %s {nonce} | openssl dgst -sha256 -hmac "$({opened})"'
+
+
+def forget(path: str) -> None:
+    """Remove a file that is no more needed; nothing happens when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
