@@ -45,6 +45,7 @@ Beside what each key accepts, these hold:
 - No two machines have one AE title, in whatever case, and none has a factory's, such as ORTHANC.
 - The last three octets of the devices' IPv4 addresses differ: on the server, `127.` and they stand for a device.
 - A login is one person's: those that several people share, such as `admin`, are refused.
+- A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - No key is given twice; anchors, aliases and tags are not read.
 """
 
@@ -59,7 +60,15 @@ def page() -> str:
             parts.append(section(f"`{name}`: {inner['title'].lower()}", inner))
         elif "properties" in rule:
             parts.append(section(f"`{name}`", rule))
-    parts.append(section("`ssh`", schema["$defs"]["ssh"]))
+    storage = schema["$defs"]["storage"]
+    unlock = storage["properties"]["unlock"]
+    parts += [
+        section("`ssh`", schema["$defs"]["ssh"]),
+        section("`storage`", storage),
+        section("`storage.unlock`", unlock),
+        *(section(f"`storage.unlock.{pin}`", rule) for pin, rule in unlock["properties"].items()),
+        section("`storage.backup`", storage["properties"]["backup"]),
+    ]
     return "".join(parts)
 
 

@@ -109,10 +109,11 @@ class ActionModule(ActionBase):
             passphrase = str(given.get("passphrase") or "")
             answer = escrow_folders.answer(path, str(given["private_key"]), passphrase, str(sealed["nonce"]))
         if not answer:
+            line = escrow_folders.how_to_answer(path, str(sealed["nonce"]))
             raise HardeningError(
                 f"Nothing was encrypted. The recovery key of {self.host} lies sealed in {' and '.join(places)}."
-                f" Have somebody who can open it run: {escrow_folders.how_to_answer(path, str(sealed['nonce']))}  and run the"
-                " playbook again with -e escrow_answer=<what it prints>, or with -e escrow_private_key=<path>."
+                f" Have somebody who can open it run: {line}  and run the playbook again with"
+                " -e escrow_answer=<what it prints>, or with -e escrow_private_key=<path>."
             )
         prepared = self.call("prepare", confirm=str(given.get("confirm") or ""), answer=answer)
         escrow_folders.keep(places, escrow_folders.HEADER, base64.b64decode(prepared["header"]))

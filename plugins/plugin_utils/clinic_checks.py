@@ -83,7 +83,7 @@ TAKEN_NAMES = frozenset({"hosts"})
 
 def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str]]) -> list[Problem]:
     """Return what does not hold together; `controls` returns the ids of all controls, asked only for waivers."""
-    checks = (names, ae_titles, peers, people, clinic_addresses.networks, clinic_addresses.public)
+    checks = (names, ae_titles, peers, people, storages, clinic_addresses.networks, clinic_addresses.public)
     found = [*clinic_addresses.hosts(clinic), *clinic_addresses.loopbacks(clinic), *waivers(clinic, controls)]
     for check in checks:
         found += check(clinic)
@@ -166,6 +166,27 @@ def people(clinic: Clinic) -> Found:
         first = seen.setdefault(login.replace(".", "").replace("-", "").replace("_", ""), login)
         if first != login:
             yield path, f"people.{login} reads like people.{first}; accepted: logins that differ in letters or digits"
+
+
+def storages(clinic: Clinic) -> Found:
+    """Disks: none to be encrypted without an escrow, a copy only onto a disk that is named."""
+    for host in clinic.servers:
+        storage = host.given.get("storage")
+        if storage is None:
+            continue
+        path = (*host.path, "storage")
+        if "escrow" not in clinic.given:
+            yield path, f"{dotted(path)} is given, but escrow is not; accepted: escrow with certificates and folders"
+        if "ssh" not in host.given:
+            yield path, f"{dotted(path)} is of a host that is never logged in to; accepted: a host with ssh"
+        strategy = storage.get("strategy", "volume" if "onto" in storage else "")
+        if strategy == "volume" and "onto" not in storage:
+            yield (*path, "strategy"), f"{dotted(path)}.strategy is volume, but onto names no disk; accepted: onto"
+        if strategy != "volume" and "onto" in storage:
+            yield (
+                (*path, "onto"),
+                f"{dotted(path)}.onto is given, but strategy is {shown(strategy)}; accepted: strategy volume",
+            )
 
 
 def waivers(clinic: Clinic, controls: Callable[[], list[str]]) -> Found:

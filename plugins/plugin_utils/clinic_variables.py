@@ -103,10 +103,25 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
         ],
         "clinic_admin_cidrs": clinic.cidrs("admin"),
     }
+    if "escrow" in given:
+        found["clinic_escrow"] = given["escrow"]
     if "hardening_profile" in given:
         found["hardening_profile"] = given["hardening_profile"]
     if "hardening_waivers" in given:
         found["hardening_waivers"] = [_waiver(clinic, waiver) for waiver in given["hardening_waivers"]]
+    return found
+
+
+def _storage(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a server's storage, what unlocks it in the words of Clevis (a pin and its configuration)."""
+    found = {key: value for key, value in given.items() if key != "unlock"}
+    unlock = given.get("unlock", {})
+    if "tpm2" in unlock:
+        config = {"pcr_bank": "sha256", "pcr_ids": unlock["tpm2"].get("pcrs", "7")}
+        found["unlock"] = {"pin": "tpm2", "config": config}
+    if "tang" in unlock:
+        config = {"url": unlock["tang"]["url"], "thp": unlock["tang"]["thumbprint"]}
+        found["unlock"] = {"pin": "tang", "config": config}
     return found
 
 
@@ -133,6 +148,8 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
     if host.kind == "orthanc_server":
         found["clinic_services"] = services(clinic, host)
+        if "storage" in host.given:
+            found["clinic_storage"] = _storage(host.given["storage"])
     if host.kind == "vantage_point":
         found["clinic_vantage"] = {"name": host.name, "kind": host.given["kind"]}
         found["clinic_targets"] = targets(clinic, host)
