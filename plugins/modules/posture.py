@@ -43,11 +43,12 @@ from ansible_collections.radiology.hardening.plugins.module_utils.host import Ho
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import (
     authentication,
     dicom_tls,
+    disk_encryption,
     firewall,
     orthanc,
 )
 
-SURFACES = (orthanc, dicom_tls, authentication, firewall)
+SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption)
 
 
 def main() -> None:

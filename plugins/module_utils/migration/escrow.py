@@ -54,8 +54,11 @@ def seal(machine: Machine, key: bytes, certificates: Sequence[str]) -> bytes:
 
 
 def answer(key: bytes, nonce: str) -> str:
-    """Return what only somebody who opened the envelope can: HMAC-SHA256 (hexadecimal) of the nonce's text."""
-    return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()
+    """Return what only somebody who opened the envelope can: SHA-256 (hexadecimal) of nonce and key.
+
+    It says nothing of a key of 256 random bits, and two pipes make it, so that the key is in no process list.
+    """
+    return hashlib.sha256(nonce.encode() + key).hexdigest()
 
 
 def pose(folder: str) -> str:
@@ -70,7 +73,7 @@ def pose(folder: str) -> str:
 
 def is_proven(folder: str, key: bytes, given: str) -> bool:
     """Whether the answer shows that the sealed copy was opened."""
-    return hmac.compare_digest(answer(key, pose(folder)).encode(), given.strip().lower().encode())
+    return hmac.compare_digest(answer(key, pose(folder)).encode(), given.strip().lower().split(" ")[0].encode())
 
 
 def bind(machine: Machine, folder: str, key: bytes, unlock: Mapping[str, Any]) -> None:

@@ -58,10 +58,10 @@ class InPlace(Strategy):
         """Read every file, first beside the running programs, then, once they are stopped, what changed."""
         device = self.device(self.plan.source)
         self.machine.confirm_file_system(device, self.plan.source)
-        total = self.plan.source.size if self.plan.source else 0
         manifest = self.manifest()
         try:
             if self.machine.mounted(self.plan.mount_point):
+                total = shutil.disk_usage(self.plan.mount_point).used
                 manifest.survey(self.plan.mount_point, self.counted("reading", total))
             self.hold_writers()
             self.machine.put_table(self.plan)
@@ -128,6 +128,7 @@ class InPlace(Strategy):
         volume = self.machine.open_volume(device, self.plan.name, self.key, header=self.header)
         self.machine.put_table(self.plan)
         self.machine.mount(volume, self.plan.mount_point)
+        records.remove(self.final)
         self.release_writers()
 
     def watched(self) -> Watch:

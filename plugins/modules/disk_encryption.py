@@ -1,0 +1,76 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: disk_encryption
+author: radiology.hardening authors (@radiology-hardening)
+short_description: Keep patient data from lying on disks in clear, without ever touching them
+version_added: 0.1.0
+description:
+  - Does what is safe. Swap gets a random key at each boot or ends, the host no longer hibernates, temporary folders
+    come off the disks in clear, services start only with their encrypted volume mounted, and removable drives in clear
+    are read-only on a workstation.
+  - What only encrypting, moving data or a key would mend is a deliberate act, which this module never does. It names
+    each in RV(deliberate) with the command, and warns of it.
+  - In check mode a deliberate act counts as a change, because the host is not as the controls want it. In a run it
+    does not, because nothing was changed.
+extends_documentation_fragment:
+  - radiology.hardening.surface
+"""
+
+EXAMPLES = """
+- name: Keep what passes over the disks from lying there in clear
+  radiology.hardening.disk_encryption:
+    scope: "{{ lookup('radiology.hardening.scope', 'disk_encryption') }}"
+    wanted: "{{ lookup('radiology.hardening.wanted', 'disk_encryption') }}"
+"""
+
+RETURN = """
+plan:
+  description: What was changed, or would be, one sentence a step.
+  type: list
+  elements: str
+  returned: success
+deliberate:
+  description: What only a person may bring about, one sentence an act; each names its command.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.radiology.hardening.plugins.module_utils import disk_deliberate, steps, surface
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import disk_encryption
+
+
+def main() -> None:
+    """Observe, plan, apply what is not deliberate."""
+    module = AnsibleModule(argument_spec=surface.ARGUMENTS, supports_check_mode=True)
+    host = Host()
+    scope = module.params["scope"]
+    try:
+        facts = surface.observe(disk_encryption, host, scope)
+        planned = disk_encryption.plan(facts, module.params["wanted"], scope)
+        ordinary, left = disk_deliberate.parted(planned)
+        if not module.check_mode:
+            steps.apply(host, ordinary)
+    except HardeningError as error:
+        module.fail_json(msg=str(error))
+    plan, deliberate = [step.does for step in ordinary], [step.does for step in left]
+    for sentence in deliberate:
+        module.warn(f"Left to you: {sentence}")
+    shown = [*plan, *(f"Left to you: {sentence}" for sentence in deliberate)] if module.check_mode else plan
+    module.exit_json(
+        changed=bool(ordinary or (left and module.check_mode)),
+        plan=plan,
+        deliberate=deliberate,
+        diff={"before": "", "after": "".join(f"{sentence}\n" for sentence in shown)},
+    )
+
+
+if __name__ == "__main__":
+    main()
