@@ -182,6 +182,11 @@ def storages(clinic: Clinic) -> Found:
         strategy = storage.get("strategy", "volume" if "onto" in storage else "")
         if strategy == "volume" and "onto" not in storage:
             yield (*path, "strategy"), f"{dotted(path)}.strategy is volume, but onto names no disk; accepted: onto"
+        if storage.get("online") and strategy != "in_place":
+            yield (
+                (*path, "online"),
+                f"{dotted(path)}.online is true, but strategy is {shown(strategy)}; accepted: strategy in_place",
+            )
         if strategy != "volume" and "onto" in storage:
             yield (
                 (*path, "onto"),

@@ -40,7 +40,7 @@ def describe(machine: Machine, name: str, given: Mapping[str, Any]) -> dict[str,
     plan, device = found.plan, found.device
     return {
         "begun": False,
-        "strategy": "container, file by file" if plan.tight else plan.strategy,
+        "strategy": plan.strategy + (", file by file" if plan.tight else ", online" if plan.online else ""),
         "folder": found.place.folder,
         "mount_point": plan.mount_point,
         "device": device.called,

@@ -9,13 +9,14 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.job 
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.moving import Move
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import Copy
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.online import Online
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.strategy import Strategy, Tell
 
 
 def strategy_of(job: Job, machine: Machine, key: bytes, tell: Tell) -> Strategy:
     """Return the job's strategy, ready to run."""
     if job.plan.strategy == "in_place":
-        return InPlace(job, machine, key, tell)
+        return (Online if job.plan.online else InPlace)(job, machine, key, tell)
     return (Move if job.plan.tight else Copy)(job, machine, key, tell)
 
 

@@ -28,7 +28,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.stra
 class InPlace(Strategy):
     """Offline: the programs are stopped from `stopped` to `done`."""
 
-    STAGES = ("planned", "prepared", "stopped", "encrypted", "proven", "done")
+    STAGES: tuple[str, ...] = ("planned", "prepared", "stopped", "encrypted", "proven", "done")
     PREPARED = "prepared"
     WHOLE = "encrypted"
 

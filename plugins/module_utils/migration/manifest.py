@@ -80,6 +80,14 @@ def _read(root: str, entry: tree.Entry) -> Row | None:
         return None
 
 
+def _is_still(known: Row, root: str, entry: tree.Entry) -> bool:
+    """Whether nobody touched the file while it was read."""
+    try:
+        return known.names(tree.Entry(entry.path, os.lstat(os.path.join(root, entry.path))))
+    except FileNotFoundError:
+        return False
+
+
 class Manifest:
     """A database in the job's folder; every commit is durable."""
 
@@ -182,6 +190,24 @@ class Manifest:
                 tell(sum(entry.status.st_size for entry, _ in to_read if entry.is_file))
         if missing:
             raise HardeningError(f"{len(missing)} files that were there before are missing below {root}.")
+
+    def prove_untouched(self, root: str, tell: Callable[[int], None]) -> int:
+        """Compare the content of the files that nobody touched since they were read; return how many those are.
+
+        HardeningError names the first that differs.
+        """
+        compared = 0
+        with tree.workers() as pool:
+            for batch in batches(tree.walk(root)):
+                pairs = [(entry, known) for entry in batch if entry.is_file and (known := self.get(entry.key))]
+                untouched = [(entry, known) for entry, known in pairs if known.names(entry)]
+                contents = pool.map(lambda pair: _read(root, pair[0]), untouched)
+                for (entry, known), found in zip(untouched, contents, strict=True):
+                    if found is not None and found.content != known.content and _is_still(known, root, entry):
+                        raise HardeningError(f"{os.path.join(root, entry.path)} has another content than before.")
+                compared += len(untouched)
+                tell(sum(entry.status.st_size for entry, _ in untouched))
+        return compared
 
     def doubt(self, key: bytes) -> None:
         """Take back what was recorded of a copy, so that the next run makes it again."""

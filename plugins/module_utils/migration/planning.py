@@ -64,6 +64,7 @@ def propose(machine: Machine, name: str, given: Mapping[str, Any]) -> Proposal:
         mount_point=place.mount_point if own and strategy != "container" else place.folder,
         services=services,
         unlock=dict(given.get("unlock") or {}),
+        online=strategy == "in_place" and bool(given.get("online")),
         memory=_memory(),
         luks_uuid=str(uuid.uuid4()),
     )
@@ -95,6 +96,8 @@ def _refusals(machine: Machine, found: Proposal, largest: int) -> Iterator[str]:
     if "crypt" in (source.kind, *source.kinds_below):
         yield f"{place.folder} is encrypted already: {source.path} lies on a crypt device."
     yield from interlocks.source(place, source, plan.strategy)
+    if plan.online and place.file_system != "ext4":
+        yield f"{place.mount_point} is {place.file_system}; online is proven for ext4 alone: leave it out."
     yield from interlocks.healthy(machine, source, place.file_system)
     if plan.strategy == "volume":
         if target is None:

@@ -23,6 +23,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     manifest,
     moving,
     new_volume,
+    online,
     processes,
     records,
     retirement,
@@ -37,7 +38,7 @@ LIBRARY = "/usr/local/lib/radiology-hardening"
 UNITS = "/etc/systemd/system"
 PROGRAM: tuple[ModuleType, ...] = (
     errors, cli, copying, engine, escrow, in_place, inspection, interlocks, job, luks, machine, manifest, moving,
-    new_volume, processes, records, retirement, strategy, table, tree, unlock,
+    new_volume, online, processes, records, retirement, strategy, table, tree, unlock,
 )  # fmt: skip
 _COMMAND = f"/usr/bin/env PYTHONPATH={LIBRARY} PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m {cli.__name__}"
 
