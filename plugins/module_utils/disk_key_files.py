@@ -14,7 +14,7 @@ NO_FILE = ("", "-", "none", "/dev/random", "/dev/urandom", "/dev/hw_random")
 FOLDER = "/etc/cryptsetup-keys.d"
 """systemd takes NAME.key from here where crypttab names no key file (crypttab(5))."""
 HOOK = "/etc/cryptsetup-initramfs/conf-hook"
-PATTERN = re.compile(r"^\s*KEYFILE_PATTERN\s*=\s*[\"']?([^\"'\s#]+)", re.MULTILINE)
+PATTERN = re.compile(r"^[ \t]*KEYFILE_PATTERN[ \t]*=[ \t]*[\"']?([^\"'\s#]+)", re.MULTILINE)
 
 
 def exposed(host: Host, stack: Stack) -> list[str]:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_places import DATA, Place
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import ENCRYPTED
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import ENCRYPTED, Mount
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_swap import TABLE, parse_table
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
@@ -54,6 +55,16 @@ def observe(host: Host, places: Iterable[Place]) -> dict[str, list[str]]:
         elif "i" not in flags:
             found["open"].append(point)
     return found
+
+
+def closed(host: Host, mounts: Iterable[Mount]) -> dict[str, str]:
+    """Return the mount points of encrypted volumes that the file-system table names but that are not mounted now."""
+    mounted = {mount.target for mount in mounts}
+    return {
+        words[1]: words[0]
+        for words in parse_table(host.text(TABLE) or "")
+        if len(words) > 2 and words[0].startswith("/dev/mapper/") and words[2] != "swap" and words[1] not in mounted
+    }
 
 
 def steps(unmet: str, said: Iterable[str]) -> list[Step]:

@@ -97,15 +97,26 @@ def estimates(places: Iterable[Place], stack: Stack) -> dict[str, dict[str, Any]
     return found
 
 
-def encrypt_sentence(sentence: str, places: Iterable[Place], found: Mapping[str, Any], name: str) -> str:
-    """Return the sentence that tells how to encrypt what another one says lies in clear, and how long it takes."""
+def encrypt_sentences(said: Iterable[str], places: Iterable[Place], found: Mapping[str, Any], name: str) -> list[str]:
+    """Return how to encrypt what sentences of `in_clear` say lies in clear, and how long it takes.
+
+    What lies on one file system is encrypted at once, so it is told in one sentence.
+    """
     command = ENCRYPT.format(name=name)
-    place = next((each for each in places if sentence.startswith(f"{each['path']} (")), None)
-    estimate = found.get(place["mount_point"]) if place else None
+    listed = list(places)
+    by_point: dict[str, list[str]] = {}
+    for sentence in said:
+        place = next((each for each in listed if sentence.startswith(f"{each['path']} (")), None)
+        by_point.setdefault(place["mount_point"] if place else sentence, []).append(sentence)
+    return [_encrypt_sentence(sentences, found.get(point), command) for point, sentences in by_point.items()]
+
+
+def _encrypt_sentence(sentences: list[str], estimate: Mapping[str, Any] | None, command: str) -> str:
+    where = "; ".join(dict.fromkeys(sentences))
     if not estimate:
-        return f"{sentence}: encrypt it by `{command}`"
+        return f"{where}: encrypt it by `{command}`"
     return (
-        f"{sentence}: encrypt its {estimate['used_bytes'] / 2**30:.1f} GiB by `{command}`, about "
+        f"{where}: encrypt its {estimate['used_bytes'] / 2**30:.1f} GiB by `{command}`, about "
         f"{estimate['minutes']} min at an assumed {estimate['assumed_mib_per_second']} MiB/s"
     )
 

@@ -84,7 +84,7 @@ def with_source(text: str, sources: Sequence[str], source: str) -> str:
     A table without such a line gets one.
     """
     lines, found = [], False
-    for line in text.splitlines():
+    for line in _lines(text):
         words = line.split()
         if len(words) < 3 or words[0] not in sources or words[2] != "swap":
             lines.append(line)
@@ -101,13 +101,18 @@ def with_source(text: str, sources: Sequence[str], source: str) -> str:
 
 def with_volume(text: str, name: str, source: str) -> str:
     """Return crypttab with one line for a swap volume that has a random key at each boot."""
-    kept = [line for line in text.splitlines() if line.split()[:1] != [name]]
+    kept = [line for line in _lines(text) if line.split()[:1] != [name]]
     return "".join(f"{line}\n" for line in (*kept, f"{name} {source} /dev/urandom {OPTIONS}"))
 
 
 def volume_name(source: str) -> str:
     """Return the name of the encrypted swap on a device, from what its stable name ends with."""
     return f"swap_{re.sub('[^0-9a-zA-Z]', '', source)[-12:]}"
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a table, which only a line feed ends; nothing else of it is lost."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def steps(swap: Mapping[str, Any]) -> list[Step]:
@@ -227,7 +232,7 @@ def _hibernates(host: Host) -> bool:
     """Tell whether systemd would hibernate when asked: its settings in force, the last one counting."""
     text = host.run(["systemd-analyze", "cat-config", "systemd/sleep.conf"]).output
     allowed = dict.fromkeys(WAYS_TO_HIBERNATE, True)
-    for name, value in re.findall(r"^\s*(Allow\w+)\s*=\s*(\S+)", text, re.MULTILINE):
+    for name, value in re.findall(r"^[ \t]*(Allow\w+)[ \t]*=[ \t]*(\S+)", text, re.MULTILINE):
         allowed[name] = value.lower() in ("yes", "true", "on", "1", "y", "t")
     return any(allowed[name] for name in WAYS_TO_HIBERNATE)
 

@@ -141,7 +141,7 @@ def _dumped(host: Host, stack: Stack) -> bool:
             return False
         if program and posixpath.basename(program[0]) == "systemd-coredump":
             settings = host.run(["systemd-analyze", "cat-config", "systemd/coredump.conf"]).output
-            storage = re.findall(r"^\s*Storage\s*=\s*(\w+)", settings, re.MULTILINE)
+            storage = re.findall(r"^[ \t]*Storage[ \t]*=[ \t]*(\w+)", settings, re.MULTILINE)
             return storage[-1:] != ["none"] and not _is_safe(stack, DUMPS)
         return not _is_safe(stack, "/")
     if not pattern:

@@ -81,27 +81,25 @@ def read_header(metadata: Mapping[str, Any], text: str) -> Volume:
     Version, UUID and epoch stand in the text alone, keyslots and tokens in the metadata.
     """
     tokens = [token for token in _values(metadata, "tokens") if isinstance(token, dict)]
-    slots = metadata.get("keyslots")
     keyslots = [
         {
             "slot": str(slot),
-            "derivation": str((known.get("kdf") or {}).get("type", "")),
+            "derivation": str(_object(known.get("kdf")).get("type", "")),
             "named_by": sorted(
-                {str(token.get("type")) for token in tokens if str(slot) in map(str, token.get("keyslots") or [])}
+                {str(token.get("type")) for token in tokens if str(slot) in map(str, _values(token, "keyslots"))}
             ),
         }
-        for slot, known in (slots.items() if isinstance(slots, dict) else ())
+        for slot, known in _object(metadata.get("keyslots")).items()
         if isinstance(known, dict) and known.get("type") == "luks2"
     ]
-    requirements = (metadata.get("config") or {}).get("requirements") or {}
+    requirements = _object(_object(metadata.get("config")).get("requirements"))
     return {
         "readable": bool(metadata.get("segments")),
         "uuid": _line(text, "UUID"),
         "epoch": int(_line(text, "Epoch") or 0),
-        "keyslots": sorted(keyslots, key=lambda known: int(known["slot"]) if known["slot"].isdigit() else 0),
+        "keyslots": sorted(keyslots, key=lambda known: (len(str(known["slot"])), known["slot"])),
         "tokens": sorted(str(token.get("type")) for token in tokens),
         "bindings": sorted(filter(None, map(binding, tokens))),
-        "segments": sorted({str(segment.get("encryption") or segment.get("type")) for segment in _segments(metadata)}),
         "unfinished": bool(requirements.get("mandatory")),
     }
 
@@ -109,17 +107,14 @@ def read_header(metadata: Mapping[str, Any], text: str) -> Volume:
 def binding(token: Mapping[str, Any]) -> str:
     """Return what a token binds its keyslot to: `tpm2 pcr 7`, `tpm2`, `tang`; empty for none that we know."""
     if token.get("type") == "systemd-tpm2":
-        registers = ",".join(map(str, token.get("tpm2-pcrs") or [])) or ("signed" if token.get("tpm2_pubkey") else "")
+        registers = ",".join(map(str, _values(token, "tpm2-pcrs"))) or ("signed" if token.get("tpm2_pubkey") else "")
         return f"tpm2 pcr {registers}" if registers else "tpm2"
     if token.get("type") != "clevis":
         return ""
-    jwe = token.get("jwe")
-    protected = jwe.get("protected", "") if isinstance(jwe, dict) else ""
-    clevis = decoded(str(protected)).get("clevis")
-    pin = str(clevis.get("pin", "")) if isinstance(clevis, dict) else ""
-    settings = clevis.get(pin) if isinstance(clevis, dict) else None
-    registers = str(settings.get("pcr_ids", "")) if isinstance(settings, dict) else ""
-    return f"{pin or 'unknown'} pcr {registers}" if pin == "tpm2" and registers else pin or "unknown"
+    clevis = _object(decoded(str(_object(token.get("jwe")).get("protected", ""))).get("clevis"))
+    pin = str(clevis.get("pin", ""))
+    registers = str(_object(clevis.get(pin)).get("pcr_ids", ""))
+    return f"{pin} pcr {registers}" if pin == "tpm2" and registers else pin or "unknown"
 
 
 def decoded(text: str) -> dict[str, Any]:
@@ -136,7 +131,7 @@ def parse_json(text: str) -> dict[str, Any]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return _object(found)
 
 
 def read_escrow(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +165,7 @@ def not_luks2(volumes: Sequence[Volume]) -> list[str]:
     for volume in volumes:
         if volume["kind"] != "LUKS2":
             said.append(f"{volume['name']} is {volume['kind'] or 'of an unknown kind'}, not LUKS2")
-        elif not volume["encrypts"]:
+        elif not volume["encrypts"] or volume["unfinished"]:
             said.append(f"{volume['name']} is not wholly encrypted yet")
         elif not volume["readable"]:
             said.append(f"{volume['name']}: its header {volume['header']} cannot be read")
@@ -246,9 +241,8 @@ def loosely_bound(volumes: Sequence[Volume]) -> list[str]:
     ]
 
 
-def _segments(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = metadata.get("segments")
-    return [each for each in found.values() if isinstance(each, dict)] if isinstance(found, dict) else []
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _values(found: Mapping[str, Any], key: str) -> list[Any]:

@@ -36,6 +36,7 @@ FACTS: dict[str, str] = {
     "places": "list of dict: where patient data lie or pass, what protects each, and what lies under it",
     "data.in_clear": "list of str: folders of images, their index, their database, or declared, that are not encrypted",
     "data.not_luks2": "list of str: volumes under them that are not LUKS2, or not wholly encrypted",
+    "data.closed": "dict: mount point to source of encrypted volumes that are to be mounted but are not",
     "data.estimates": "dict: mount point to bytes, minutes and the assumed rate of encrypting what is in clear",
     "system.in_clear": "list of str: a workstation's system and homes that are not encrypted",
     "mount_points.unguarded": "list of str: units that may write before the encrypted volume is mounted",
@@ -71,6 +72,11 @@ FACTS: dict[str, str] = {
     "jobs": "dict: each deliberate encryption to the stage that it has reached",
 }
 
+UNLOCK = "ansible-playbook radiology.hardening.unlock -l {name}"
+RESTING = ("planned", "done", "scrubbed", "retiring", "retired")
+"""Stages of a deliberate encryption in which it holds neither Orthanc nor the mount point."""
+HELD = ("data.", "mount_points.", "temporary.in_clear", "keyslots.", "recovery.", "parameters.")
+"""Facts that are left alone while it does: it mends them itself, and a restart of Orthanc would fail."""
 ROTATE = "ansible-playbook radiology.hardening.rotate_disk_keys -l {name}"
 Repair = Callable[[Any, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], list[Step]]
 """Takes the value of an unmet fact, all facts, those of this surface, and the scope."""
@@ -96,6 +102,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "data": {
             "in_clear": disk_places.in_clear(places, disk_places.DATA),
             "not_luks2": disk_volumes.not_luks2(with_data),
+            "closed": disk_mount_points.closed(host, stack.mounts),
             "estimates": disk_places.estimates(places, stack),
         },
         "system": {"in_clear": disk_places.in_clear(places, disk_places.SYSTEM)},
@@ -128,11 +135,14 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if not mine["own_disks"]:
         return []
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith(f"{NAME}.")]
-    steps = [
-        step
-        for name in unmet
-        for step in REPAIRS[name.removeprefix(f"{NAME}.")](expectation.lookup(facts, name), facts, mine, scope)
-    ]
+    busy = {name: stage for name, stage in mine["jobs"].items() if stage not in RESTING}
+    steps = []
+    for name in unmet:
+        fact = name.removeprefix(f"{NAME}.")
+        if busy and fact.startswith(HELD):
+            steps.append(_wait(busy))
+        else:
+            steps += REPAIRS[fact](expectation.lookup(facts, name), facts, mine, scope)
     return list({step.does: step for step in steps}.values())
 
 
@@ -153,9 +163,24 @@ def _under(
     return [volume for volume in volumes if volume["name"] in names]
 
 
+def _wait(busy: Mapping[str, str]) -> Step:
+    told = ", ".join(f"{name} at stage {stage}" for name, stage in sorted(busy.items()))
+    return deliberate(f"An encryption is under way ({told}): run this role again when it has ended")
+
+
 def _encrypt(value: Any, facts: Mapping[str, Any], mine: Mapping[str, Any], scope: Mapping[str, Any]) -> list[Step]:
-    estimates = mine["data"]["estimates"]
-    return [deliberate(disk_places.encrypt_sentence(said, mine["places"], estimates, scope["name"])) for said in value]
+    closed = [
+        said for said in value if any(said.startswith((f"{point}/", f"{point} (")) for point in mine["data"]["closed"])
+    ]
+    others = [said for said in value if said not in closed]
+    told = disk_places.encrypt_sentences(others, mine["places"], mine["data"]["estimates"], scope["name"])
+    return [
+        *(
+            deliberate(f"{said}: its encrypted volume is not open; `{UNLOCK.format(name=scope['name'])}`")
+            for said in closed
+        ),
+        *(deliberate(sentence) for sentence in told),
+    ]
 
 
 def _reencrypt(value: Any, facts: Mapping[str, Any], mine: Mapping[str, Any], scope: Mapping[str, Any]) -> list[Step]:
