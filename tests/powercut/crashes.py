@@ -37,57 +37,72 @@ class Cut:
         return f"{self.kind}:{self.operation}:{self.seed}"
 
 
-def draw(chance: random.Random, operations: int) -> Cut:
-    """Return a cut somewhere in a log of so many operations."""
-    return Cut(chance.choice(KINDS), chance.randrange(operations + 1), chance.randrange(1 << 30))
+Stages = Sequence[tuple[str, int]]
+"""Stages of a procedure, in their order, each with the number of operations in the log when it was recorded."""
+WEIGHTS = {"encrypted": 8, "copied": 3, "proven": 2, "moved": 8, "switched": 2}
+"""How often a cut falls into the way to a stage, relative to the others (1): most writes of a run are records."""
 
 
-def state(cut: Cut, images: Mapping[str, bytes], log: Sequence[Operation]) -> dict[str, bytearray]:
-    """Return what each disk holds after the cut; `images` is what they held before the log began."""
+def draw(chance: random.Random, operations: int, stages: Stages = ()) -> Cut:
+    """Return a cut somewhere in a log of so many operations: in a stage, then anywhere in it."""
+    begin, spans, weights = 0, [], []
+    for stage, end in [*stages, ("", operations)]:
+        spans.append((begin, end))
+        weights.append(WEIGHTS.get(stage, 1) if end > begin or not spans else 0)
+        begin = end
+    first, last = chance.choices(spans, weights)[0] if any(weights) else (0, operations)
+    return Cut(chance.choice(KINDS), chance.randint(first, last), chance.randrange(1 << 30))
+
+
+Kept = list[tuple[int, list[tuple[int, int]]]]
+"""Places in the log of the writes that reached their disk, and which ranges of their content did."""
+
+
+def kept(cut: Cut, log: Sequence[Operation]) -> Kept:
+    """Return what of a log is on the disks after the cut. Equal results are equal states."""
     chance = random.Random(cut.seed)
-    kept = _kept(cut, log, chance)
+    before = list(log[: cut.operation])
+    whole = {place: [(0, len(each[2]))] for place, each in enumerate(before) if len(each) == 3}
+    loose = _not_flushed(before)
+    if cut.kind == "torn" and cut.operation < len(log):
+        whole[cut.operation] = _torn(log[cut.operation], chance)
+    elif cut.kind == "lost":
+        only = chance.choice([None, *sorted({before[place][0] for place in loose})])
+        for place in loose:
+            if only is None or before[place][0] == only:
+                del whole[place]
+    elif cut.kind == "dropped" and loose:
+        del whole[chance.choice(loose)]
+    elif cut.kind == "random":
+        for place in loose:
+            if chance.random() < 0.5:
+                whole[place] = []
+            elif chance.random() < 0.3:
+                whole[place] = _torn(log[place], chance)
+    return [(place, _merged(parts)) for place, parts in whole.items() if parts]
+
+
+def state(reached: Kept, images: Mapping[str, bytes], log: Sequence[Operation]) -> dict[str, bytearray]:
+    """Return what each disk holds after a cut; `images` is what they held before the log began."""
     result = {disk: bytearray(image) for disk, image in images.items()}
-    for operation, part in kept:
+    for place, parts in reached:
+        operation = log[place]
         if len(operation) == 3:
             disk, offset, content = operation
-            for begin, end in part:
+            for begin, end in parts:
                 result[disk][offset + begin : offset + end] = content[begin:end]
     return result
 
 
-Kept = tuple[Operation, list[tuple[int, int]]]
-"""An operation, and the ranges of its content that reached the disk."""
-
-
-def _kept(cut: Cut, log: Sequence[Operation], chance: random.Random) -> list[Kept]:
-    before = list(log[: cut.operation])
-    whole = [(each, _all(each)) for each in before]
-    if cut.kind == "prefix":
-        return whole
-    if cut.kind == "torn":
-        following = log[cut.operation] if cut.operation < len(log) else None
-        return [*whole, (following, _torn(following, chance))] if following is not None else whole
-    loose = _not_flushed(before)
-    if cut.kind == "lost":
-        disks = sorted({before[place][0] for place in loose})
-        only = chance.choice([None, *disks])
-        gone = {place for place in loose if only is None or before[place][0] == only}
-        return [each for place, each in enumerate(whole) if place not in gone]
-    if cut.kind == "dropped":
-        gone = {chance.choice(loose)} if loose else set()
-        return [each for place, each in enumerate(whole) if place not in gone]
-    kept: list[Kept] = []
-    loose_places = set(loose)
-    for place, each in enumerate(whole):
-        if place not in loose_places:
-            kept.append(each)
-        elif chance.random() < 0.5:
-            kept.append((each[0], _torn(each[0], chance)) if chance.random() < 0.3 else each)
-    return kept
-
-
-def _all(operation: Operation) -> list[tuple[int, int]]:
-    return [(0, len(operation[2]))] if len(operation) == 3 else []
+def _merged(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join ranges that touch."""
+    merged: list[tuple[int, int]] = []
+    for begin, end in parts:
+        if merged and merged[-1][1] == begin:
+            merged[-1] = (merged[-1][0], end)
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _not_flushed(before: Sequence[Operation]) -> list[int]:

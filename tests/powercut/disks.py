@@ -14,12 +14,13 @@ import errno
 import mmap
 import multiprocessing
 import os
+import signal
 import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,12 @@ Operation = tuple[str, int, bytes] | tuple[str]
 
 ROOT = Path("/run/radiology-powercut")
 """Everything is mounted below it, in a mount namespace of each process's own, so paths are the same in all."""
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x00020000, 0x4000, 0x40000
+CLONE_NEWNS, MS_REC, MS_PRIVATE, PR_SET_PDEATHSIG = 0x00020000, 0x4000, 0x40000, 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it is gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def own_mounts() -> None:
@@ -42,6 +48,48 @@ def own_mounts() -> None:
     ROOT.mkdir(exist_ok=True)
     if library.mount(b"tmpfs", str(ROOT).encode(), b"tmpfs", 0, b"mode=0700"):
         raise OSError(ctypes.get_errno(), f"{ROOT} cannot be mounted")
+
+
+class Loops:
+    """The loop devices of this process; the janitor takes away what it leaves, even when it is killed."""
+
+    def __init__(self) -> None:
+        """Start the janitor at the first use."""
+        self.janitor: subprocess.Popen[str] | None = None
+
+    def tell(self, line: str) -> None:
+        """Tell the janitor what came or went."""
+        if self.janitor is None:
+            program = (sys.executable, str(Path(__file__).with_name("janitor.py")))
+            self.janitor = subprocess.Popen(program, stdin=subprocess.PIPE, text=True, start_new_session=True)
+        assert self.janitor.stdin is not None
+        self.janitor.stdin.write(line + "\n")
+        self.janitor.stdin.flush()
+
+    def attach(self, path: str, *options: str) -> str:
+        """Return a new loop device on a file or device."""
+        command = ("losetup", "--find", "--show", *options, path)
+        device = subprocess.check_output(command, text=True).strip()
+        self.tell(f"+{device}")
+        return device
+
+    def detach(self, device: str) -> None:
+        """Take a loop device away."""
+        subprocess.run(("losetup", "--detach", device), check=True)
+        self.tell(f"-{device}")
+
+
+LOOPS = Loops()
+
+
+@contextlib.contextmanager
+def loop(path: str, *options: str) -> Iterator[str]:
+    """Yield a loop device for the length of a look."""
+    device = LOOPS.attach(path, *options)
+    try:
+        yield device
+    finally:
+        LOOPS.detach(device)
 
 
 class Disks:
@@ -71,18 +119,22 @@ class Disks:
             self.memory[disk][: len(image)] = image
         generation = self._ask("load")
         for disk in images:
-            command = ("losetup", "--find", "--show", str(self.folder / f"{generation}-{disk}"))
-            self.devices[disk] = subprocess.check_output(command, text=True).strip()
+            self.devices[disk] = LOOPS.attach(str(self.folder / f"{generation}-{disk}"))
 
     def detach(self) -> None:
         """Take the loop devices away."""
         for device in self.devices.values():
-            subprocess.run(("losetup", "--detach", device), check=True)
+            LOOPS.detach(device)
         self.devices = {}
 
     def log(self) -> list[Operation]:
         """Return every operation since the disks were loaded."""
         found: list[Operation] = self._ask("log")
+        return found
+
+    def count(self) -> int:
+        """Return how many operations there were since the disks were loaded."""
+        found: int = self._ask("count")
         return found
 
     def images(self) -> dict[str, bytes]:
@@ -103,6 +155,8 @@ class Disks:
 
 def serve(folder: str, connection: Connection, memory: Mapping[str, mmap.mmap]) -> None:
     """Serve the disks until the folder is unmounted or the other end is gone."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides
     import mfusepy  # needs libfuse, which only this process wants
 
     class Served(mfusepy.Operations):  # type: ignore[misc]
@@ -156,6 +210,8 @@ def serve(folder: str, connection: Connection, memory: Mapping[str, mmap.mmap]) 
                 log = []
                 generation += 1
                 connection.send(generation)
+            elif question == "count":
+                connection.send(len(log))
             else:
                 connection.send(list(log))
 

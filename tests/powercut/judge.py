@@ -1,60 +1,71 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How many images are lost, looked at without the engine: keys, tables and files as an administrator would find them."""
+"""How many images are lost, looked at without the engine: keys, tables and files as an administrator would find them.
+
+The machine was shut down in order before, so that what is read comes from the disks. It is not booted by the engine.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from simulated import IMAGES, JOB, ROOT, Scene, SimulatedMachine, decrypt, mounted, sector_size, volume_key, wrong
-from simulated import images_of as expected
+import headers
+from disks import ROOT, Disks, loop
+from places import CONTAINER, DATA_OFFSET, IMAGES, JOB, SYSTEM, TABLE, check, images_on, mounted, run, wrong
 
 
-def lost(scene: Scene, host: SimulatedMachine) -> list[str]:
-    """Return what is lost after a recovery: names of images, or a sentence for all of them."""
-    images = expected(scene)
+def lost(name: str, disks: Disks, cryptsetup: Sequence[str], header: Path = JOB / "header") -> list[str]:
+    """Return what is lost on the disks of a scene: names of images, or a sentence for each of them."""
+    images = images_on("data" if "data" in disks.devices else "system")
     try:
-        if scene.name == "in_place":
-            return _in_place(host, images)
-        return _new_volume(scene, host, images)
-    except (AssertionError, OSError, subprocess.CalledProcessError) as error:
+        check(disks.devices["system"])
+        run("mount", disks.devices["system"], str(SYSTEM))
+        if name in ("in_place", "stock"):
+            return _in_place(disks.devices["data"], images, headers.read(cryptsetup, str(header)))
+        return _new_volume(name, disks, images, cryptsetup)
+    except (AssertionError, OSError, ValueError, subprocess.CalledProcessError) as error:
         return [f"{each} ({error})" for each in images]
 
 
-def _in_place(host: SimulatedMachine, images: dict[str, bytes]) -> list[str]:
+def _in_place(device: str, images: Mapping[str, bytes], header: headers.Header) -> list[str]:
     """Decrypt the device with the key of the header that a boot would take."""
-    header = str(JOB / "header")
-    content = decrypt(
-        Path(host.disks.devices["data"]).read_bytes(), volume_key(host, header), sector_size(host, header)
-    )
+    assert header.offset == 0, header
     plain = ROOT / "judged"
-    plain.write_bytes(content)
-    device = subprocess.check_output(("losetup", "--find", "--show", str(plain)), text=True).strip()
-    try:
-        with mounted(device) as where:
-            return wrong(where, images)
-    finally:
-        subprocess.run(("losetup", "--detach", device), check=True)
+    plain.write_bytes(headers.decrypt(Path(device).read_bytes(), header))
+    with loop(str(plain)) as decrypted:
+        return sound(decrypted) + _in_volume(decrypted, images)
 
 
-def _new_volume(scene: Scene, host: SimulatedMachine, images: dict[str, bytes]) -> list[str]:
-    """Take what is mounted where the images were, which has to be the volume, and nothing under it."""
-    assert os.path.ismount(IMAGES), f"nothing is mounted at {IMAGES}"
-    source = next(
-        line.split()[0]
-        for line in reversed(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines())
-        if line.split()[1] == str(IMAGES)
-    )
-    assert source == host.opened["studies"], f"{source} is mounted at {IMAGES}"
-    found = wrong(IMAGES, images)
-    if scene.name == "tight":
-        subprocess.run(("umount", str(IMAGES)), check=True)
-        assert not os.listdir(IMAGES), f"{IMAGES} still holds files under the volume"
-    if scene.name == "volume":
-        with mounted(host.disks.devices["data"]) as where:
-            found += [f"{each} in clear" for each in wrong(where, images)]
-    if scene.name == "roomy":
+def _new_volume(name: str, disks: Disks, images: Mapping[str, bytes], cryptsetup: Sequence[str]) -> list[str]:
+    """Take the volume that the table has where the images were; in clear there may be the untouched originals only."""
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    current = [fields[0] for fields in lines if len(fields) > 1 and fields[0][0] != "#" and fields[1] == str(IMAGES)]
+    assert current == ["/dev/mapper/studies"], f"the table has {current} at {IMAGES}"
+    place = disks.devices["target"] if name == "volume" else str(CONTAINER)
+    header = headers.read(cryptsetup, place)
+    assert header.offset == DATA_OFFSET, header
+    with loop(place, "--offset", str(DATA_OFFSET), "--sector-size", "4096") as volume:
+        found = sound(volume) + _in_volume(volume, images)
+    if name == "volume":
+        with mounted(disks.devices["data"]) as where:
+            return found + [f"{each} in clear" for each in wrong(where, images)]
+    assert not os.listdir(IMAGES), f"{IMAGES} still holds files under the volume"
+    if name == "roomy":
         found += [f"{each} in clear" for each in wrong(Path(f"{IMAGES}.in-clear"), images)]
+    else:
+        assert not Path(f"{IMAGES}.in-clear").exists(), "images are in two places"
     return found
+
+
+def _in_volume(device: str, images: Mapping[str, bytes]) -> list[str]:
+    with mounted(device) as where:
+        return wrong(where, images)
+
+
+def sound(device: str) -> list[str]:
+    """Return a sentence when a file system that was unmounted in order has errors."""
+    done = subprocess.run(("e2fsck", "-f", "-n", device), capture_output=True, check=False)
+    return [f"e2fsck: {done.returncode} {done.stdout.decode(errors='replace')[:500]}"] if done.returncode else []

@@ -1,0 +1,243 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A clinic of one virtual machine: its file, its escrow, an Orthanc full of studies, and the playbook run on it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, build_role, evt
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "molecule" / "resources"))
+
+from virtual_guest import VirtualMachine
+
+STORAGE = "/srv/images"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+IMAGE = 2 << 20
+"""Bytes of pixels of an image."""
+MARK = b"RADIOLOGY-HARDENING-TEST-PIXELS"
+"""Begins the pixels of every image: found on a disk, it says that the disk holds images in clear."""
+CONFIGURATION = {
+    "Name": "machine",
+    "StorageDirectory": STORAGE,
+    "IndexDirectory": STORAGE,
+    "DicomAet": "LUMIERE",
+    "DicomAlwaysAllowStore": True,
+    "DicomAlwaysAllowGet": True,
+    "HttpServerEnabled": False,
+    "StorageCompression": False,
+}
+PREPARE = """
+if [ -n "{device}" ]; then
+  grep -q {storage} /etc/fstab || echo "UUID=$(blkid -p -s UUID -o value {device}) {storage} ext4 defaults 0 2" >>/etc/fstab
+  systemctl daemon-reload
+fi
+mkdir -p {storage}
+[ -z "{device}" ] || mountpoint -q {storage} || mount {storage}
+chown orthanc: {storage}
+rm -f /etc/orthanc/*.json
+cat >/etc/orthanc/orthanc.json
+systemctl enable --quiet orthanc
+systemctl restart orthanc
+"""
+
+
+class Clinic:
+    """One machine, its clinic file and the engineer's commands."""
+
+    def __init__(self, machine: VirtualMachine, storage: dict[str, Any]) -> None:
+        """Write clinic file, escrow and inventory beside the machine; `storage` goes into the clinic file."""
+        self.machine = machine
+        self.folder = machine.folder / "clinic"
+        (self.folder / "escrow").mkdir(parents=True)
+        for name in ("provider", "clinic"):
+            self.make_certificate(name)
+        server = {"ae_title": "LUMIERE", "addresses": {"lan": ["10.0.2.15"]}, "ssh": {"user": "engineer"}}
+        described = {
+            "plugin": "radiology.hardening.clinic",
+            "name": "machine",
+            "networks": {
+                "lan": {"kind": "lan", "cidrs": ["10.0.2.0/24"]},
+                "admin": {"kind": "admin", "cidrs": ["10.0.9.0/24"]},
+            },
+            "orthanc_servers": {"pacs": {**server, "storage": {"folder": STORAGE, **storage}}},
+            "escrow": {
+                "certificates": ["escrow/provider.pem", "escrow/clinic.pem"],
+                "folders": ["escrow/one", "escrow/two"],
+            },
+        }
+        (self.folder / "machine.yml").write_text(yaml.safe_dump(described), encoding="utf-8")
+        machine.write_inventory(self.folder / "connection", "pacs.machine")
+
+    def make_certificate(self, name: str) -> None:
+        """Make a key pair that recovery keys are sealed to."""
+        stem = str(self.folder / "escrow" / name)
+        words = ("openssl", "req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "30", "-subj", f"/CN={name}")
+        subprocess.run((*words, "-keyout", f"{stem}.key", "-out", f"{stem}.pem"), check=True, capture_output=True)
+
+    def prepare(self, device: str) -> None:
+        """Give the machine an Orthanc whose storage lies on a device, or, with an empty name, on the system disk."""
+        script = PREPARE.format(device=device, storage=STORAGE)
+        self.machine.run(script, stdin=json.dumps(CONFIGURATION))
+
+    def play(self, playbook: str, *extra: str) -> subprocess.Popen[str]:
+        """Begin to run a playbook as the engineer does, its output in a log beside the clinic file."""
+        program = Path(sys.executable).parent / "ansible-playbook"
+        command = [str(program), "-i", str(self.folder / "machine.yml"), "-i", str(self.folder / "connection")]
+        for each in extra:
+            command += ["-e", each]
+        settings = {
+            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".ansible" / "collections"),
+        }
+        log = (self.folder / f"{playbook}.log").open("a", encoding="utf-8")
+        return subprocess.Popen(
+            [*command, str(REPOSITORY / "playbooks" / f"{playbook}.yml")],
+            cwd=REPOSITORY,
+            env={**os.environ, **settings},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def said(self, playbook: str) -> str:
+        """Return what a playbook printed so far."""
+        return (self.folder / f"{playbook}.log").read_text(encoding="utf-8")
+
+    def must(self, playbook: str, *extra: str) -> None:
+        """Run a playbook that has to succeed."""
+        if self.play(playbook, *extra).wait():
+            raise AssertionError(f"{playbook} failed:\n{self.said(playbook)[-3000:]}")
+
+    def refused(self, playbook: str, *extra: str) -> str:
+        """Run a playbook that has to fail, and return what it printed."""
+        before = len(self.said(playbook)) if (self.folder / f"{playbook}.log").exists() else 0
+        if not self.play(playbook, *extra).wait():
+            raise AssertionError(f"{playbook} succeeded")
+        return self.said(playbook)[before:]
+
+    @contextlib.contextmanager
+    def dicom(self) -> Iterator[int]:
+        """Yield a port of the lab that leads to the machine's DICOM listener."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        command = [*self.machine._ssh(), "-N", "-S", "none", "-L", f"127.0.0.1:{port}:127.0.0.1:4242"]
+        with subprocess.Popen(command, cwd=self.machine.folder, stdin=subprocess.DEVNULL) as tunnel:
+            try:
+                self.wait_for_echo(port)
+                yield port
+            finally:
+                tunnel.terminate()
+
+    def wait_for_echo(self, port: int, seconds: float = 240) -> None:
+        """Wait until Orthanc answers a C-ECHO."""
+        entity, until = AE("TESTER"), time.monotonic() + seconds
+        entity.add_requested_context("1.2.840.10008.1.1")
+        while True:
+            association = entity.associate("127.0.0.1", port, ae_title="LUMIERE")
+            if association.is_established:
+                association.send_c_echo()
+                association.release()
+                return
+            if time.monotonic() > until:
+                raise AssertionError("Orthanc answers no C-ECHO")
+            time.sleep(2)
+
+    def store(self, mib: int, seed: int) -> dict[str, str]:
+        """Store studies of so many MiB, and return what was acknowledged: UID -> SHA-256 of the pixels."""
+        entity = AE("TESTER")
+        entity.add_requested_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
+        stored: dict[str, str] = {}
+        with self.dicom() as port:
+            association = entity.associate("127.0.0.1", port, ae_title="LUMIERE")
+            for image in images(mib, seed):
+                status = association.send_c_store(image)
+                if status.Status == 0:
+                    stored[image.SOPInstanceUID] = digest(image)
+            association.release()
+        if len(stored) != mib * (1 << 20) // IMAGE:
+            raise AssertionError(f"only {len(stored)} images were taken")
+        return stored
+
+    def fetch(self, studies: set[str]) -> dict[str, str]:
+        """Fetch studies by C-GET, and return UID -> SHA-256 of the pixels."""
+        entity = AE("TESTER")
+        entity.add_requested_context(STUDY_ROOT_GET)
+        entity.add_requested_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
+        found: dict[str, str] = {}
+
+        def take(event: evt.Event) -> int:
+            found[event.dataset.SOPInstanceUID] = digest(event.dataset)
+            return 0
+
+        with self.dicom() as port:
+            roles = [build_role(SECONDARY_CAPTURE, scp_role=True)]
+            association = entity.associate(
+                "127.0.0.1",
+                port,
+                ae_title="LUMIERE",
+                ext_neg=roles,  # type: ignore[arg-type]
+                evt_handlers=[(evt.EVT_C_STORE, take)],
+            )
+            for study in sorted(studies):
+                query = Dataset()
+                query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study
+                for _ in association.send_c_get(query, STUDY_ROOT_GET):
+                    pass
+            association.release()
+        return found
+
+
+def images(mib: int, seed: int) -> Iterator[Dataset]:
+    """Yield images of random pixels, eight a study, of people who do not exist."""
+    chance = random.Random(seed)
+    for number in range(mib * (1 << 20) // IMAGE):
+        image = Dataset()
+        image.SOPClassUID = SECONDARY_CAPTURE
+        image.SOPInstanceUID = generate_uid(entropy_srcs=[str(seed), str(number)])
+        image.StudyInstanceUID = study_uid(seed, number // 8)
+        image.SeriesInstanceUID = generate_uid(entropy_srcs=[str(seed), "series", str(number // 8)])
+        image.PatientName, image.PatientID = f"NOBODY^Number {number // 8}", f"N{number // 8}"
+        image.Modality, image.InstanceNumber = "OT", number % 8 + 1
+        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+        image.Rows, image.Columns = 1024, IMAGE // 2048
+        image.BitsAllocated = image.BitsStored = 16
+        image.HighBit, image.PixelRepresentation = 15, 0
+        image.PixelData = MARK + b"!" + chance.randbytes(IMAGE - len(MARK) - 1)
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        yield image
+
+
+def study_uid(seed: int, number: int) -> str:
+    """Return the UID of a study."""
+    return str(generate_uid(entropy_srcs=[str(seed), "study", str(number)]))
+
+
+def studies(mib: int, seed: int) -> set[str]:
+    """Return the UIDs of the studies that `images` makes."""
+    count = mib * (1 << 20) // IMAGE
+    return {study_uid(seed, number) for number in range(-(-count // 8))}
+
+
+def digest(image: Dataset) -> str:
+    """Return the SHA-256 of an image's pixels and of whose they are."""
+    return hashlib.sha256(bytes(image.PixelData) + str(image.PatientName).encode()).hexdigest()
