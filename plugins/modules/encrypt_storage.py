@@ -94,7 +94,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.mach
 
 def main() -> None:
     """Make one call."""
-    texts = {name: {"type": "str", "default": ""} for name in ("confirm", "private_key")}
+    texts = {name: {"type": "str", "default": "", "no_log": False} for name in ("confirm", "private_key")}
     secrets = {name: {"type": "str", "default": "", "no_log": True} for name in ("answer", "passphrase")}
     mappings = {name: {"type": "dict", "default": {}} for name in ("storage", "escrow", "evidence")}
     module = AnsibleModule(

@@ -200,8 +200,7 @@ class Clinic:
             for study in sorted(studies):
                 query = Dataset()
                 query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study
-                for _ in association.send_c_get(query, STUDY_ROOT_GET):
-                    pass
+                list(association.send_c_get(query, STUDY_ROOT_GET))
             association.release()
         return found
 

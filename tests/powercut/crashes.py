@@ -122,7 +122,7 @@ def _torn(operation: Operation, chance: random.Random) -> list[tuple[int, int]]:
     """Return the parts of a write that reached the disk: whole sectors of 512 or 4096 bytes."""
     if len(operation) == 1:
         return []
-    _, offset, content = operation
+    offset, content = operation[1:]
     unit = chance.choice((512, 4096))
     first = -offset % unit
     borders = [0, *range(first or unit, len(content), unit), len(content)]

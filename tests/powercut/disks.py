@@ -194,7 +194,7 @@ def serve(folder: str, connection: Connection, memory: Mapping[str, mmap.mmap]) 
     generation = 0
 
     def content(path: str) -> tuple[str, mmap.mmap]:
-        number, _, disk = path[1:].partition("-")
+        number, _dash, disk = path[1:].partition("-")
         if number != str(generation) or disk not in memory:
             raise mfusepy.FuseOSError(errno.ENOENT)
         return disk, memory[disk]

@@ -211,7 +211,7 @@ def repeat(given: argparse.Namespace) -> int:
     cuts = [Cut(kind, int(at), int(seed)) for kind, at, seed in (each.split(":") for each in given.only.split("/"))]
     stage = Stage(name, release, given.seed)
     try:
-        _, lost, how = stage.case(0, cuts)
+        lost, how = stage.case(0, cuts)[1:]
     finally:
         stage.disks.close()
     print(f"{lost} images lost: {how}")

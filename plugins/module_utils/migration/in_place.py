@@ -116,7 +116,7 @@ class InPlace(Strategy):
         manifest = self.manifest()
         try:
             self.machine.mount(volume, self.work("volume"), read_only=True)
-            _, total = manifest.count()
+            total = manifest.count()[1]
             manifest.prove(self.work("volume"), self.counted("comparing", total), read_again=True)
         finally:
             manifest.close()

@@ -215,7 +215,6 @@ def _zeros(path: str) -> None:
     """Write 16 MiB of zeros, so that no block of the header is still to be allocated later."""
     with open(path, "wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        for _ in range(HEADER_SIZE >> 20):
-            file.write(b"\0" * (1 << 20))
+        file.write(bytes(HEADER_SIZE))
         file.flush()
         os.fsync(file.fileno())

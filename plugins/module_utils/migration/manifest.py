@@ -186,8 +186,8 @@ class Manifest:
                     if known is None or found != known.content:
                         self.doubt(entry.key)
                         raise HardeningError(f"{os.path.join(root, entry.path)} has another content than before.")
-                self.put([dataclasses.replace(known, progress=PROVEN) for _, known in to_read if known is not None])
-                tell(sum(entry.status.st_size for entry, _ in to_read if entry.is_file))
+                self.put([dataclasses.replace(known, progress=PROVEN) for dummy, known in to_read if known is not None])
+                tell(sum(entry.status.st_size for entry, dummy in to_read if entry.is_file))
         if missing:
             raise HardeningError(f"{len(missing)} files that were there before are missing below {root}.")
 
@@ -206,7 +206,7 @@ class Manifest:
                     if found is not None and found.content != known.content and _is_still(known, root, entry):
                         raise HardeningError(f"{os.path.join(root, entry.path)} has another content than before.")
                 compared += len(untouched)
-                tell(sum(entry.status.st_size for entry, _ in untouched))
+                tell(sum(entry.status.st_size for entry, dummy in untouched))
         return compared
 
     def doubt(self, key: bytes) -> None:

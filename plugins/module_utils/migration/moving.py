@@ -55,7 +55,7 @@ class Move(NewVolume):
         """Move every file, then give the folders in the volume their owners, modes and times."""
         self.hold_writers()
         source, manifest = self.plan.mount_point, self.manifest()
-        _, total = manifest.count()
+        total = manifest.count()[1]
         counted = self.counted("moving", total)
         counted(manifest.count(PROVEN)[1])
         target = self.open()
@@ -106,7 +106,7 @@ class Move(NewVolume):
         source = self.plan.mount_point
         pairs = [(entry, self.known(manifest, entry)) for entry in batch]
         fresh = [(entry, known) for entry, known in pairs if known.progress < PROVEN]
-        needed = sum(entry.status.st_size for entry, _ in fresh if entry.is_file)
+        needed = sum(entry.status.st_size for entry, dummy in fresh if entry.is_file)
         if fresh and self.free() < needed + self.plan.reserve:
             raise HardeningError(
                 f"The next files need {needed >> 20} MiB beside {self.plan.container}, and {self.free() >> 20} MiB are"
@@ -122,14 +122,14 @@ class Move(NewVolume):
                 raise HardeningError(
                     f"The copy of {os.path.join(source, entry.path)} is not what the file was; it stays where it is."
                 )
-        manifest.put([dataclasses.replace(known, progress=PROVEN) for _, known in fresh])
+        manifest.put([dataclasses.replace(known, progress=PROVEN) for dummy, known in fresh])
         for entry in batch:
             os.unlink(os.path.join(source, entry.path))
         self.machine.sync_tree(source)
 
     def forget(self, target: str, fresh: list[tuple[tree.Entry, Row]]) -> None:
         """Let the copies be read back from the disk, not from memory."""
-        for entry, _ in fresh:
+        for entry in (pair[0] for pair in fresh):
             if entry.is_file:
                 tree.forget_cached(os.path.join(target, entry.path))
         self.machine.forget_cached(self.plan.container)
@@ -140,7 +140,7 @@ class Move(NewVolume):
         manifest = self.manifest()
         where = self.open(read_only=True)
         try:
-            _, total = manifest.count()
+            total = manifest.count()[1]
             manifest.prove(where, self.counted("comparing", total), read_again=True)
         finally:
             manifest.close()

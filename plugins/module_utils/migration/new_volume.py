@@ -174,7 +174,7 @@ class Copy(NewVolume):
         manifest = self.manifest()
         where = self.open(read_only=True)
         try:
-            _, total = manifest.count()
+            total = manifest.count()[1]
             manifest.prove(where, self.counted("comparing", total), read_again=False)
         finally:
             manifest.close()

@@ -24,7 +24,7 @@ class Online(InPlace):
         """Read every file beside the running programs."""
         manifest = self.manifest()
         try:
-            _, total = manifest.count()
+            total = manifest.count()[1]
             manifest.survey(self.plan.mount_point, self.counted("reading", total))
         finally:
             manifest.close()
@@ -77,9 +77,9 @@ class Online(InPlace):
         self.bring_up(self.device(self.plan.source))
         manifest = self.manifest()
         try:
-            _, total = manifest.count()
+            total = manifest.count()[1]
             compared = manifest.prove_untouched(self.plan.mount_point, self.counted("comparing", total))
-            files, _ = manifest.count()
+            files = manifest.count()[0]
             self.tell(f"{self.plan.name}: {compared} of {files} files were not touched meanwhile, and are the same")
         finally:
             manifest.close()

@@ -14,7 +14,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import PROVEN, Manifest
 
 
-def nothing(_: object = None) -> None:
+def nothing(dummy: object = None) -> None:
     pass
 
 
