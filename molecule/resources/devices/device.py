@@ -80,7 +80,8 @@ class Device:
     def associate(self, *contexts: str, storage: bool = False) -> object:
         """Return an established association, or end with the reason why there is none."""
         entity = AE(ae_title=self.given.aet)
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
+        # A server whose disk is busy may take a minute for one image: what is waited for here is an answer, not speed.
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 300
         entity.connection_timeout = 5
         for each in contexts:
             entity.add_requested_context(each)
@@ -112,7 +113,8 @@ class Device:
         for file in files:
             answer = association.send_c_store(dcmread(file))
             if getattr(answer, "Status", None) != 0:
-                sys.exit(f"{file.name} was not stored")
+                said = f"status {answer.Status:04X}" if "Status" in answer else "no answer"
+                sys.exit(f"{file.name} was not stored: {said}")
         association.release()
         return f"{len(files)} images stored"
 
