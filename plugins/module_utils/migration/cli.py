@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> int:
 def run(folder: str) -> int:
     """Take the job to its end; wait for its key as long as it takes."""
     machine, name = Machine(), os.path.basename(folder)
-    while (key := escrow.bound_key(machine, folder) or _asked(folder)) is None:
+    while (key := escrow.bound_key(machine, folder) or _asked(machine, folder)) is None:
         _say(name, f"{name}: waiting for the key: the TPM, or the Tang server, does not give it now")
-        time.sleep(30)
+        _wait(folder, 30)
     engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
     escrow.forget(folder)
     records.remove(os.path.join(folder, "armed"))
@@ -75,16 +75,28 @@ def retire(folder: str) -> int:
     return 0
 
 
-def _asked(folder: str) -> bytes | None:
-    """Ask a person for the recovery key of a job that is bound to nothing."""
+def _asked(machine: Machine, folder: str) -> bytes | None:
+    """Ask a person for the recovery key of a job that is bound to nothing, until the playbook unlock brings it."""
     if os.path.exists(os.path.join(folder, escrow.BOUND)):
         return None
     question = f"Recovery key of {os.path.basename(folder)}, whose encryption goes on:"
     # A unit of its own, where there is no AnsibleModule.
-    asked = subprocess.run(  # pylint: disable=ansible-bad-function
-        ("systemd-ask-password", "--timeout=0", question), capture_output=True, check=False
-    )
-    return asked.stdout.strip() or None
+    with subprocess.Popen(  # pylint: disable=ansible-bad-function
+        ("systemd-ask-password", "--timeout=0", question), stdout=subprocess.PIPE
+    ) as asked:
+        while asked.poll() is None and not os.path.exists(escrow.in_memory(folder)):
+            time.sleep(1)
+        if asked.poll() is None:
+            asked.terminate()
+        given = asked.stdout.read().strip() if asked.stdout else b""
+    return given or escrow.bound_key(machine, folder)
+
+
+def _wait(folder: str, seconds: float) -> None:
+    """Wait, but not once the playbook unlock has brought the key."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not os.path.exists(escrow.in_memory(folder)):
+        time.sleep(1)
 
 
 def _say(name: str, sentence: str) -> None:

@@ -91,14 +91,16 @@ def bind(machine: Machine, folder: str, key: bytes, unlock: Mapping[str, Any]) -
 
 
 def bound_key(machine: Machine, folder: str) -> bytes | None:
-    """Return the key of a job that runs; None when neither the TPM, Tang nor the memory gives it (now)."""
-    path = os.path.join(folder, BOUND)
-    with contextlib.suppress(FileNotFoundError):
-        with open(path, "rb") as file:
-            result = machine.run(("clevis", "decrypt"), stdin=file.read())
-        return result.output if result.status == 0 else None
+    """Return the key of a job that runs; None when neither the memory, the TPM nor Tang gives it (now).
+
+    The memory holds it where a person unlocks, and where the playbook unlock brought it because TPM or Tang failed.
+    """
     with contextlib.suppress(FileNotFoundError), open(in_memory(folder), "rb") as file:
         return file.read()
+    with contextlib.suppress(FileNotFoundError):
+        with open(os.path.join(folder, BOUND), "rb") as file:
+            result = machine.run(("clevis", "decrypt"), stdin=file.read())
+        return result.output if result.status == 0 else None
     return None
 
 

@@ -206,8 +206,21 @@ class Machine:
 
     def start_later(self, plan: Plan) -> None:
         """Have the mount and the units started, as they are not when the volume was opened later than at the boot."""
+        self.must(("systemctl", "--no-block", "start", *self._units(plan)))
+
+    def start_now(self, plan: Plan) -> None:
+        """Start the mount and the units, and wait until they are; HardeningError with what systemd says."""
+        self.must(("systemctl", "start", *self._units(plan)))
+
+    def is_up(self, plan: Plan) -> bool:
+        """Whether the volume is mounted and the units run."""
+        if not self.is_open(plan.name) or not self.mounted(plan.mount_point):
+            return False
+        return all(self.run(("systemctl", "is-active", "--quiet", unit)).status == 0 for unit in plan.services)
+
+    def _units(self, plan: Plan) -> tuple[str, ...]:
         mount = self.must(("systemd-escape", "--path", "--suffix=mount", plan.mount_point)).decode().strip()
-        self.must(("systemctl", "--no-block", "start", mount, *plan.services))
+        return (mount, *plan.services)
 
     def sync_tree(self, path: str) -> None:
         """Bring all of the file system that holds `path` to the disk."""

@@ -45,7 +45,7 @@ def unlock(job: Job, machine: Machine, *, patience: float = PATIENCE) -> str:
     if not bindings:
         raise HardeningError(f"{job.plan.name} is bound to no TPM and no Tang server: a person has to unlock it.")
     until = time.monotonic() + patience
-    while True:
+    while not machine.is_open(job.plan.name):  # meanwhile the playbook unlock may have opened it
         for slot in bindings:
             found = machine.run(("clevis", "luks", "pass", "-d", header or device, "-s", slot))
             if found.status == 0:
@@ -57,6 +57,7 @@ def unlock(job: Job, machine: Machine, *, patience: float = PATIENCE) -> str:
                 f" ({said[-1] if said else 'no reason told'}). Use the playbook unlock with the recovery key."
             )
         time.sleep(5)
+    return opened
 
 
 def slots(machine: Machine, header: str) -> list[str]:
