@@ -79,6 +79,7 @@ class VirtualMachine:
             "release": release,
             "image": str(source.folder),
             "port": free_port(),
+            "dicom": free_port(),
             "tang": free_port(),
             "memory": memory_mib,
             "cpus": cpus,
@@ -97,6 +98,12 @@ class VirtualMachine:
     def console(self) -> Path:
         """Return the file with everything that its console ever said."""
         return self.folder / "console.log"
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """Return the ports of the lab's loopback that lead into the machine, and where to: SSH and DICOM."""
+        both = {self.known["port"]: 22, self.known.get("dicom"): 4242}
+        return {outside: inside for outside, inside in both.items() if outside}
 
     @property
     def disks(self) -> dict[str, Disk]:
@@ -121,7 +128,7 @@ class VirtualMachine:
         source = Image(self.known["release"], Path(self.known["image"]))
         disks = list(self.disks.values())
         size = {"memory_mib": self.known["memory"], "cpus": self.known["cpus"]}
-        words = virtual_qemu.command(self.folder, source, disks, port=self.known["port"], also=also, **size)
+        words = virtual_qemu.command(self.folder, source, disks, ports=self.ports, also=also, **size)
         process = spawn(self.folder, "qemu.log", *words)
         wait(lambda: (self.folder / "monitor.sock").exists() or process.poll() is not None, 20, "QEMU")
         if process.poll() is not None:

@@ -52,11 +52,12 @@ def _boots_under_kvm(kernel: Path) -> bool:
 
 
 def command(
-    folder: Path, image: Image, disks: list[Disk], *, port: int, memory_mib: int, cpus: int, also: str
+    folder: Path, image: Image, disks: list[Disk], *, ports: dict[int, int], memory_mib: int, cpus: int, also: str
 ) -> list[str]:
     """Return QEMU's command line for a machine whose TPM listens; its file names count from the machine's folder.
 
-    `also` is added to the kernel's command line. A kernel and an initramfs in the folder go before the image's.
+    `ports`: TCP ports of the loopback, and those of the machine that they lead to. `also` is added to the kernel's
+    command line. A kernel and an initramfs in the folder go before the image's.
     """
     own = folder / "vmlinuz", folder / "initrd"
     kernel, initrd = own if own[1].is_file() else (image.kernel, image.initrd)
@@ -78,7 +79,8 @@ def command(
     words += ["-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"]
     words += ["-chardev", "socket,id=tpm,path=tpm.sock", "-tpmdev", "emulator,id=tpm0,chardev=tpm"]
     words += ["-device", "tpm-crb,tpmdev=tpm0"]
-    words += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"]
+    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for outside, inside in ports.items())
+    words += ["-netdev", f"user,id=net{forwards}"]
     words += ["-device", "virtio-net-pci,netdev=net,romfile="]
     words += ["-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console"]
     words += ["-qmp", "unix:monitor.sock,server=on,wait=off"]

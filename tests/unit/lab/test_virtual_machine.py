@@ -155,11 +155,12 @@ def test_qemu_is_given_the_disks_in_order_and_the_loopback_only(machine: Any, mo
 
     def words(also: str = "") -> list[str]:
         disks = list(machine.disks.values())
-        return virtual_qemu.command(machine.folder, source, disks, port=2222, memory_mib=512, cpus=1, also=also)
+        ports = {2222: 22, 2223: 4242}
+        return virtual_qemu.command(machine.folder, source, disks, ports=ports, memory_mib=512, cpus=1, also=also)
 
     drives = [word.split(",")[0] for word in words() if word.startswith("file=")]
     assert drives == ["file=system.qcow2", "file=data.raw", "file=spare.raw"]
-    assert "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22" in words()
+    assert "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:2223-:4242" in words()
     assert words("quiet lab.mark=1")[words().index("-append") + 1].endswith("lab.mark=1")
     assert str(source.initrd) in words()
     (machine.folder / "initrd").touch()
