@@ -34,7 +34,7 @@ RETIRE = "radiology-retire-storage@{}.service"
 def describe(machine: Machine, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what would be done to which device, or how far the job is that was begun. Changes nothing."""
     folder = os.path.join(job.FOLDER, name)
-    if records.read_json(os.path.join(folder, "plan.json")) is not None:
+    if job.begun(folder):
         return {"begun": True, **status(machine, name)}
     found = planning.propose(machine, name, given)
     plan, device = found.plan, found.device
@@ -45,10 +45,10 @@ def describe(machine: Machine, name: str, given: Mapping[str, Any]) -> dict[str,
         "mount_point": plan.mount_point,
         "device": device.called,
         "serial": device.serial,
-        "uuid": device.uuid,
+        "uuid": device.uuid or device.partition_uuid,
         "rotational": device.rotational,
-        "files": found.files,
-        "bytes": found.size,
+        "files": found.content.files,
+        "bytes": found.content.size,
         "studies": found.studies,
         "minutes": found.minutes,
         "services": list(plan.services),
@@ -60,7 +60,13 @@ def describe(machine: Machine, name: str, given: Mapping[str, Any]) -> dict[str,
 def seal(machine: Machine, name: str, given: Mapping[str, Any], certificates: Sequence[str]) -> dict[str, Any]:
     """Make the recovery key, bind it for the length of the job, and return it sealed, with a challenge."""
     folder = os.path.join(job.FOLDER, name)
-    interlocks.demand(list(planning.propose(machine, name, given).refusals))
+    begun = job.begun(folder)
+    interlocks.demand(
+        planning.still_forbids(machine, begun.plan, given)
+        if begun
+        else list(planning.propose(machine, name, given).refusals)
+    )
+    escrow.seal(machine, b"", certificates)  # what cannot be sealed to stops this before a key is made
     records.synchronous_folder(folder)
     key = escrow.bound_key(machine, folder)
     if key is None:
@@ -83,7 +89,10 @@ def prepare(machine: Machine, name: str, given: Mapping[str, Any], confirm: str,
         raise HardeningError(
             "Nothing was changed. The sealed recovery key was not shown to open: no escrow, no encryption."
         )
-    if records.read_json(os.path.join(folder, "plan.json")) is None:
+    begun = job.begun(folder)
+    if begun:
+        interlocks.demand(planning.still_forbids(machine, begun.plan, given))
+    else:
         found = planning.propose(machine, name, given)
         interlocks.demand(list(found.refusals))
         if not found.device.is_called(confirm):

@@ -10,9 +10,12 @@ import os
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import tree
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
-COLUMNS = "NAME,PATH,TYPE,SIZE,SERIAL,MODEL,ROTA,TRAN,FSTYPE,UUID,PARTUUID,MOUNTPOINTS"
+BLOCK_SIZE = 4096
+"""Bytes of a block of a new file system."""
+COLUMNS = "PATH,TYPE,SIZE,MODEL,ROTA,MOUNTPOINTS"
 STABLE_FOLDERS = ("/dev/disk/by-partuuid", "/dev/disk/by-id")
 """Where names that survive a reboot lie, the best first. Names by file-system UUID vanish with the file system."""
 
@@ -37,18 +40,28 @@ class Block:
     """Kinds of the devices that it lies on, down to the disk."""
     holders: tuple[str, ...]
     """Names of the devices that lie on it."""
+    partition_uuid: str = ""
+    """Of the entry in the partition table."""
+    disks: tuple[str, ...] = ()
+    """Paths of the disks that it lies on at last; its own for a disk."""
+    signatures: tuple[str, ...] = ()
+    """What wipefs(8) reads on it, each once: file systems, members of something, partition tables."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What an answer may name it by: serial number, UUID of its file system, UUID of its partition."""
+        return tuple(each for each in (self.serial, self.uuid, self.partition_uuid) if each)
 
     @property
     def called(self) -> str:
         """One line for people: model, serial number, size, UUID."""
         what = " ".join(part for part in (self.model, self.serial and f"serial {self.serial}") if part)
-        return (
-            f"{self.path} ({what or 'no serial number'}, {self.size / (1 << 30):.1f} GiB, UUID {self.uuid or 'none'})"
-        )
+        uuid = self.uuid or self.partition_uuid or "none"
+        return f"{self.path} ({what or 'no serial number'}, {self.size / (1 << 30):.1f} GiB, UUID {uuid})"
 
     def is_called(self, answer: str) -> bool:
-        """Whether an engineer's answer names this very device: by serial number, or by UUID."""
-        return bool(answer) and answer in (self.serial, self.uuid)
+        """Whether an engineer's answer names this very device."""
+        return answer in self.names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +78,25 @@ class Place:
     """Bytes free for root's programs."""
     also_mounted: tuple[str, ...]
     """Other mount points of the same device."""
+    mounted_below: tuple[str, ...] = ()
+    """Mount points of other file systems below the mount point."""
+    part: str = ""
+    """The folder of the file system that is mounted there alone (a bind mount); empty for the whole."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What lies below a folder, on its own file system."""
+
+    files: int = 0
+    size: int = 0
+    """Bytes of the files."""
+    largest: int = 0
+    """Bytes of the largest file."""
+    entries: int = 0
+    """Files, folders, links."""
+    blocks: int = 0
+    """Bytes that the files take in blocks of 4096, no holes."""
 
 
 def block(machine: Machine, path: str) -> Block:
@@ -74,21 +106,23 @@ def block(machine: Machine, path: str) -> Block:
     chain = _chain(json.loads(output)["blockdevices"][0])
     device = chain[0]
     probed = probe(machine, real)
-    serials = [each["serial"] for each in chain if each.get("serial")]
     models = [each["model"] for each in chain if each.get("model")]
     return Block(
         path=real,
         stable_path=_stable_path(real),
         kind=device["type"],
         size=int(device["size"]),
-        serial=serials[0].strip() if serials else "",
+        serial=machine.serial(real),
         model=models[0].strip() if models else "",
-        rotational=bool(chain[-1]["rota"]),
+        rotational=all(each["rota"] for each in chain if not each.get("children")),
         file_system=probed.get("TYPE", ""),
         uuid=probed.get("UUID", ""),
         mount_points=tuple(sorted(each for each in device["mountpoints"] if each)),
         kinds_below=tuple(each["type"] for each in chain[1:]),
         holders=_holders(real),
+        partition_uuid=probed.get("PART_ENTRY_UUID", ""),
+        disks=tuple(sorted({each["path"] for each in chain if not each.get("children")})),
+        signatures=machine.signatures(real),
     )
 
 
@@ -102,12 +136,14 @@ def place(machine: Machine, folder: str) -> Place:
     """Return which file system holds a folder; HardeningError when the folder is not there."""
     if not os.path.isdir(folder):
         raise HardeningError(f"{folder} is no folder on this host: name the one that holds the images.")
-    output = machine.must(("findmnt", "-J", "-o", "TARGET,SOURCE,FSTYPE", "-T", folder))
-    found = json.loads(output)["filesystems"][0]
+    output = machine.must(("findmnt", "-J", "-v", "-o", "TARGET,SOURCE,FSTYPE,FSROOT", "-T", folder))
+    found = json.loads(output)["filesystems"][-1]
     space = os.statvfs(folder)
     device = str(found["source"])
-    listed = machine.run(("findmnt", "-J", "-o", "TARGET", "-S", device)).output
-    targets = [each["target"] for each in json.loads(listed or b'{"filesystems": []}')["filesystems"]]
+    listed = machine.run(("findmnt", "-J", "-l", "-v", "-o", "TARGET,SOURCE")).output
+    mounts = json.loads(listed or b'{"filesystems": []}')["filesystems"]
+    targets = [each["target"] for each in mounts if each["source"] == device]
+    prefix = found["target"].rstrip("/") + "/"
     return Place(
         folder=folder,
         mount_point=found["target"],
@@ -116,22 +152,21 @@ def place(machine: Machine, folder: str) -> Place:
         used=(space.f_blocks - space.f_bfree) * space.f_frsize,
         free=space.f_bavail * space.f_frsize,
         also_mounted=tuple(each for each in targets if each != found["target"]),
+        mounted_below=tuple(sorted({each["target"] for each in mounts if each["target"].startswith(prefix)})),
+        part="" if found["fsroot"] == "/" else found["fsroot"],
     )
 
 
-def folder_bytes(folder: str) -> tuple[int, int, int]:
-    """Return files, bytes and the largest file's bytes below a folder, on its own file system."""
-    count = total = largest = 0
-    device = os.lstat(folder).st_dev
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if os.lstat(os.path.join(parent, each)).st_dev == device]
-        for name in files:
-            try:
-                size = os.lstat(os.path.join(parent, name)).st_size
-            except FileNotFoundError:
-                continue
-            count, total, largest = count + 1, total + size, max(largest, size)
-    return count, total, largest
+def content(folder: str) -> Content:
+    """Return what lies below a folder, on its own file system."""
+    files = size = largest = entries = blocks = 0
+    for entry in tree.walk(folder):
+        entries += 1
+        if entry.is_file:
+            found = entry.status.st_size
+            files, size, largest = files + 1, size + found, max(largest, found)
+            blocks += (found + BLOCK_SIZE - 1) // BLOCK_SIZE * BLOCK_SIZE
+    return Content(files, size, largest, entries, blocks)
 
 
 def _chain(device: dict[str, Any]) -> list[dict[str, Any]]:

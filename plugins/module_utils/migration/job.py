@@ -127,3 +127,8 @@ class Job:
             raise HardeningError(f"The job in {self.folder} runs already.") from error
         finally:
             os.close(handle)
+
+
+def begun(folder: str) -> Job | None:
+    """Return the job in a folder; None when none was recorded whole, so that it has to be confirmed (again)."""
+    return Job(folder) if os.path.exists(os.path.join(folder, "stage.json")) else None

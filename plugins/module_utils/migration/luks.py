@@ -106,7 +106,7 @@ def initialise(machine: Machine, header: str, device: str, plan: Plan, key: byte
     _zeros(header)
     machine.must(
         (*machine.cryptsetup, "reencrypt", "--encrypt", "--type", "luks2", "--header", header, "--init-only",
-         *_CIPHER, "--sector-size", str(plan.sector_size), *_JOURNAL, *_derivation(plan),
+         *_CIPHER, "--sector-size", str(plan.sector_size), *_JOURNAL, *derivation(plan),
          "--key-file", "-", "--batch-mode", device),
         stdin=key,
     )  # fmt: skip
@@ -118,25 +118,17 @@ def initialise(machine: Machine, header: str, device: str, plan: Plan, key: byte
 def make_final(machine: Machine, header: str, working: str, plan: Plan, key: bytes) -> None:
     """Make, before any byte is encrypted, the ordinary header that opens the device once all of it is.
 
-    It has the working header's volume key and UUID. cryptsetup formats a sparse file of the device's
-    size in the device's place, so no mistake here can reach the device.
+    It has the working header's volume key and UUID.
     """
     os.makedirs(KEY_FOLDER, mode=0o700, exist_ok=True)
-    _zeros(header)
-    dummy = header + ".dummy"
     folder = tempfile.mkdtemp(dir=KEY_FOLDER)
     volume_key, proof = os.path.join(folder, "volume-key"), os.path.join(folder, "proof")
     try:
         _dump_volume_key(machine, working, volume_key, key)
         uuid = machine.must((*machine.cryptsetup, "luksUUID", working)).decode().strip()
-        with open(dummy, "wb") as file:
-            file.truncate(plan.source.size if plan.source else 0)
-        machine.must(
-            (*machine.cryptsetup, "luksFormat", "--type", "luks2", "--header", header, "--offset", "0",
-             "--uuid", uuid, *_CIPHER, "--sector-size", str(plan.sector_size), *_derivation(plan),
-             "--volume-key-file", volume_key, "--key-file", "-", "--batch-mode", dummy),
-            stdin=key,
-        )  # fmt: skip
+        size = plan.source.size if plan.source else 0
+        options = ("--offset", "0", "--uuid", uuid, "--volume-key-file", volume_key)
+        _format(machine, header, plan, key, *options, size=size)
         _dump_volume_key(machine, header, proof, key)
         with open(volume_key, "rb") as one, open(proof, "rb") as other:
             if one.read() != other.read():
@@ -145,18 +137,34 @@ def make_final(machine: Machine, header: str, working: str, plan: Plan, key: byt
         for path in (volume_key, proof):
             records.remove(path)
         os.rmdir(folder)
+
+
+def make_new(machine: Machine, header: str, plan: Plan, key: bytes, size: int) -> None:
+    """Make, in a file, the header of a new LUKS2 volume of `size` bytes; its data begin after the header."""
+    uuid = ("--uuid", plan.luks_uuid) if plan.luks_uuid else ()
+    _format(machine, header, plan, key, "--offset", str(HEADER_SIZE // 512), *uuid, size=size)
+
+
+def _format(machine: Machine, header: str, plan: Plan, key: bytes, *options: str, size: int) -> None:
+    """Make an ordinary header in a file.
+
+    cryptsetup formats a sparse file of the device's size in the device's place, so no mistake here, and no device
+    that took another's name meanwhile, can be written to.
+    """
+    _zeros(header)
+    dummy = header + ".dummy"
+    try:
+        with open(dummy, "wb") as file:
+            file.truncate(size)
+        machine.must(
+            (*machine.cryptsetup, "luksFormat", "--type", "luks2", "--header", header, *_CIPHER,
+             "--sector-size", str(plan.sector_size), *options, *derivation(plan),
+             "--key-file", "-", "--batch-mode", dummy),
+            stdin=key,
+        )  # fmt: skip
+    finally:
         if os.path.exists(dummy):
             os.unlink(dummy)
-
-
-def format_new(machine: Machine, device: str, plan: Plan, key: bytes) -> None:
-    """Make a LUKS2 volume of a device (or file) that the caller has proven empty and confirmed."""
-    machine.must(
-        (*machine.cryptsetup, "luksFormat", "--type", "luks2", *_CIPHER, "--sector-size", str(plan.sector_size),
-         *(("--uuid", plan.luks_uuid) if plan.luks_uuid else ()), *_derivation(plan),
-         "--key-file", "-", "--batch-mode", device),
-        stdin=key,
-    )  # fmt: skip
 
 
 def name_recovery_slot(machine: Machine, header: str) -> None:
@@ -205,7 +213,8 @@ def _dump_volume_key(machine: Machine, header: str, path: str, key: bytes) -> No
     )  # fmt: skip
 
 
-def _derivation(plan: Plan) -> tuple[str, ...]:
+def derivation(plan: Plan) -> tuple[str, ...]:
+    """Return how a keyslot's key is derived, in cryptsetup's options."""
     if plan.memory == 0:
         return ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
     return ("--pbkdf", "argon2id", "--pbkdf-memory", str(plan.memory))

@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import processes, records, table, tree
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Device, Plan
+
+FILL = 16 << 20
+"""Bytes that free space is overwritten with at once."""
+SECTOR = 4096
+"""Bytes at the start of a LUKS2 header that name it: magic, checksum, UUID (on-disk format 1.1.3, 2.1)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,27 +92,75 @@ class Machine:
                 f"{device} holds the file system {found or 'none'}; the one that was confirmed is {wanted or 'none'}."
             )
 
+    def serial(self, device: str) -> str:
+        """Return the serial number of the first disk that a device lies on; empty where the machine tells none."""
+        told = self.run(("lsblk", "-n", "-s", "-o", "SERIAL", device)).output.decode("utf-8", "replace")
+        return next((line.strip() for line in told.splitlines() if line.strip()), "")
+
+    def confirm_serial(self, device: str, confirmed: Device) -> None:
+        """HardeningError unless the device lies on the disk that was confirmed, where that has a serial number."""
+        found = self.serial(device) if confirmed.serial else ""
+        if found != confirmed.serial:
+            raise HardeningError(
+                f"{device} lies on a disk with the serial number {found or 'none'}; the one that was confirmed has"
+                f" {confirmed.serial}. Nothing was written: connect the disk that was confirmed."
+            )
+
+    def signatures(self, device: str) -> tuple[str, ...]:
+        """Return what wipefs(8) reads on a device, each once: file systems, members of something, tables."""
+        told = self.must(("wipefs", "--noheadings", "--output", "TYPE", device)).decode().split()
+        return tuple(sorted(set(told)))
+
     def confirm_empty(self, device: str, *, but_for: str = "") -> None:
         """HardeningError unless the device holds no signature, no partitions, and nothing has it open.
 
         A LUKS header with the UUID `but_for` is our own, half made when the power went.
         """
+        with self.claimed(device, but_for=but_for):
+            pass
+
+    @contextlib.contextmanager
+    def claimed(self, device: str, *, but_for: str = "") -> Iterator[int]:
+        """Hold an empty device (see `confirm_empty`) so that nobody else formats or mounts it; yield its handle."""
+        self._demand_empty(device, but_for)
+        try:
+            handle = os.open(device, os.O_RDWR | os.O_EXCL)
+        except OSError as error:
+            raise HardeningError(f"{device} is in use: {error.strerror}. Nothing was written.") from error
+        try:
+            self._demand_empty(device, but_for)
+            yield handle
+        finally:
+            os.close(handle)
+
+    def write_new_header(self, handle: int, device: str, header: str, *, but_for: str = "") -> None:
+        """Write a header that lies in a file to the start of a device that is `claimed`, looked at once more.
+
+        Its first sector comes last: until then the device reads as empty, or as ours by the header's second copy.
+        """
+        with open(header, "rb") as file:
+            content = file.read()
+        self._demand_empty(device, but_for)
+        for begin, end in ((SECTOR, len(content)), (0, SECTOR)):
+            done = begin
+            while done < end:
+                done += os.pwrite(handle, content[done:end], done)
+            os.fsync(handle)
+
+    def _demand_empty(self, device: str, but_for: str) -> None:
         probed = self.run(("blkid", "-p", "-o", "export", device))
         found = dict(
             line.split("=", 1) for line in probed.output.decode("utf-8", "replace").splitlines() if "=" in line
         )
+        signatures = self.signatures(device)
         ours = bool(but_for) and found.get("TYPE") == "crypto_LUKS" and found.get("UUID") == but_for
-        signatures = self.must(("wipefs", "--noheadings", "--output", "TYPE", device)).decode().split()
-        if not ours and (probed.status != 2 or signatures):
-            held = ", ".join(signatures or [found.get("TYPE") or found.get("PTTYPE") or "something unknown"])
-            raise HardeningError(
-                f"{device} is not empty, it holds: {held}. Nothing was written. If it may go, wipe it yourself"
-                " (wipefs) and run the playbook again."
-            )
-        try:
-            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
-        except OSError as error:
-            raise HardeningError(f"{device} is in use: {error.strerror}. Nothing was written.") from error
+        if (ours and signatures == ("crypto_LUKS",)) or (probed.status == 2 and not signatures):
+            return
+        held = ", ".join(signatures) or found.get("TYPE") or found.get("PTTYPE") or "something unknown"
+        raise HardeningError(
+            f"{device} is not empty, it holds: {held}. Nothing was written. If it may go, wipe it yourself"
+            " (wipefs) and run the playbook again."
+        )
 
     # Volumes
 
@@ -116,10 +170,27 @@ class Machine:
 
     def open_volume(self, device: str, name: str, key: bytes, *, header: str = "") -> str:
         """Open an encrypted volume (a device, or a file) as /dev/mapper/<name> and return that path."""
-        if not self.is_open(name):
+        if self.is_open(name):
+            self.confirm_volume(name, header or device)
+        else:
             detached = ("--header", header) if header else ()
             self.must((*self.cryptsetup, "open", "--key-file", "-", *detached, device, name), stdin=key)
         return f"/dev/mapper/{name}"
+
+    def confirm_volume(self, name: str, header: str) -> None:
+        """HardeningError unless the opened volume is the one of this header, and no other that bears the name."""
+        wanted = self.must((*self.cryptsetup, "luksUUID", header)).decode().strip().replace("-", "")
+        node = os.path.basename(os.path.realpath(f"/dev/mapper/{name}"))
+        try:
+            with open(f"/sys/class/block/{node}/dm/uuid", encoding="ascii") as file:
+                found = file.read().strip()
+        except OSError:
+            found = ""
+        if wanted not in found.split("-"):
+            raise HardeningError(
+                f"/dev/mapper/{name} is open and is another volume ({found or 'of no known kind'}): close it, or give"
+                " the storage another name."
+            )
 
     def close_volume(self, name: str) -> None:
         """Close an opened volume; nothing happens when it is not open."""
@@ -134,8 +205,11 @@ class Machine:
     # File systems
 
     def make_file_system(self, device: str, kind: str) -> None:
-        """Make a file system on an opened volume, which is new and ours."""
-        options = {"ext4": ("-q", "-F", "-m", "0", "-E", "lazy_itable_init=1"), "xfs": ("-q", "-f")}[kind]
+        """Make a file system on an opened volume, which is new and ours.
+
+        Nothing is forced: over a signature both programs stop.
+        """
+        options = {"ext4": ("-q", "-m", "0", "-E", "lazy_itable_init=1"), "xfs": ("-q",)}[kind]
         self.must((f"mkfs.{kind}", *options, device))
 
     def check_file_system(self, device: str, kind: str) -> None:
@@ -180,7 +254,7 @@ class Machine:
     def overwrite_free_space(self, folder: str, reserve: int) -> None:
         """Fill the free space of a file system with zeros but for `reserve` bytes, then give it back."""
         path = os.path.join(folder, ".radiology-hardening-free-space")
-        block = bytes(16 << 20)
+        block = bytes(FILL)
         with open(path, "wb", buffering=0) as file:
             os.fchmod(file.fileno(), 0o600)
             while (found := os.fstatvfs(file.fileno())).f_bavail * found.f_frsize > reserve + len(block):

@@ -40,10 +40,11 @@ class NewVolume(Strategy):
         """Make the volume and its file system; a cut here leaves nothing that is worth keeping."""
         if self.plan.target is None:
             self.make_container()
-        place = self.place
-        if self.plan.target is not None:
-            self.machine.confirm_empty(place, but_for=self.plan.luks_uuid)
-        luks.format_new(self.machine, place, self.plan, self.key)
+        place, header, ours = self.place, self.job.path("header.new"), self.plan.luks_uuid
+        with self.machine.claimed(place, but_for=ours) as handle:
+            luks.make_new(self.machine, header, self.plan, self.key, os.lseek(handle, 0, os.SEEK_END))
+            self.machine.write_new_header(handle, place, header, but_for=ours)
+        records.remove(header)
         self.secure_header(place)
         volume = self.machine.open_volume(place, self.plan.name, self.key)
         self.machine.make_file_system(volume, self.plan.file_system)
@@ -59,8 +60,10 @@ class NewVolume(Strategy):
         """Make the file that becomes the volume, with all of its blocks."""
         folder = os.path.dirname(self.plan.container)
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        with open(self.plan.container, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
+        if os.path.lexists(self.plan.container):
+            self.machine.confirm_empty(self.plan.container, but_for=self.plan.luks_uuid)
+        handle = os.open(self.plan.container, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
             self.allocate(file.fileno())
             os.fsync(file.fileno())
         records.sync(folder)

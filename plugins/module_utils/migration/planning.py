@@ -14,11 +14,13 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, interlocks
-from ansible_collections.radiology.hardening.plugins.module_utils.migration.inspection import Block, Place
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.inspection import Block, Content, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import STRATEGIES, Device, Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
-CONTAINERS = "/var/lib/radiology-hardening/volumes"
+RECORDS = "/var/lib/radiology-hardening"
+"""Below it lie every job's records, and containers."""
+CONTAINERS = os.path.join(RECORDS, "volumes")
 LUKS = 32 << 20
 """Bytes that a LUKS2 header and the alignment of its data take at most."""
 
@@ -31,9 +33,7 @@ class Proposal:
     place: Place
     source: Block | None
     target: Block | None
-    files: int
-    size: int
-    """Bytes of the files."""
+    content: Content
     studies: int | None
     minutes: int
     refusals: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Proposal:
     @property
     def device(self) -> Block:
         """The device that the engineer's answer has to name: the one that is written."""
-        found = self.target or self.source
+        found = self.target if self.plan.target else self.source
         if found is None:
             raise HardeningError(f"No device lies under {self.place.folder}.")
         return found
@@ -53,10 +53,10 @@ def propose(machine: Machine, name: str, given: Mapping[str, Any]) -> Proposal:
     source = inspection.block(machine, place.device) if place.device.startswith("/dev/") else None
     own = place.mount_point != "/" and source is not None
     target = inspection.block(machine, _device_called(machine, str(given["onto"]))) if given.get("onto") else None
-    files, size, largest = inspection.folder_bytes(place.mount_point if own else place.folder)
     strategy = str(given.get("strategy") or ("volume" if target else "in_place" if own else "container"))
     if strategy not in STRATEGIES:
         raise HardeningError(f"strategy is {strategy}; accepted are {', '.join(STRATEGIES)}.")
+    content = inspection.content(place.mount_point if own and strategy != "container" else place.folder)
     services = tuple(given.get("services") or ("orthanc.service",))
     plan = Plan(
         name=name,
@@ -77,42 +77,79 @@ def propose(machine: Machine, name: str, given: Mapping[str, Any]) -> Proposal:
     if strategy == "volume" and target is not None:
         plan = dataclasses.replace(plan, target=Device(target.stable_path or target.path, target.size, target.serial))
     if strategy == "container":
-        plan = _container(plan, place, size)
-    found = Proposal(plan, place, source, target, files, size, _studies(place.folder), _minutes(plan, source, size))
-    refusals = (*_refusals(machine, found, largest), *interlocks.backup(given.get("backup") or {}, time.time()))
-    return dataclasses.replace(found, refusals=refusals)
+        plan = _container(plan, place, content.blocks)
+    minutes = _minutes(plan, source, content.size)
+    found = Proposal(plan, place, source, target, content, _studies(place.folder), minutes)
+    return dataclasses.replace(found, refusals=(*_refusals(machine, found), *_always(machine, given)))
 
 
-def _refusals(machine: Machine, found: Proposal, largest: int) -> Iterator[str]:
-    """Yield every sentence that forbids the plan, but for what the clinic file lacks."""
-    plan, place, source, target, size = found.plan, found.place, found.source, found.target, found.size
+def still_forbids(machine: Machine, plan: Plan, given: Mapping[str, Any]) -> list[str]:
+    """Return what forbids to go on with a job that was confirmed, and of which no image was moved yet."""
+    ends = [each for each in (plan.source, plan.target) if each is not None]
+    found = list(_always(machine, given))
+    for end in ends:
+        device = machine.device(end)
+        machine.confirm_serial(device, end)
+        found += interlocks.healthy(machine, inspection.block(machine, device), "")
+    return found
+
+
+def _always(machine: Machine, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sentences that concern the machine, whatever the plan is."""
     yield from interlocks.version(machine)
     yield from interlocks.power()
-    yield from interlocks.writing(place, plan.services)
-    yield from interlocks.system_disk(machine, "/var/lib/radiology-hardening", place)
+    yield from interlocks.backup(given.get("backup") or {}, time.time())
+
+
+def _refusals(machine: Machine, found: Proposal) -> Iterator[str]:
+    """Yield every sentence that forbids the plan."""
+    plan, place, source, content = found.plan, found.place, found.source, found.content
+    yield from interlocks.free_name(machine, plan.name)
+    yield from interlocks.writing(place, plan.services, plan.mount_point)
+    yield from interlocks.system_disk(machine, RECORDS, place, plan.strategy, content.entries)
     if source is None:
-        yield f"{place.folder} lies on {place.file_system}, under which no block device is to be seen."
+        yield (
+            f"{place.folder} lies on {place.file_system}, under which no block device is to be seen: name a folder on a"
+            " local disk."
+        )
         return
-    if "crypt" in (source.kind, *source.kinds_below):
-        yield f"{place.folder} is encrypted already: {source.path} lies on a crypt device."
     yield from interlocks.source(place, source, plan.strategy)
+    yield from interlocks.layout(place, plan.strategy, plan.mount_point)
+    yield from interlocks.alone(source)
     if plan.online and place.file_system != "ext4":
         yield f"{place.mount_point} is {place.file_system}; online is proven for ext4 alone: leave it out."
+    if plan.source is not None:
+        yield from interlocks.nameable(source)
     yield from interlocks.healthy(machine, source, place.file_system)
     if plan.strategy == "volume":
-        if target is None:
-            yield "Strategy volume needs onto: the serial number or UUID of a spare disk or partition."
-            return
-        yield from interlocks.healthy(machine, target, "")
-        yield from interlocks.room(place, "volume", size + size // 20 + LUKS, target.size)
-        try:
-            machine.confirm_empty(target.path)
-        except HardeningError as error:
-            yield str(error)
+        yield from _target_refusals(machine, found)
     if plan.strategy == "container":
-        yield from interlocks.room(place, "container", size + size // 20 + LUKS, plan.container_size)
+        yield from interlocks.room(place, "container", _needed(content), plan.container_size)
+        yield from interlocks.room_for_files(place, content.entries, plan.container_size)
         if plan.tight:
-            yield from interlocks.room(place, "container", largest + plan.reserve, place.free)
+            yield from interlocks.room(place, "container", content.largest + plan.reserve, place.free)
+
+
+def _target_refusals(machine: Machine, found: Proposal) -> Iterator[str]:
+    """Yield what forbids to make a volume of the spare device."""
+    target = found.target
+    if target is None:
+        yield "Strategy volume needs onto: the serial number or UUID of a spare disk or partition."
+        return
+    yield from interlocks.nameable(target)
+    yield from interlocks.alone(target)
+    yield from interlocks.healthy(machine, target, "")
+    yield from interlocks.room(found.place, "volume", _needed(found.content), target.size)
+    yield from interlocks.room_for_files(found.place, found.content.entries, target.size)
+    try:
+        machine.confirm_empty(target.path)
+    except HardeningError as error:
+        yield str(error)
+
+
+def _needed(content: Content) -> int:
+    """Return the bytes of a volume that takes the files: their blocks, their inodes, a twentieth, and the header."""
+    return content.blocks + content.entries * 256 + content.blocks // 20 + LUKS
 
 
 def _container(plan: Plan, place: Place, size: int) -> Plan:

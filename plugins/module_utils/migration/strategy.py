@@ -70,7 +70,9 @@ class Strategy:
         """Return the path of a device of the plan."""
         if device is None:
             raise HardeningError(f"The plan of {self.plan.name} names no device for strategy {self.plan.strategy}.")
-        return self.machine.device(device)
+        path = self.machine.device(device)
+        self.machine.confirm_serial(path, device)
+        return path
 
     def work(self, name: str) -> str:
         """Return a place to mount something for the length of a stage."""

@@ -16,8 +16,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.mach
 
 PLACE = Place("/srv/images", "/srv/images", "ext4", "/dev/sdb1", 10 << 30, 1 << 30, ())
 BLOCK = Block(
-    "/dev/sdb1", "/dev/disk/by-partuuid/1", "part", 20 << 30, "S1", "Disk", True, "ext4", "U1", (), ("disk",), ()
-)
+    "/dev/sdb1", "/dev/disk/by-partuuid/1", "part", 20 << 30, "S1", "Disk", True, "ext4", "U1", (), ("disk",), (),
+    "P1", ("/dev/sdb",), ("ext4",),
+)  # fmt: skip
 
 
 class Answers(Machine):
@@ -45,6 +46,10 @@ def change(of: Any, **values: Any) -> Any:
         (PLACE, change(BLOCK, kind="lvm", kinds_below=("part", "disk")), "in_place", "lies on lvm"),
         (PLACE, change(BLOCK, kinds_below=("raid1", "part", "disk")), "in_place", "lies on raid1"),
         (PLACE, change(BLOCK, kind="disk", kinds_below=()), "in_place", "whole disk without partitions"),
+        (PLACE, change(BLOCK, signatures=("ext4", "zfs_member")), "in_place", "holds zfs_member beside ext4"),
+        (PLACE, change(BLOCK, signatures=("ext4", "zfs_member")), "volume", ""),
+        (PLACE, change(BLOCK, kind="crypt", kinds_below=("part",)), "volume", "is encrypted already"),
+        (change(PLACE, part="/images", also_mounted=("/mnt",)), BLOCK, "volume", "a bind mount"),
         (PLACE, change(BLOCK, kind="lvm", kinds_below=("part", "disk")), "volume", ""),
     ],
 )
@@ -57,6 +62,32 @@ def test_source(place: Place, block: Block, strategy: str, said: str) -> None:
 def test_version(version: bytes, taken: bool) -> None:
     machine = Answers(cryptsetup=b"cryptsetup " + version + b" flags: UDEV")
     assert (not list(interlocks.version(machine))) is taken
+
+
+@pytest.mark.parametrize(
+    ("place", "strategy", "said"),
+    [
+        (PLACE, "in_place", ""),
+        (change(PLACE, mounted_below=("/srv/images/cache",)), "in_place", "/srv/images/cache is mounted below"),
+        (change(PLACE, mounted_below=("/srv/images2",)), "in_place", ""),
+        (change(PLACE, mount_point="/"), "in_place", "choose container"),
+        (PLACE, "container", "is a file system of its own"),
+        (change(PLACE, mount_point="/"), "container", ""),
+    ],
+)
+def test_layout(place: Place, strategy: str, said: str) -> None:
+    found = " ".join(interlocks.layout(place, strategy, "/srv/images"))
+    assert (said in found) if said else not found
+
+
+def test_a_device_has_to_be_nameable() -> None:
+    assert not list(interlocks.nameable(BLOCK))
+    assert BLOCK.is_called("P1")
+    assert BLOCK.is_called("U1")
+    assert not BLOCK.is_called("")
+    nameless = change(BLOCK, serial="", uuid="", partition_uuid="", stable_path="")
+    assert not nameless.is_called("")
+    assert [each.split()[2] for each in interlocks.nameable(nameless)] == ["neither", "no"]
 
 
 def test_smart() -> None:
@@ -73,21 +104,37 @@ def test_smart() -> None:
 def test_health_nobody_can_tell() -> None:
     clean = b"Filesystem state:         clean\n"
     assert "install smartmontools" in next(interlocks.healthy(Answers(dumpe2fs=clean), BLOCK, "ext4"))
+    assert "no answer in JSON" in next(interlocks.healthy(Answers(smartctl=b"smartctl: unknown option"), BLOCK, ""))
     machine = Answers(dumpe2fs=clean + b"FS Error count:           2\n", smartctl=b"{}")
     assert "has errors" in next(interlocks.healthy(machine, BLOCK, "ext4"))
     assert not list(interlocks.healthy(Answers(dumpe2fs=clean, smartctl=b"{}"), BLOCK, "ext4"))
 
 
+ON, OFF = {"type": "Mains", "online": "1"}, {"type": "Mains", "online": "0"}
+EMPTIES = {"type": "Battery", "status": "Discharging", "scope": "System"}
+
+
 @pytest.mark.parametrize(
     ("supplies", "refused"),
-    [({}, False), ({"AC": ("Mains", "1")}, False), ({"AC": ("Mains", "0")}, True), ({"BAT0": ("Battery", "")}, False)],
+    [
+        ({}, False),
+        ({"AC": ON, "BAT0": EMPTIES}, False),
+        ({"AC": OFF}, True),
+        ({"AC": OFF, "ACAD": ON}, False),
+        ({"BAT0": EMPTIES}, True),
+        ({"BAT0": {**EMPTIES, "status": "Charging"}}, False),
+        ({"hidpp_battery_0": {**EMPTIES, "scope": "Device"}}, False),
+    ],
 )
-def test_battery(tmp_path: Path, supplies: dict[str, tuple[str, str]], refused: bool) -> None:
-    for name, (kind, online) in supplies.items():
+def test_battery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supplies: dict[str, dict[str, str]], refused: bool
+) -> None:
+    monkeypatch.setattr(interlocks, "POWER", str(tmp_path))
+    for name, told in supplies.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "type").write_text(kind)
-        (tmp_path / name / "online").write_text(online)
-    assert bool(list(interlocks.power(str(tmp_path)))) is refused
+        for what, value in told.items():
+            (tmp_path / name / what).write_text(f"{value}\n")
+    assert bool(list(interlocks.power())) is refused
 
 
 def test_backup(tmp_path: Path) -> None:
@@ -98,18 +145,30 @@ def test_backup(tmp_path: Path) -> None:
     assert not list(interlocks.backup({"stamp": str(stamp)}, now))
     os.utime(stamp, (now - 90000, now - 90000))
     assert "25 hours old" in next(interlocks.backup({"stamp": str(stamp)}, now))
+    os.utime(stamp, (now + 90000, now + 90000))
+    assert "a time to come" in next(interlocks.backup({"stamp": str(stamp)}, now))
     assert not list(interlocks.backup({"accepted_without_by": "Dr Anne Martin"}, now))
 
 
-def test_a_program_that_writes_is_named(tmp_path: Path) -> None:
-    place = change(PLACE, folder=str(tmp_path))
-    assert not list(interlocks.writing(place, ("orthanc.service",)))
+def test_a_program_at_work_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services, folder = ("orthanc.service",), str(tmp_path)
+    own, shared = change(PLACE, folder=folder, mount_point=folder), change(PLACE, folder=folder, mount_point="/")
+    assert not list(interlocks.writing(own, services, folder))
     with (tmp_path / "image").open("wb"):
-        assert "writes below" in next(interlocks.writing(place, ("orthanc.service",)))
+        for place in (own, shared):
+            assert "writes below" in next(interlocks.writing(place, services, folder))
     with (tmp_path / "image").open("rb"):
-        assert not list(interlocks.writing(place, ("orthanc.service",)))
+        assert not list(interlocks.writing(shared, services, folder))
+        assert "could not be unmounted" in next(interlocks.writing(own, services, folder))
+    monkeypatch.chdir(tmp_path)
+    assert "could not be unmounted" in next(interlocks.writing(own, services, folder))
 
 
 def test_room() -> None:
     assert "needs 200 MiB free" in next(interlocks.room(PLACE, "container", 200 << 20, 100 << 20))
     assert not list(interlocks.room(PLACE, "container", 100 << 20, 100 << 20))
+
+
+def test_room_for_files() -> None:
+    assert "has room for 65536" in next(interlocks.room_for_files(PLACE, 70000, 1 << 30))
+    assert not list(interlocks.room_for_files(PLACE, 60000, 1 << 30))
