@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import hashlib
 import json
 import os
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks
 
 SEALED, HEADER, ABOUT = "recovery-key.p7m", "header.img.gz", "about.json"
+NEXT = "recovery-key.next.p7m"
+"""A new recovery key until it takes the former one's place."""
+FORMER = ".former"
+"""Added to the name of a file for the moment in which it is replaced and overwritten."""
 
 
 def certificates(escrow: Mapping[str, Any], directory: str) -> list[str]:
@@ -58,7 +65,11 @@ def folders(escrow: Mapping[str, Any], directory: str, host: str, name: str) -> 
 
 
 def keep(places: Sequence[str], file_name: str, content: bytes) -> None:
-    """Write a file (0600) to every place, by a rename, and read it back."""
+    """Write a file (0600) to every place, by a rename, and read it back; the former one is overwritten.
+
+    An old header copy and an old sealed key together open the volume again once they were revoked. On flash, and in
+    backups of these folders, they may survive all the same.
+    """
     for place in places:
         path = os.path.join(place, file_name)
         try:
@@ -68,12 +79,17 @@ def keep(places: Sequence[str], file_name: str, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            _wipe_former(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.link(path, path + FORMER)
             os.replace(temporary, path)
+            sync(place)
             with open(path, "rb") as file:
                 if file.read() != content:
                     raise HardeningError(f"{path} does not read back as it was written.")
+            _wipe_former(path)
         except OSError as error:
-            raise HardeningError(f"{path} cannot be written: {error.strerror}. Nothing was encrypted.") from error
+            raise HardeningError(f"{path} cannot be written: {error.strerror}. The act ended there.") from error
 
 
 def about(places: Sequence[str], told: Mapping[str, Any]) -> None:
@@ -104,7 +120,63 @@ def how_to_answer(path: str, nonce: str) -> str:
     return f"(printf %s {nonce}; {opened}) | sha256sum"
 
 
-def forget(path: str) -> None:
-    """Remove a file that is no more needed; nothing happens when there is none."""
+def told(places: Sequence[str]) -> dict[str, Any]:
+    """Return what `about` wrote last; an empty one where nothing can be read."""
+    for place in places:
+        with contextlib.suppress(OSError, ValueError):
+            with open(os.path.join(place, ABOUT), encoding="utf-8") as file:
+                found = json.load(file)
+            if isinstance(found, dict):
+                return found
+    return {}
+
+
+def newest_header(places: Sequence[str]) -> tuple[str, bytes]:
+    """Return the copy of the header with the highest epoch, and where it lies; HardeningError when there is none."""
+    found: list[tuple[int, str, bytes]] = []
+    for path in (os.path.join(place, HEADER) for place in places):
+        with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
+            copy = file.read(luks.HEADER_SIZE + 1)
+            found.append((luks.epoch(copy), path, copy))
+    if not found:
+        raise HardeningError(f"No copy of a header that can be read lies in {' or '.join(places)}.")
+    return max(found, key=lambda each: each[0])[1:]
+
+
+def forget(places: Sequence[str], file_name: str) -> None:
+    """Overwrite and remove a file in every place; nothing happens where there is none."""
+    for place in places:
+        _wipe_former(os.path.join(place, file_name))
+        _wipe(os.path.join(place, file_name))
+
+
+def sync(folder: str) -> None:
+    """Bring a folder's names to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _wipe_former(path: str) -> None:
+    """Overwrite what a file replaced; where a cut left it before it was replaced, it is the file itself, and stays."""
     with contextlib.suppress(FileNotFoundError):
+        if os.path.samefile(path, path + FORMER):
+            os.unlink(path + FORMER)
+    _wipe(path + FORMER)
+
+
+def _wipe(path: str) -> None:
+    try:
+        size = os.path.getsize(path)
+        with open(path, "r+b") as file:
+            file.write(bytes(size))
+            file.flush()
+            os.fsync(file.fileno())
         os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HardeningError(f"{path} cannot be overwritten and removed: {error.strerror}.") from error
+    sync(os.path.dirname(path))
