@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import gzip
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,13 +14,12 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     cli,
     engine,
     escrow,
+    evidence,
     interlocks,
     job,
-    luks,
     planning,
     records,
     units,
-    unlock,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
@@ -99,45 +95,14 @@ def prepare(machine: Machine, name: str, given: Mapping[str, Any], confirm: str,
             raise HardeningError(f"Nothing was changed. {confirm or 'No answer'} does not name {found.device.called}.")
         job.Job.create(folder, found.plan)
     engine.prepare(folder, machine, key, cli.tell_nobody)
-    device, header = unlock.header_of(job.Job(folder), machine)
-    content = header_copy(folder, device, header)
-    return {
-        "header": base64.b64encode(gzip.compress(content)).decode(),
-        "digest": hashlib.sha256(content).hexdigest(),
-        "luks_uuid": machine.must((*machine.cryptsetup, "luksUUID", header or device)).decode().strip(),
-    }
+    return evidence.collect(job.Job(folder), machine)
 
 
-def header_copy(folder: str, device: str, header: str) -> bytes:
-    """Return the 16 MiB that open the volume once it is whole. The working header of a job is never copied."""
-    final = os.path.join(folder, "header.final")
-    path = device if not header else final if os.path.exists(final) else header
-    with open(path, "rb") as file:
-        return file.read(luks.HEADER_SIZE)
-
-
-def start(machine: Machine, name: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Let the job run from now on, through reboots. `evidence` says where header and sealed key are kept."""
+def start(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the job run from now on, through reboots. `told` says where header and sealed key are kept."""
     folder = os.path.join(job.FOLDER, name)
     found = job.Job(folder)
-    device, header = unlock.header_of(found, machine)
-    if hashlib.sha256(header_copy(folder, device, header)).hexdigest() != evidence["digest"]:
-        raise HardeningError(
-            "Nothing was encrypted. The header changed since its copies were taken: run the playbook again."
-        )
-    metadata = luks.dump(machine, os.path.join(folder, "header.final") if header else device) or {}
-    records.write_json(
-        os.path.join(folder, "escrow.json"),
-        {
-            "luks_uuid": str(evidence["luks_uuid"]),
-            "proven_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "recipients": list(evidence["recipients"]),
-            "header_epoch": luks.epoch(header_copy(folder, device, header)),
-            "header_copies": list(evidence["places"]),
-            "header_digest": evidence["digest"],
-            "keyslots": sorted(metadata.get("keyslots", {})),
-        },
-    )
+    evidence.record(found, machine, told)
     units.install(found.plan)
     records.write(os.path.join(folder, "armed"), b"")
     machine.must(("systemctl", "daemon-reload"))
