@@ -93,6 +93,10 @@ class InPlace(Strategy):
         copy = self.header + ".new"
         records.remove(copy)
         found = luks.state(luks.dump(self.machine, self.header))
+        if found is State.INITIALISED:
+            self.machine.confirm_file_system(device, self.plan.source)
+        elif found in (State.PARTIAL, State.CUT):
+            self.machine.confirm_no_other(device, self.plan.source)
         if found is State.CUT:
             self.tell(f"{self.plan.name}: replaying the chunk that was cut")
             shutil.copyfile(self.header, copy)

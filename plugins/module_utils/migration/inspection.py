@@ -15,7 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.mach
 
 BLOCK_SIZE = 4096
 """Bytes of a block of a new file system."""
-COLUMNS = "PATH,TYPE,SIZE,MODEL,ROTA,MOUNTPOINTS"
+COLUMNS = "NAME,PATH,TYPE,SIZE,MODEL,ROTA,MOUNTPOINTS"
 STABLE_FOLDERS = ("/dev/disk/by-partuuid", "/dev/disk/by-id")
 """Where names that survive a reboot lie, the best first. Names by file-system UUID vanish with the file system."""
 
@@ -105,14 +105,14 @@ def block(machine: Machine, path: str) -> Block:
     output = machine.must(("lsblk", "-J", "-b", "-s", "-o", COLUMNS, real))
     chain = _chain(json.loads(output)["blockdevices"][0])
     device = chain[0]
-    probed = probe(machine, real)
+    probed = machine.probe(real)
     models = [each["model"] for each in chain if each.get("model")]
     return Block(
         path=real,
         stable_path=_stable_path(real),
         kind=device["type"],
         size=int(device["size"]),
-        serial=machine.serial(real),
+        serial=next(iter(machine.serials(real)), ""),
         model=models[0].strip() if models else "",
         rotational=all(each["rota"] for each in chain if not each.get("children")),
         file_system=probed.get("TYPE", ""),
@@ -127,9 +127,8 @@ def block(machine: Machine, path: str) -> Block:
 
 
 def probe(machine: Machine, device: str) -> dict[str, str]:
-    """Return what blkid(8) reads from the device itself (TYPE, UUID, USAGE, PTTYPE, BLOCK_SIZE, ...)."""
-    output = machine.run(("blkid", "-p", "-o", "export", device)).output.decode("utf-8", "replace")
-    return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    """Return what blkid(8) reads from a device itself."""
+    return machine.probe(device)
 
 
 def place(machine: Machine, folder: str) -> Place:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -92,18 +93,46 @@ class Machine:
                 f"{device} holds the file system {found or 'none'}; the one that was confirmed is {wanted or 'none'}."
             )
 
-    def serial(self, device: str) -> str:
-        """Return the serial number of the first disk that a device lies on; empty where the machine tells none."""
+    def confirm_no_other(self, device: str, confirmed: Device | None) -> None:
+        """HardeningError when a device, of which a part is encrypted already, holds what another program made there.
+
+        It reads as nothing at all, or, until its first sectors are encrypted, as the file system that was confirmed.
+        """
+        if self.holds_something(device):
+            try:
+                self.confirm_file_system(device, confirmed)
+            except HardeningError as error:
+                raise HardeningError(
+                    f"{error} Another program formatted it since its encryption began: nothing was written."
+                ) from error
+
+    def probe(self, device: str) -> dict[str, str]:
+        """Return what blkid(8) reads from a device itself: TYPE, UUID, PTTYPE, BLOCK_SIZE, PART_ENTRY_UUID, ..."""
+        told = self.run(("blkid", "-p", "-o", "export", device)).output.decode("utf-8", "replace")
+        return dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+
+    def holds_something(self, device: str) -> bool:
+        """Whether blkid(8) reads anything on a device, or cannot tell (8: several things, 4: an error)."""
+        found = [each for each in self.probe(device) if each != "DEVNAME" and not each.startswith("PART_ENTRY_")]
+        return bool(found) or self.run(("blkid", "-p", device)).status not in (0, 2)
+
+    def serials(self, device: str) -> tuple[str, ...]:
+        """Return the serial numbers of the disks that a device lies on; none where the machine tells none."""
         told = self.run(("lsblk", "-n", "-s", "-o", "SERIAL", device)).output.decode("utf-8", "replace")
-        return next((line.strip() for line in told.splitlines() if line.strip()), "")
+        return tuple(dict.fromkeys(line.strip() for line in told.splitlines() if line.strip()))
 
     def confirm_serial(self, device: str, confirmed: Device) -> None:
-        """HardeningError unless the device lies on the disk that was confirmed, where that has a serial number."""
-        found = self.serial(device) if confirmed.serial else ""
-        if found != confirmed.serial:
+        """HardeningError unless the device lies on the disk that was confirmed, where that has a serial number.
+
+        An initramfs has no lsblk(8) to ask.
+        """
+        if not confirmed.serial or self.run(("lsblk", "--version")).status == 127:
+            return
+        found = self.serials(device)
+        if confirmed.serial not in found:
             raise HardeningError(
-                f"{device} lies on a disk with the serial number {found or 'none'}; the one that was confirmed has"
-                f" {confirmed.serial}. Nothing was written: connect the disk that was confirmed."
+                f"{device} lies on a disk with the serial number {', '.join(found) or 'none'}; the one that was confirmed"
+                f" has {confirmed.serial}. Nothing was written: connect the disk that was confirmed."
             )
 
     def signatures(self, device: str) -> tuple[str, ...]:
@@ -148,19 +177,25 @@ class Machine:
             os.fsync(handle)
 
     def _demand_empty(self, device: str, but_for: str) -> None:
-        probed = self.run(("blkid", "-p", "-o", "export", device))
-        found = dict(
-            line.split("=", 1) for line in probed.output.decode("utf-8", "replace").splitlines() if "=" in line
-        )
-        signatures = self.signatures(device)
+        found, signatures = self.probe(device), self.signatures(device)
         ours = bool(but_for) and found.get("TYPE") == "crypto_LUKS" and found.get("UUID") == but_for
-        if (ours and signatures == ("crypto_LUKS",)) or (probed.status == 2 and not signatures):
+        if (ours and signatures == ("crypto_LUKS",)) or not (signatures or self.holds_something(device)):
             return
         held = ", ".join(signatures) or found.get("TYPE") or found.get("PTTYPE") or "something unknown"
         raise HardeningError(
             f"{device} is not empty, it holds: {held}. Nothing was written. If it may go, wipe it yourself"
             " (wipefs) and run the playbook again."
         )
+
+    def uses(self, device: str) -> bool:
+        """Whether a block device is mounted, or anything else has it to itself."""
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return True
+        return False
 
     # Volumes
 
@@ -219,9 +254,26 @@ class Machine:
         elif kind == "xfs":
             self.must(("xfs_repair", "-n", device))
 
+    def mend_file_system(self, device: str) -> None:
+        """Replay the journal of an unmounted ext4, and mend what a boot would mend without asking."""
+        self.must(("e2fsck", "-f", "-p", device), accepted=(0, 1))
+
+    def source_of(self, where: str) -> str:
+        """Return the device that is mounted at `where`."""
+        return self.must(("findmnt", "-n", "-o", "SOURCE", "--mountpoint", where)).decode().strip()
+
+    def file_system_uuid(self, device: str) -> str:
+        """Return the UUID of the file system on a device."""
+        return self.must(("blkid", "-p", "-s", "UUID", "-o", "value", device)).decode().strip()
+
     def mounted(self, where: str) -> bool:
         """Whether a file system is mounted at `where`."""
         return os.path.ismount(where)
+
+    def shows_volume(self, where: str, name: str) -> bool:
+        """Whether what is mounted at `where` is the opened volume of that name."""
+        told = self.run(("findmnt", "-n", "-v", "-o", "SOURCE", "--mountpoint", where)).output.decode().split()
+        return bool(told) and os.path.realpath(told[-1]) == os.path.realpath(f"/dev/mapper/{name}")
 
     def mount(self, source: str, where: str, *, read_only: bool = False) -> None:
         """Mount a file system; nothing happens when one is mounted there."""
@@ -295,6 +347,10 @@ class Machine:
     def _units(self, plan: Plan) -> tuple[str, ...]:
         mount = self.must(("systemd-escape", "--path", "--suffix=mount", plan.mount_point)).decode().strip()
         return (mount, *plan.services)
+
+    def make_initramfs(self) -> None:
+        """Make the initramfs of every installed kernel anew."""
+        self.must(("update-initramfs", "-u", "-k", "all"))
 
     def sync_tree(self, path: str) -> None:
         """Bring all of the file system that holds `path` to the disk."""

@@ -180,7 +180,7 @@ def _device_called(machine: Machine, called: str) -> str:
 
 def _sector_size(machine: Machine, device: Block) -> int:
     """Return the encryption sector: what the file system writes at least at once, up to 4096, if the device fits."""
-    block_size = int(inspection.probe(machine, device.path).get("BLOCK_SIZE", "512"))
+    block_size = int(machine.probe(device.path).get("BLOCK_SIZE", "512"))
     size = min(4096, block_size)
     return size if device.size % size == 0 else 512
 

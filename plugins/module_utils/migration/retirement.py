@@ -36,13 +36,14 @@ def retire(job: Job, machine: Machine, tell: Tell) -> None:
         raise HardeningError(f"{plan.name} was encrypted without a second copy: there is nothing to retire.")
     if job.stage not in ("done", "retiring"):
         raise HardeningError(f"{plan.name} stands at {job.stage}: the former copy is kept until the job is done.")
-    if not machine.mounted(plan.mount_point):
+    if not machine.shows_volume(plan.mount_point, plan.name):
         raise HardeningError(
-            f"Nothing is mounted at {plan.mount_point}: the former copy may be the only one to be had."
+            f"The encrypted volume is not mounted at {plan.mount_point}: the former copy may be the only one to be had."
         )
     if plan.source is not None:
         device = machine.device(plan.source)
-        if job.stage == "done":
+        machine.confirm_serial(device, plan.source)
+        if job.stage == "done" or machine.signatures(device):
             machine.confirm_file_system(device, plan.source)
         below = device
     else:
@@ -74,7 +75,16 @@ def _overwrite_device(device: str, size: int, counter: Counter) -> None:
 
 
 def _overwrite_folder(folder: str) -> None:
-    """Overwrite and remove every file of a folder, then the folder."""
+    """Overwrite and remove every file of a folder, then the folder; other file systems are never entered."""
+    if not os.path.isdir(folder):
+        return
+    device = os.lstat(folder).st_dev
+    for parent, folders, _files in os.walk(folder):
+        for name in folders:
+            if os.lstat(os.path.join(parent, name)).st_dev != device:
+                raise HardeningError(
+                    f"Another file system is mounted at {os.path.join(parent, name)}: unmount it. Nothing was wiped."
+                )
     for parent, folders, files in os.walk(folder, topdown=False):
         for name in files:
             records.remove(os.path.join(parent, name))
@@ -84,6 +94,5 @@ def _overwrite_folder(folder: str) -> None:
                 os.unlink(path)
             else:
                 os.rmdir(path)
-    if os.path.isdir(folder):
-        os.rmdir(folder)
-        records.sync(os.path.dirname(folder))
+    os.rmdir(folder)
+    records.sync(os.path.dirname(folder))
