@@ -43,6 +43,8 @@ def section(control: catalogue.Control) -> str:
         lines += [f"- From {kind}: `{clause}`\n" for clause in clauses]
     if control.applies_when:
         lines.append(f"- Where `{control.applies_when}`\n")
+    if control.advice:
+        lines.append(f"- What to do, with the command and its minutes: `{control.advice}`\n")
     references = "; ".join(f"{name} {', '.join(clauses)}" for name, clauses in control.references.items())
     lines.append(f"- Reference catalogue `{control.catalogue}`; {references}\n")
     return "".join(lines)

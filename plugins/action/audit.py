@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -36,7 +37,7 @@ class ActionModule(ActionBase):
                 if chosen["profile"] in control.profiles
                 and (not arguments["roles"] or control.role in arguments["roles"])
             )
-            sight = self._sight(variables, arguments["inside"])
+            sight = self._sight(variables, surfaces(controls), arguments["inside"])
             findings = judge(controls, sight, chosen["waivers"], chosen["today"])
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from error
@@ -50,13 +51,13 @@ class ActionModule(ActionBase):
         )
         return result
 
-    def _sight(self, variables: dict[str, Any], look_inside: bool) -> Sight:
+    def _sight(self, variables: dict[str, Any], wanted: list[str], look_inside: bool) -> Sight:
         inside: dict[str, Any] | None = None
         why = ""
         if look_inside:
             answer = self._execute_module(
                 module_name="radiology.hardening.posture",
-                module_args={"scope": self._scopes(variables)},
+                module_args={"scope": self._scopes(variables, wanted), "surfaces": wanted},
                 task_vars=variables,
             )
             if answer.get("unreachable"):
@@ -73,11 +74,16 @@ class ActionModule(ActionBase):
             look_inside=look_inside,
         )
 
-    def _scopes(self, variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        roles = dict.fromkeys(control.role for control in catalogue.load())
+    def _scopes(self, variables: dict[str, Any], wanted: list[str]) -> dict[str, dict[str, Any]]:
         return {
-            role: inputs.scope(role, inputs.inputs(role, variables, self._templar.template, trusted)) for role in roles
+            name: inputs.scope(name, inputs.inputs(name, variables, self._templar.template, trusted)) for name in wanted
         }
+
+
+def surfaces(controls: Iterable[catalogue.Control]) -> list[str]:
+    """Return the names of the surfaces that the controls' inside facts are of; a surface bears its role's name."""
+    clauses = (clause for control in controls for clause in (*control.expect, control.applies_when) if clause)
+    return list(dict.fromkeys(clause.fact.partition(".")[0] for clause in clauses))
 
 
 def views(variables: dict[str, Any]) -> list[View]:

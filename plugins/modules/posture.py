@@ -6,16 +6,21 @@ from __future__ import annotations
 DOCUMENTATION = """
 module: posture
 author: radiology.hardening authors (@radiology-hardening)
-short_description: Observe every surface of a host in one call
+short_description: Observe the surfaces of a host in one call
 version_added: 0.1.0
 description:
-  - Runs the observer of every surface, the same that the surface's own module plans from, and returns their facts.
+  - Runs the observer of each surface, the same that the surface's own module plans from, and returns their facts.
   - Changes nothing. Returns no secret, fingerprints and modes at the most.
 options:
   scope:
     description: Surface name to the inputs of its role, as the lookup P(radiology.hardening.scope#lookup) returns them.
     type: dict
     default: {}
+  surfaces:
+    description: Names of the surfaces to observe; all of them when empty.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - radiology.hardening.observer
 seealso:
@@ -52,12 +57,17 @@ SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption)
 
 
 def main() -> None:
-    """Observe each surface in its scope."""
-    module = AnsibleModule(argument_spec={"scope": {"type": "dict", "default": {}}}, supports_check_mode=True)
-    host = Host()
+    """Observe each surface that is asked for in its scope."""
+    names = {"type": "list", "elements": "str", "default": []}
+    module = AnsibleModule(
+        argument_spec={"scope": {"type": "dict", "default": {}}, "surfaces": names}, supports_check_mode=True
+    )
+    host, scope, wanted = Host(), module.params["scope"], module.params["surfaces"]
     try:
         facts = {
-            surface.NAME: surface.observe(host, module.params["scope"].get(surface.NAME, {})) for surface in SURFACES
+            surface.NAME: surface.observe(host, scope.get(surface.NAME, {}))
+            for surface in SURFACES
+            if not wanted or surface.NAME in wanted
         }
     except HardeningError as error:
         module.fail_json(msg=str(error))

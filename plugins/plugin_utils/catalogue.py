@@ -41,7 +41,10 @@ class Clause:
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """A promise about facts, as its role's meta/controls.yml states it."""
+    """A promise about facts, as its role's meta/controls.yml states it.
+
+    `advice` names the fact, a list of sentences, that tells what to do where the promise is broken; empty for none.
+    """
 
     id: str
     title: str
@@ -53,6 +56,7 @@ class Control:
     applies_when: Clause | None
     expect: tuple[Clause, ...]
     expect_from: dict[str, tuple[Clause, ...]]
+    advice: str = ""
 
     @property
     def role(self) -> str:
@@ -175,6 +179,7 @@ def _control(entry: dict[str, Any], role: str, path: Path) -> Control:
             kind: tuple(_clause(clause, where) for clause in clauses)
             for kind, clauses in entry.get("expect_from", {}).items()
         },
+        advice=entry.get("advice", ""),
     )
     if control.role != role:
         raise HardeningError(f"{where}: an id begins with its role, {role}.")

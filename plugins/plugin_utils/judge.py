@@ -89,6 +89,7 @@ def _finding(
         "catalogue": control.catalogue,
         "references": control.references,
         "evidence": evidence if applies else [],
+        "advice": _advice(control, sight) if verdict in ("fail", "waived") else [],
         "waiver": _waiver(covering) if verdict == "waived" and covering else None,
     }
 
@@ -99,6 +100,12 @@ def _applies(control: Control, sight: Sight) -> bool:
         return True
     observed = lookup(sight.inside, control.applies_when.fact)
     return observed is MISSING or control.applies_when.met_by(observed)
+
+
+def _advice(control: Control, sight: Sight) -> list[str]:
+    """Return what the host itself says is to be done."""
+    said = lookup(sight.inside, control.advice) if control.advice and sight.inside is not None else []
+    return [str(sentence) for sentence in said] if isinstance(said, list) else []
 
 
 def _inside(control: Control, sight: Sight) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ CONTROL = re.compile(
 
 WIDTH = 110
 SHOWN_AT_MOST = 90
+INDENT = " " * 13
 
 
 def plain(value: Any) -> str:
@@ -80,12 +81,11 @@ def _finding(finding: Mapping[str, Any]) -> list[str]:
     for item in finding["evidence"]:
         if item["verdict"] != "pass":
             seen = textwrap.shorten(plain(observed(item)), SHOWN_AT_MOST, placeholder=" ...")
-            lines.append(
-                f"             {plain(item['seen_from'])}: {item['fact']} is {seen}; expected {expected(item)}"
-            )
+            lines.append(f"{INDENT}{plain(item['seen_from'])}: {item['fact']} is {seen}; expected {expected(item)}")
+    for sentence in finding["advice"]:
+        wrapped = textwrap.wrap(f"to do: {plain(sentence)}", WIDTH - len(INDENT), break_on_hyphens=False)
+        lines += [f"{INDENT}{line}" for line in wrapped]
     if finding["waiver"]:
         waiver = finding["waiver"]
-        lines.append(
-            f"             waived by {plain(waiver['owner'])} until {waiver['expires']}: {plain(waiver['reason'])}"
-        )
+        lines.append(f"{INDENT}waived by {plain(waiver['owner'])} until {waiver['expires']}: {plain(waiver['reason'])}")
     return lines

@@ -49,7 +49,8 @@ def _suite(root: ElementTree.Element, host: str, findings: Sequence[Mapping[str,
         kind = ELEMENTS.get(finding["verdict"])
         if kind:
             element = ElementTree.SubElement(case, kind, message=_message(finding))
-            element.text = "\n".join(_line(item) for item in finding["evidence"])
+            told = [f"to do: {plain(sentence)}" for sentence in finding["advice"]]
+            element.text = "\n".join([*(_line(item) for item in finding["evidence"]), *told])
 
 
 def _message(finding: Mapping[str, Any]) -> str:

@@ -107,6 +107,7 @@ def test_a_control_names_declared_facts_and_known_frameworks(control: catalogue.
     clauses = [*control.expect, *([control.applies_when] if control.applies_when else [])]
     for clause in clauses:
         assert declared(clause.fact), f"{clause.fact} is not declared by an observer"
+    assert not control.advice or declared(control.advice), f"{control.advice} is not declared by an observer"
     for clause in (clause for clauses in control.expect_from.values() for clause in clauses):
         assert clause.fact in wire_facts(), f"{clause.fact} is not declared by the probe"
 

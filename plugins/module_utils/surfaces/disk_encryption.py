@@ -8,7 +8,7 @@ deliberate step (see disk_deliberate), whose sentence names the command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
@@ -37,8 +37,10 @@ FACTS: dict[str, str] = {
     "data.in_clear": "list of str: folders of images, their index, their database, or declared, that are not encrypted",
     "data.not_luks2": "list of str: volumes under them that are not LUKS2, or not wholly encrypted",
     "data.closed": "dict: mount point to source of encrypted volumes that are to be mounted but are not",
+    "data.advice": "list of str: how to encrypt, or to open, what is in clear: the command and the minutes it takes",
     "data.estimates": "dict: mount point to bytes, minutes and the assumed rate of encrypting what is in clear",
     "system.in_clear": "list of str: a workstation's system and homes that are not encrypted",
+    "system.advice": "list of str: how to encrypt them",
     "mount_points.unguarded": "list of str: units that may write before the encrypted volume is mounted",
     "mount_points.open": "list of str: mount points of encrypted volumes that can be written while nothing is mounted",
     "mount_points.hidden": "list of str: mount points of encrypted volumes with files in clear under them",
@@ -87,11 +89,15 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     if host.run(["systemd-detect-virt", "--container", "--quiet"]).ok:
         return {"own_disks": False, "workstation": False}
     stack = disk_stack.observe(host)
+    name = str(scope.get("name", ""))
     workstation = scope.get("kind") == "workstation"
     places = disk_places.observe(host, stack, scope)
     volumes = disk_volumes.observe(host, stack)
     luks = [volume for volume in volumes if volume["kind"] in ("LUKS1", "LUKS2")]
     with_data = _under(stack, places, volumes, (*disk_places.DATA, *disk_places.SYSTEM))
+    data, system = (disk_places.in_clear(places, purposes) for purposes in (disk_places.DATA, disk_places.SYSTEM))
+    closed = disk_mount_points.closed(host, stack.mounts)
+    estimates = disk_places.estimates(places, stack)
     seen = disk_scan.count(
         host, disk_scan.in_clear(stack), float(scope.get("scan_seconds") or 0), int(scope.get("scan_files") or 0)
     )
@@ -100,12 +106,13 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "workstation": workstation,
         "places": places,
         "data": {
-            "in_clear": disk_places.in_clear(places, disk_places.DATA),
+            "in_clear": data,
             "not_luks2": disk_volumes.not_luks2(with_data),
-            "closed": disk_mount_points.closed(host, stack.mounts),
-            "estimates": disk_places.estimates(places, stack),
+            "closed": closed,
+            "estimates": estimates,
+            "advice": _told(data, places, estimates, closed, name),
         },
-        "system": {"in_clear": disk_places.in_clear(places, disk_places.SYSTEM)},
+        "system": {"in_clear": system, "advice": _told(system, places, estimates, closed, name)},
         "mount_points": disk_mount_points.observe(host, places),
         "scan": {
             "images_in_clear": seen.total,
@@ -168,18 +175,27 @@ def _wait(busy: Mapping[str, str]) -> Step:
     return deliberate(f"An encryption is under way ({told}): run this role again when it has ended")
 
 
-def _encrypt(value: Any, facts: Mapping[str, Any], mine: Mapping[str, Any], scope: Mapping[str, Any]) -> list[Step]:
-    closed = [
-        said for said in value if any(said.startswith((f"{point}/", f"{point} (")) for point in mine["data"]["closed"])
-    ]
-    others = [said for said in value if said not in closed]
-    told = disk_places.encrypt_sentences(others, mine["places"], mine["data"]["estimates"], scope["name"])
+def _told(
+    said: Sequence[str],
+    places: Sequence[disk_places.Place],
+    estimates: Mapping[str, Any],
+    closed: Mapping[str, str],
+    name: str,
+) -> list[str]:
+    """Return what a person has to do about places in clear: open their volume, or encrypt what is there."""
+    shut = [one for one in said if any(one.startswith((f"{point}/", f"{point} (")) for point in closed)]
+    others = [one for one in said if one not in shut]
     return [
-        *(
-            deliberate(f"{said}: its encrypted volume is not open; `{UNLOCK.format(name=scope['name'])}`")
-            for said in closed
-        ),
-        *(deliberate(sentence) for sentence in told),
+        *(f"{one}: its encrypted volume is not open; `{UNLOCK.format(name=name)}`" for one in shut),
+        *disk_places.encrypt_sentences(others, places, estimates, name),
+    ]
+
+
+def _encrypt(value: Any, facts: Mapping[str, Any], mine: Mapping[str, Any], scope: Mapping[str, Any]) -> list[Step]:
+    data = mine["data"]
+    return [
+        deliberate(sentence)
+        for sentence in _told(value, mine["places"], data["estimates"], data["closed"], scope["name"])
     ]
 
 

@@ -69,6 +69,17 @@ def test_verdict(sight: Sight, expected: str) -> None:
     assert verdict(sight) == expected
 
 
+def test_a_broken_promise_comes_with_what_the_host_says_is_to_be_done() -> None:
+    advised = control(advice="orthanc.advice")
+    told = {"orthanc": {**inside(True)["orthanc"], "advice": ["Do it by `this`"]}}  # type: ignore[dict-item]
+    kept = {"orthanc": {**told["orthanc"], "config": {"WebDavEnabled": False}}}
+    for facts, advice in ((told, ["Do it by `this`"]), (kept, []), (inside(True), []), (None, [])):
+        (finding,) = judge((advised,), Sight("pacs", facts), [], TODAY)
+        assert finding["advice"] == advice
+    (finding,) = judge((control(),), Sight("pacs", told), [], TODAY)
+    assert finding["advice"] == []
+
+
 def test_a_probe_leaves_out_controls_that_nobody_can_see_from_outside() -> None:
     assert judge((control(expect_from={}),), Sight("pacs", None, (from_lan(),), look_inside=False), [], TODAY) == []
 

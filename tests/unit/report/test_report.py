@@ -136,6 +136,19 @@ def test_an_open_practice_fails_in_every_form() -> None:
     assert int(suite.attrib["tests"]) == len(catalogue.load())
 
 
+def test_images_in_clear_come_with_the_command_and_the_minutes_in_every_form() -> None:
+    seen = facts()
+    command = "ansible-playbook radiology.hardening.encrypt_storage -l pacs.practice"
+    advice = f"/srv/images (images) lies on /dev/vdb1, in clear: encrypt its 3.0 GiB by `{command}`, about 4 min"
+    seen["disk_encryption"]["data"] |= {"in_clear": ["/srv/images (images) lies on /dev/vdb1"], "advice": [advice]}
+    findings = judge.judge(catalogue.load("disk_encryption"), judge.Sight(SERVER, seen), [], NOW.date())
+    built = document(hostvars(CLOSED, audit={"findings": findings}))
+    page = report_page.html(built, "{}")
+    for text in (report_console.table(built), ElementTree.fromstring(report_junit.xml(built))[0], page):
+        whole = " ".join(("".join(text.itertext()) if isinstance(text, ElementTree.Element) else text).split())
+        assert f"{command}`, about 4 min" in whole
+
+
 @pytest.mark.parametrize(
     "audit",
     [
