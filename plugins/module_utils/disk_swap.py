@@ -43,8 +43,11 @@ OPTIONS = "swap,cipher=aes-xts-plain64,size=512"
 """Of the volume in crypttab; size is the length of the key in bits."""
 REMAINS = "what it holds stays on the disk until you remove it (`shred -u`)"
 OPENERS = ("/usr/lib/systemd/systemd-cryptsetup", "/lib/systemd/systemd-cryptsetup", "/usr/bin/systemd-cryptsetup")
+SEVERAL = "several signatures"
+"""What is said of a device on which blkid(8) finds more than one thing (its status 8)."""
 ABSENT = "absent"
 """The file-system table names a swap device that is not there, so nothing is written to it."""
+GUARD = "zz-radiology-only-swap.conf"
 SHARE = 0.8
 """How much of the available memory what is swapped out may fill when it is taken back."""
 
@@ -196,7 +199,7 @@ def _device(host: Host, stack: Stack, path: str, active: tuple[str, int] | None,
         "used_kib": active[1] if active else 0,
         "sources": sources,
         "source": _stable(host, real, node.partition_uuid) if node is not None and protection == CLEAR else "",
-        "signature": signature.output.strip() if signature else "",
+        "signature": (signature.output.strip() or (SEVERAL if signature.status == 8 else "")) if signature else "",
     }
 
 
@@ -263,9 +266,10 @@ def _encrypt(host: Host, device: Mapping[str, Any]) -> None:
     if device["active"]:
         host.must(["swapoff", path], timeout=600)
     real = _resolved(host, source)
-    holds = host.run(["blkid", "-p", "-s", "TYPE", "-o", "value", real]).output.strip()
-    if holds not in ("", "swap"):
-        raise HardeningError(f"{source} holds {holds} and is left as it is.")
+    holds = _held(host, real)
+    if holds:
+        raise HardeningError(f"{source} holds {holds} and is left as it is: correct /etc/fstab.")
+    host.write(f"/etc/systemd/system/systemd-cryptsetup@{name}.service.d/{GUARD}", guard(source))
     former = {table: host.text(table) for table in (TABLE, CRYPT_TABLE)}
     host.write(CRYPT_TABLE, with_volume(former[CRYPT_TABLE] or "", name, source))
     host.write(TABLE, with_source(former[TABLE] or "", device["sources"], f"/dev/mapper/{name}"))
@@ -284,6 +288,20 @@ def _encrypt(host: Host, device: Mapping[str, Any]) -> None:
                 host.write(table, text)
         host.run(["systemctl", "daemon-reload"])
         raise HardeningError(f"{error} Both tables are as they were; the host runs without this swap.") from error
+
+
+def _held(host: Host, device: str) -> str:
+    """Return what a device holds beside swap, partition tables and second signatures too; empty for nothing."""
+    told = host.run(["wipefs", "--noheadings", "--output", "TYPE", device])
+    if not told.ok:
+        return "what wipefs cannot read"
+    return ", ".join(sorted(set(told.output.split()) - {"swap"}))
+
+
+def guard(source: str) -> str:
+    """Return what lets no boot make swap of a partition that somebody has given to something else meanwhile."""
+    look = f"! wipefs --noheadings --output TYPE {source} | grep -qvx swap"
+    return f"# Written by radiology.hardening\n[Service]\nExecCondition=/bin/sh -c '{look}'\n"
 
 
 def _resume() -> Step:

@@ -131,8 +131,8 @@ class Machine:
         found = self.serials(device)
         if confirmed.serial not in found:
             raise HardeningError(
-                f"{device} lies on a disk with the serial number {', '.join(found) or 'none'}; the one that was confirmed"
-                f" has {confirmed.serial}. Nothing was written: connect the disk that was confirmed."
+                f"{device} lies on a disk with the serial number {', '.join(found) or 'none'}; the one that was"
+                f" confirmed has {confirmed.serial}. Nothing was written: connect the disk that was confirmed."
             )
 
     def signatures(self, device: str) -> tuple[str, ...]:
@@ -242,8 +242,9 @@ class Machine:
     def make_file_system(self, device: str, kind: str) -> None:
         """Make a file system on an opened volume, which is new and ours.
 
-        Nothing is forced: over a signature both programs stop.
+        Nothing is forced: over a signature this stops, and so do both programs.
         """
+        self.confirm_empty(device)
         options = {"ext4": ("-q", "-m", "0", "-E", "lazy_itable_init=1"), "xfs": ("-q",)}[kind]
         self.must((f"mkfs.{kind}", *options, device))
 
@@ -276,10 +277,11 @@ class Machine:
         return bool(told) and os.path.realpath(told[-1]) == os.path.realpath(f"/dev/mapper/{name}")
 
     def mount(self, source: str, where: str, *, read_only: bool = False) -> None:
-        """Mount a file system; nothing happens when one is mounted there."""
+        """Mount a file system, with the options that the table has for the place; nothing happens when one is there."""
         os.makedirs(where, mode=0o700, exist_ok=True)
         if not self.mounted(where):
-            self.must(("mount", "-o", "ro" if read_only else "rw", source, where))
+            options = ("ro" if read_only else "rw", *table.options(os.path.join(self.etc, "fstab"), where))
+            self.must(("mount", "-o", ",".join(options), source, where))
 
     def unmount(self, where: str) -> None:
         """Unmount what is mounted at `where`, its writes on the disk; nothing happens when nothing is."""

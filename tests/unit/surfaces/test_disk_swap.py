@@ -52,7 +52,7 @@ def prepared(holds="swap"):
     host.answers("udevadm settle", "swapon /dev/dm-1")
     host.answers(f"readlink -f {SOURCE}", output="/dev/vdc1\n")
     host.answers(f"readlink -f /dev/mapper/{NAME}", output="/dev/dm-1\n")
-    host.answers("blkid -p -s TYPE -o value /dev/vdc1", output=f"{holds}\n", status=0 if holds else 2)
+    host.answers("wipefs --noheadings --output TYPE /dev/vdc1", output=f"{holds}\n" if holds else "")
     return host
 
 
@@ -64,10 +64,22 @@ def test_a_swap_partition_gets_a_random_key_at_each_boot(holds):
     assert host.files["/etc/fstab"] == TABLE.replace("UUID=b38f", f"/dev/mapper/{NAME}")
     assert host.done[0] == "swapoff /dev/vdc1"
     assert host.done[-1] == "swapon /dev/dm-1"
+    guarded = host.files[f"/etc/systemd/system/systemd-cryptsetup@{NAME}.service.d/zz-radiology-only-swap.conf"]
+    assert f"TYPE {SOURCE} | grep -qvx swap'" in guarded
 
 
 @pytest.mark.parametrize(
-    "holds", ["ext4", "xfs", "ntfs", "LVM2_member", "linux_raid_member", "zfs_member", "crypto_LUKS"]
+    "holds",
+    [
+        "ext4",
+        "xfs",
+        "ntfs",
+        "LVM2_member",
+        "linux_raid_member",
+        "zfs_member",
+        "crypto_LUKS",
+        "gpt",
+    ],
 )
 def test_a_partition_that_holds_anything_else_is_never_given_a_key(holds):
     (step,) = disk_swap.steps(swap(device(signature=holds)))
@@ -164,3 +176,11 @@ def test_hibernation_is_off_only_where_the_last_word_says_so(settings, hibernate
     host = RecordedHost()
     host.answers("systemd-analyze cat-config systemd/sleep.conf", output=settings)
     assert disk_swap._hibernates(host) is hibernates
+
+
+def test_a_partition_that_cannot_be_read_is_never_given_a_key():
+    host = prepared()
+    host.answers("wipefs --noheadings --output TYPE /dev/vdc1", status=1)
+    with pytest.raises(HardeningError, match="what wipefs cannot read"):
+        apply(host, disk_swap.steps(swap(device())))
+    assert not [done for done in host.done if done.startswith("write")]
