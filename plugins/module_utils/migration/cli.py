@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the units run: `run NAME` takes a job to its end, `unlock NAME` opens its volume, `retire NAME` wipes.
 
-Exit status: 0 done; 3 a person has to mend something first, the sentence is in the journal; 1 try again later.
+Exit status: 0 done; 3 a person has to mend something first, the sentence is in the journal; 4 the job
+that runs does it itself; 1 try again later.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
 NEEDS_A_PERSON = 3
+STILL_RUNNING = 4
 
 
 def main(arguments: list[str]) -> int:
@@ -61,8 +63,13 @@ def run(folder: str) -> int:
 
 
 def open_volume(folder: str) -> int:
-    """Open the job's volume."""
+    """Open the job's volume, unless its job runs: that opens it itself, when and as it may be opened."""
     machine, found = Machine(), job.Job(folder)
+    if unlock.is_the_jobs(found, machine):
+        if machine.shows_volume(found.plan.mount_point, found.plan.name):
+            return 0
+        tell(f"{found.plan.name} is still being encrypted ({found.stage}): its job opens it.")
+        return STILL_RUNNING
     unlock.unlock(found, machine)
     machine.start_later(found.plan)
     return 0

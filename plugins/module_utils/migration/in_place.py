@@ -93,6 +93,7 @@ class InPlace(Strategy):
         copy = self.header + ".new"
         records.remove(copy)
         found = luks.state(luks.dump(self.machine, self.header))
+        self.tell(f"{self.plan.name}: the header stands at {found.value}")
         if found is State.INITIALISED:
             self.machine.confirm_file_system(device, self.plan.source)
         elif found in (State.PARTIAL, State.CUT):

@@ -26,6 +26,7 @@ RECOVERY_TOKEN = "radiology-recovery"  # noqa: S105 - the name of a token type
 """Type of the LUKS2 token that names the recovery key's slot."""
 
 _CIPHER = ("--cipher", "aes-xts-plain64", "--key-size", "512")
+_QUICK = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
 _JOURNAL = ("--resilience", "journal", "--hotzone-size", "16M")
 
 
@@ -100,13 +101,16 @@ def encrypted_bytes(metadata: dict[str, Any], size: int) -> int:
 def initialise(machine: Machine, header: str, device: str, plan: Plan, key: bytes) -> None:
     """Make the working header of an encryption in place; no byte of the device is written.
 
+    Its keyslot is derived quickly, since it is opened while programs wait: it lasts as long as the job, and a recovery
+    key of 256 random bits needs no more.
+
     cryptsetup writes headers on the way that read as finished ones: the caller gives the file its
     name only after this returned.
     """
     _zeros(header)
     machine.must(
         (*machine.cryptsetup, "reencrypt", "--encrypt", "--type", "luks2", "--header", header, "--init-only",
-         *_CIPHER, "--sector-size", str(plan.sector_size), *_JOURNAL, *derivation(plan),
+         *_CIPHER, "--sector-size", str(plan.sector_size), *_JOURNAL, *_QUICK,
          "--key-file", "-", "--batch-mode", device),
         stdin=key,
     )  # fmt: skip
@@ -216,7 +220,7 @@ def _dump_volume_key(machine: Machine, header: str, path: str, key: bytes) -> No
 def derivation(plan: Plan) -> tuple[str, ...]:
     """Return how a keyslot's key is derived, in cryptsetup's options."""
     if plan.memory == 0:
-        return ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
+        return _QUICK
     return ("--pbkdf", "argon2id", "--pbkdf-memory", str(plan.memory))
 
 

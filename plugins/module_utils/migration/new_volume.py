@@ -124,6 +124,8 @@ class Copy(NewVolume):
 
     def reach_copied(self) -> None:
         """Copy every file beside the running programs, then read the copies back from the volume opened anew."""
+        if self.plan.source is not None:
+            self.machine.mount(self.device(self.plan.source), self.plan.mount_point)
         self.copy(self.plan.mount_point)
         self.read_back()
 

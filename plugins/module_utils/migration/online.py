@@ -9,6 +9,8 @@ written over it would be lost.
 
 from __future__ import annotations
 
+import time
+
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.in_place import InPlace
@@ -22,6 +24,7 @@ class Online(InPlace):
 
     def reach_surveyed(self) -> None:
         """Read every file beside the running programs."""
+        self.machine.mount(self.device(self.plan.source), self.plan.mount_point)
         manifest = self.manifest()
         try:
             total = manifest.count()[1]
@@ -30,15 +33,26 @@ class Online(InPlace):
             manifest.close()
 
     def reach_switched(self) -> None:
-        """Put the opened volume, of which no byte is encrypted yet, in the device's place."""
+        """Put the opened volume, of which no byte is encrypted yet, in the device's place.
+
+        What takes long comes before the programs stop: the table (systemd reads all of its units anew), and bringing to
+        the disk what they wrote.
+        """
         device = self.device(self.plan.source)
-        if not self.machine.is_open(self.plan.name):
+        opened = self.machine.is_open(self.plan.name)
+        if not opened:
             self.machine.confirm_file_system(device, self.plan.source)
-        self.hold_writers()
         self.machine.put_table(self.plan)
-        if not self.machine.is_open(self.plan.name):
+        if self.machine.mounted(self.plan.mount_point):
+            self.machine.sync_tree(self.plan.mount_point)
+        begun = time.monotonic()
+        self.hold_writers()
+        if not opened:
             self.machine.unmount(self.plan.mount_point)
         self.bring_up(device)
+        seconds = round(time.monotonic() - begun, 1)
+        self.job.record(self.job.stage, seconds_stopped=seconds)
+        self.tell(f"{self.plan.name}: the programs were stopped for {seconds} s")
 
     def bring_up(self, device: str) -> None:
         """Open the volume with the header in force, mount it, and let the programs work."""

@@ -79,6 +79,7 @@ ExecStart={_COMMAND} unlock %i
 TimeoutStartSec=180
 Restart=on-failure
 RestartSec=60
+RestartPreventExitStatus=4
 LimitCORE=0
 """
 RETIRE = f"""# Written by radiology.hardening

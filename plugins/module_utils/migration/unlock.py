@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -31,6 +32,13 @@ def openable(job: Job, machine: Machine) -> bool:
     strategy = strategy_of(job, machine, b"", lambda _: None)
     stages = strategy.STAGES
     return job.stage not in stages or stages.index(job.stage) >= stages.index(strategy.WHOLE)
+
+
+def is_the_jobs(job: Job, machine: Machine) -> bool:
+    """Whether the job has yet to hand the volume over: it opens it itself, and may have it mounted elsewhere."""
+    stages = strategy_of(job, machine, b"", lambda _: None).STAGES
+    running = os.path.exists(job.path("armed")) and job.stage in stages
+    return running and stages.index(job.stage) < stages.index("done")
 
 
 def unlock(job: Job, machine: Machine, *, patience: float = PATIENCE) -> str:

@@ -30,6 +30,17 @@ def test_tang_is_asked_over_the_network() -> None:
     assert "_netdev" not in table.line(PLAN)
 
 
+def test_what_any_file_system_takes_goes_on_to_the_volume(tmp_path: Path) -> None:
+    path = tmp_path / "fstab"
+    path.write_text("UUID=2 /srv/images xfs nosuid,noauto,inode64,sync,x-systemd.automount 0 2\n")
+    for _ in range(2):
+        table.put(str(path), PLAN)
+        assert table.options(str(path), "/srv/images") == ("nosuid", "sync")
+    assert "inode64" not in path.read_text().splitlines()[-1]
+    assert table.options(str(path), "/srv") == ()
+    assert table.options(str(tmp_path / "none"), "/srv/images") == ()
+
+
 @given(st.text(alphabet=" \t\n#/abcsrvimages12", max_size=200))
 def test_writing_twice_changes_nothing(text: str) -> None:
     once = table.with_line(text, PLAN)
