@@ -102,9 +102,9 @@ class Job:
 
     @property
     def stage(self) -> str:
-        """The last stage that was recorded."""
+        """The last stage that was recorded; the first one, where the power went before it could be."""
         found = records.read_json(self.path("stage.json"))
-        return "" if found is None else str(found["stage"])
+        return "planned" if found is None else str(found["stage"])
 
     def record(self, stage: str, **details: Any) -> None:
         """Record that a stage is reached: durable when this returns, with what is worth knowing of it."""

@@ -106,6 +106,7 @@ class Move(NewVolume):
         source = self.plan.mount_point
         pairs = [(entry, self.known(manifest, entry)) for entry in batch]
         fresh = [(entry, known) for entry, known in pairs if known.progress < PROVEN]
+        self.demand_unchanged(pool, [(entry, known) for entry, known in pairs if known.progress >= PROVEN])
         needed = sum(entry.status.st_size for entry, dummy in fresh if entry.is_file)
         if fresh and self.free() < needed + self.plan.reserve:
             raise HardeningError(
@@ -126,6 +127,17 @@ class Move(NewVolume):
         for entry in batch:
             os.unlink(os.path.join(source, entry.path))
         self.machine.sync_tree(source)
+
+    def demand_unchanged(self, pool: Executor, left: list[tuple[tree.Entry, Row]]) -> None:
+        """HardeningError when an original, left by a cut beside its proven copy, is no more what it was."""
+        source = self.plan.mount_point
+        contents = pool.map(lambda pair: tree.content(source, pair[0]), left)
+        for (entry, known), found in zip(left, contents, strict=True):
+            if found != known.content or not known.same_file(entry):
+                raise HardeningError(
+                    f"{os.path.join(source, entry.path)} was changed after it was copied, by a program that was not"
+                    " stopped. Neither is removed: move this one elsewhere and start radiology-encrypt-storage again."
+                )
 
     def forget(self, target: str, fresh: list[tuple[tree.Entry, Row]]) -> None:
         """Let the copies be read back from the disk, not from memory."""
