@@ -14,15 +14,20 @@ from pathlib import Path
 
 import headers
 from disks import ROOT, Disks, loop
-from places import CONTAINER, DATA_OFFSET, IMAGES, JOB, SYSTEM, TABLE, check, images_on, mounted, run, wrong
+from places import CONTAINER, HEADER, IMAGES, SYSTEM, TABLE, check, images_on, mounted, run, wrong
 
 
-def lost(name: str, disks: Disks, cryptsetup: Sequence[str], header: Path = JOB / "header") -> list[str]:
-    """Return what is lost on the disks of a scene: names of images, or a sentence for each of them."""
+def lost(name: str, disks: Disks, cryptsetup: Sequence[str], header: Path) -> list[str]:
+    """Return what is lost on the disks of a scene: names of images, or a sentence for each of them.
+
+    `header` is where a device that was encrypted in place has its header.
+    """
     images = images_on("data" if "data" in disks.devices else "system")
     try:
         check(disks.devices["system"])
         run("mount", disks.devices["system"], str(SYSTEM))
+        if name == "in_place":
+            _in_table()
         if name in ("in_place", "stock"):
             return _in_place(disks.devices["data"], images, headers.read(cryptsetup, str(header)))
         return _new_volume(name, disks, images, cryptsetup)
@@ -41,13 +46,11 @@ def _in_place(device: str, images: Mapping[str, bytes], header: headers.Header) 
 
 def _new_volume(name: str, disks: Disks, images: Mapping[str, bytes], cryptsetup: Sequence[str]) -> list[str]:
     """Take the volume that the table has where the images were; in clear there may be the untouched originals only."""
-    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()]
-    current = [fields[0] for fields in lines if len(fields) > 1 and fields[0][0] != "#" and fields[1] == str(IMAGES)]
-    assert current == ["/dev/mapper/studies"], f"the table has {current} at {IMAGES}"
+    _in_table()
     place = disks.devices["target"] if name == "volume" else str(CONTAINER)
     header = headers.read(cryptsetup, place)
-    assert header.offset == DATA_OFFSET, header
-    with loop(place, "--offset", str(DATA_OFFSET), "--sector-size", "4096") as volume:
+    assert header.offset == HEADER, header
+    with loop(place, "--offset", str(HEADER), "--sector-size", "4096") as volume:
         found = sound(volume) + _in_volume(volume, images)
     if name == "volume":
         with mounted(disks.devices["data"]) as where:
@@ -58,6 +61,13 @@ def _new_volume(name: str, disks: Disks, images: Mapping[str, bytes], cryptsetup
     else:
         assert not Path(f"{IMAGES}.in-clear").exists(), "images are in two places"
     return found
+
+
+def _in_table() -> None:
+    """AssertionError unless a boot mounts the volume, and nothing else, where the images were."""
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    current = [fields[0] for fields in lines if len(fields) > 1 and fields[0][0] != "#" and fields[1] == str(IMAGES)]
+    assert current == ["/dev/mapper/studies"], f"the table has {current} at {IMAGES}"
 
 
 def _in_volume(device: str, images: Mapping[str, bytes]) -> list[str]:

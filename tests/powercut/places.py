@@ -1,16 +1,17 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where things lie on the simulated machine, how big its disks are, and its images. No code of the engine."""
+"""The simulated machine without the engine: where things lie, its disks and images, how it boots and shuts down."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from disks import ROOT
+from disks import ROOT, Disks
 
 KEY = b"RECO-VERY-KEYO-FTHE-SIMU-LATO-R"
 SYSTEM, IMAGES = ROOT / "system", ROOT / "system" / "srv"
@@ -19,16 +20,66 @@ TABLE = SYSTEM / "etc" / "fstab"
 CONTAINER = SYSTEM / "volumes" / "studies.luks"
 UUID = "5d0f4c6e-0000-4000-8000-000000000001"
 MIB = 1 << 20
-SIZES = {"system": 96 * MIB, "data": 24 * MIB, "target": 48 * MIB}
-DATA_OFFSET = 16 * MIB
-"""Where LUKS2 puts the data of a new volume by default."""
+KEYSLOTS = 3 * MIB
+"""Bytes of a header's keyslots area. It bounds the journal, and so the chunk: the data are five chunks."""
+HEADER = 4 * MIB
+"""Bytes of a header, and where the data of a new volume begin."""
+DISKS = {
+    "in_place": {"system": 28 * MIB, "data": 12 * MIB},
+    "volume": {"system": 20 * MIB, "data": 12 * MIB, "target": 16 * MIB},
+    "roomy": {"system": 40 * MIB},
+    "tight": {"system": 32 * MIB},
+    "wiped": {"system": 40 * MIB},
+    "stock": {"system": 20 * MIB, "data": 12 * MIB},
+}
+"""Bytes of each scene's disks."""
 
 
+@functools.cache
 def images_on(disk: str) -> dict[str, bytes]:
     """Return the images that a disk begins with (`data`, or the smaller ones on `system`): the same each time."""
     chance = random.Random(disk)
-    least, most = (200_000, 500_000) if disk == "data" else (100_000, 350_000)
+    least, most = (60_000, 200_000) if disk == "data" else (40_000, 150_000)
     return {f"{number % 8:02x}/{number:03d}": chance.randbytes(chance.randrange(least, most)) for number in range(40)}
+
+
+def lay(disks: Disks, sizes: Mapping[str, int]) -> None:
+    """Lay disks of these sizes with a system and images in clear, everything flushed."""
+    disks.load({disk: bytes(size) for disk, size in sizes.items()})
+    run("mkfs.ext4", "-q", "-F", disks.devices["system"])
+    SYSTEM.mkdir(exist_ok=True)
+    run("mount", disks.devices["system"], str(SYSTEM))
+    for folder in (IMAGES, TABLE.parent):
+        folder.mkdir()
+    where = "data" if "data" in sizes else "system"
+    TABLE.write_text(f"data {IMAGES} ext4 defaults 0 2\n" if where == "data" else "", encoding="utf-8")
+    if where == "data":
+        run("mkfs.ext4", "-q", "-F", "-b", "4096", "-U", UUID, disks.devices["data"])
+        run("mount", disks.devices["data"], str(IMAGES))
+    for path, content in images_on(where).items():
+        (IMAGES / path).parent.mkdir(exist_ok=True)
+        (IMAGES / path).write_bytes(content)
+    shut_down(disks)
+    for device in disks.devices.values():
+        run("sync", device)
+
+
+def boot(disks: Disks) -> None:
+    """Mount as a boot does: the system disk, and the images where the file-system table still has them in clear."""
+    SYSTEM.mkdir(exist_ok=True)
+    check(disks.devices["system"])
+    run("mount", disks.devices["system"], str(SYSTEM))
+    if any(line.startswith("data ") for line in TABLE.read_text(encoding="utf-8").splitlines()):
+        check(disks.devices["data"])
+        run("mount", disks.devices["data"], str(IMAGES))
+
+
+def shut_down(disks: Disks) -> None:
+    """Unmount everything."""
+    for line in reversed(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()):
+        where = line.split()[1]
+        if where.startswith(f"{ROOT}/") and where != str(disks.folder):
+            run("umount", "--lazy", where)  # lazy: what failed may hold a file yet
 
 
 def run(*command: str) -> None:

@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Cut the power at every kind of moment, let the machine boot and go on, and count the images that are lost.
 
-    run.py [--scene in_place|volume|roomy|tight|stock]... [--release bookworm|trixie]... [--cuts N] [--seconds S]
-           [--seed S] [--short]
+    run.py [--scene in_place|volume|roomy|tight|wiped|stock]... [--release bookworm|trixie]... [--cuts N]
+           [--seconds S] [--seed S] [--processes P] [--short]
     run.py --scene tight --release trixie --only KIND:OPERATION:SEED[/KIND:OPERATION:SEED] --seed S
 
-A case is a first cut in the procedure, a recovery, and for every second case a second cut in that recovery. The last
-line is `N power cuts, 0 images lost`. Scene `stock` are cryptsetup's own commands: there images have to be lost.
+A case is a first cut in the procedure, a recovery, and for every second case a second cut in that recovery. No state
+of the disks is counted twice. The last line is `N power cuts, 0 images lost`. Scene `wiped` is the retirement of the
+copy in clear. Scene `stock` are cryptsetup's own commands: there images have to be lost. Encryption under running
+programs needs a device-mapper, and is cut by the machine tests instead.
 """
 
 from __future__ import annotations
@@ -17,22 +19,27 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import multiprocessing
+import os
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import judge
 import release as releases
-import simulated
-import stock
-from crashes import Cut, draw, state
-from disks import Disks, Operation, own_mounts
+from crashes import Cut, Kept, draw, kept, state
+from disks import Disks, own_mounts
+from places import DISKS, boot, lay
+from simulated import Ours
+from stock import Stock
 
-SCENES = ("in_place", "volume", "roomy", "tight", "stock")
-LONG = {"in_place": 1100, "volume": 260, "roomy": 150, "tight": 150, "stock": 60}
+LONG = {"in_place": 1050, "volume": 260, "roomy": 140, "tight": 140, "wiped": 40, "stock": 60}
 """Cuts for each scene and release."""
-SHORT = {"in_place": 24, "volume": 8, "roomy": 6, "tight": 8, "stock": 16}
+SHORT = {"in_place": 24, "volume": 8, "roomy": 6, "tight": 10, "wiped": 4, "stock": 16}
+AT_ONCE = 270
+"""Cuts that one process makes at most, so that the last ones end at about the same time."""
+Job = tuple[str, str, int, int, float, int]
+"""Scene, release, seed, cuts, seconds, and the number of this process among those of the scene and release."""
 
 
 @dataclasses.dataclass
@@ -41,130 +48,141 @@ class Tally:
 
     scene: str
     release: str
-    cuts: int = 0
-    lost: int = 0
-    """Images lost, over all cases."""
-    cases: list[str] = dataclasses.field(default_factory=list)
-    """Cases that lost, as `--only` takes them, with their first loss."""
+    cases: dict[str, int] = dataclasses.field(default_factory=dict)
+    """For each case, by what was on the disks after its cuts, how many cuts it had."""
+    lost: dict[str, int] = dataclasses.field(default_factory=dict)
+    """For each case that lost images, how many."""
+
+    @property
+    def cuts(self) -> int:
+        """All power cuts."""
+        return sum(self.cases.values())
+
+    @property
+    def images(self) -> int:
+        """All images lost."""
+        return sum(self.lost.values())
+
+    def __str__(self) -> str:
+        """Return a line for people."""
+        cases = f", in {len(self.lost)} of {len(self.cases)} cases" if self.lost else ""
+        return f"{self.scene:9} {self.release:9} {self.cuts:5} power cuts, {self.images} images lost{cases}"
 
 
 class Stage:
     """A scene on a release: recorded once, then cut again and again."""
 
     def __init__(self, name: str, release: str, seed: int) -> None:
-        """Build the scene's disks and record a whole run on them."""
+        """Lay the scene's disks and record a whole run on them."""
         own_mounts()
-        self.stock = name == "stock"
-        self.scene = simulated.scenes()["in_place" if self.stock else name]
-        self.disks = Disks({disk: simulated.SIZES[disk] for disk in self.scene.disks})
-        self.host = simulated.SimulatedMachine(self.disks, releases.cryptsetup(release))
-        self.seed, self.name, self.release = seed, name, release
-        simulated.build(self.scene, self.disks, self.host)
+        self.name, self.release, self.seed = name, release, seed
+        self.cryptsetup = releases.cryptsetup(release)
+        self.disks = Disks(DISKS[name])
+        self.procedure = (Stock if name == "stock" else Ours)(name, self.disks, self.cryptsetup)
+        lay(self.disks, DISKS[name])
+        self.procedure.begin()
         self.start = self.disks.images()
-        self.log = self.record()
-
-    def record(self) -> list[Operation]:
-        """Run the procedure whole and return its log; AssertionError unless that loses nothing."""
-        self.disks.load(self.start)
-        simulated.boot(self.scene, self.host)
-        if self.stock:
-            stock.begin(self.host)
-        else:
-            simulated.go_on(self.host)
-        log = self.disks.log()
+        self.stopped = self.go_on(self.start)
+        self.log, self.reached = self.disks.log(), self.reached_now
         found = self.judged()
-        assert not found, f"{self.name}: lost without any cut: {found[0]}"
-        return log
+        assert not found, f"{name}: lost without any cut: {found[0]} {self.stopped}"
+
+    def go_on(self, images: Mapping[str, bytes | bytearray]) -> str:
+        """Boot with these disks and go on to the end; return what stopped that, or nothing."""
+        self.disks.load(images)
+        self.reached_now: list[tuple[str, int]] = []
+        try:
+            boot(self.disks)
+            self.procedure.go_on(lambda stage: self.reached_now.append((stage, self.disks.count())))
+        except Exception as error:  # whatever stops a recovery, the judge sees what is left
+            return repr(error)
+        return ""
 
     def judged(self) -> list[str]:
-        """Return what is lost now, and leave nothing mounted."""
-        if self.stock:
-            simulated.JOB.mkdir(exist_ok=True)
-            (simulated.JOB / "header").write_bytes(stock.header().read_bytes() if stock.header().exists() else b"")
+        """Shut down in order, and return what is lost now."""
+        self.procedure.shut_down()
         try:
-            return judge.lost(self.scene, self.host)
+            return judge.lost(self.name, self.disks, self.cryptsetup, self.procedure.header)
         finally:
-            self.host.close()
+            self.procedure.shut_down()
 
-    def recover(self, images: Mapping[str, bytes | bytearray]) -> None:
-        """Boot with these disks and go on to the end; what fails is judged as it is left."""
-        self.disks.load(images)
-        try:
-            simulated.boot(self.scene, self.host)
-            if self.stock:
-                stock.go_on(self.host)
-            else:
-                simulated.go_on(self.host)
-        except (Exception, SystemExit) as error:  # whatever stops a recovery, the judge sees what is left
-            self.stopped = repr(error)
-
-    def case(self, number: int, only: list[Cut] | None = None) -> tuple[int, int, str]:
-        """Return the power cuts of a case, the images lost, and how it can be repeated."""
+    def case(self, number: int, seen: Iterable[str], only: list[Cut] | None = None) -> tuple[str, list[Cut], list[str]]:
+        """Play a case that was not seen; return its key, its cuts, and what is lost and why."""
         chance = random.Random(f"{self.seed} {self.name} {self.release} {number}")
-        first = only[0] if only else draw(chance, len(self.log))
-        self.stopped = ""
-        after_first = state(first, self.start, self.log)
-        self.recover(after_first)
-        cuts = [first]
-        if (len(only) > 1) if only else number % 2:
+        twice = (len(only) > 1) if only else number % 2
+        for _ in range(50):
+            first = only[0] if only else draw(chance, len(self.log), self.reached)
+            reached = kept(first, self.log)
+            if twice or key_of(reached) not in seen:
+                break
+        after_first = state(reached, self.start, self.log)
+        stopped, cuts, key = self.go_on(after_first), [first], key_of(reached)
+        if twice:
             log = self.disks.log()
-            self.host.close()
-            self.stopped = ""
-            second = only[1] if only else draw(chance, len(log))
-            self.recover(state(second, after_first, log))
+            second = only[1] if only else draw(chance, len(log), self.reached_now)
+            self.procedure.shut_down()
+            reached = kept(second, log)
+            stopped = self.go_on(state(reached, after_first, log))
             cuts.append(second)
+            key += key_of(reached)
         found = self.judged()
-        where = "/".join(map(str, cuts))
-        return len(cuts), len(found), f"{where}  {self.stopped or (found[0] if found else '')}"
+        return key, cuts, [*found, stopped] if found else []
 
 
-def play(job: tuple[str, str, int, int, float, int]) -> Tally:
+def key_of(reached: Kept) -> str:
+    """Return what stands for a state of the disks."""
+    return hashlib.sha256(repr(reached).encode()).hexdigest()[:20]
+
+
+def play(job: Job) -> Tally:
     """Play cases of a scene on a release until there were enough cuts, or the time is over. One process each."""
     name, release, seed, wanted, seconds, worker = job
     tally = Tally(name, release)
     stage = Stage(name, release, seed)
     try:
-        until, told, number = time.monotonic() + seconds, time.monotonic(), worker << 20
-        seen: set[bytes] = set()
-        while tally.cuts < wanted and time.monotonic() < until:
-            cuts, lost, how = stage.case(number)
-            number += 1
-            key = hashlib.sha256(how.encode()).digest()
-            if key in seen:
-                continue
-            seen.add(key)
-            tally.cuts += cuts
-            tally.lost += lost
-            if lost:
-                tally.cases.append(how)
-                if not stage.stock:
-                    print(f"  LOST {lost}: --scene {name} --release {release} --seed {seed} --only {how}", flush=True)
-            if time.monotonic() - told > 30:
+        until, told = time.monotonic() + seconds, time.monotonic()
+        for number in range(worker << 20, (worker << 20) + 4 * wanted):
+            if tally.cuts >= wanted or time.monotonic() > until:
+                break
+            key, cuts, found = stage.case(number, tally.cases)
+            tally.cases[key] = len(cuts)
+            if found:
+                tally.lost[key] = len(found) - 1
+            if found and name != "stock":
+                only = "/".join(map(str, cuts))
+                print(
+                    f"  LOST: --scene {name} --release {release} --seed {seed} --only {only}",
+                    found[0],
+                    found[-1],
+                    flush=True,
+                )
+            if time.monotonic() - told > 60:
                 told = time.monotonic()
-                print(f"  {name} {release}: {tally.cuts} power cuts, {tally.lost} images lost so far", flush=True)
+                print(f"  under way: {tally}", flush=True)
     finally:
         stage.disks.close()
     return tally
 
 
-def jobs(given: argparse.Namespace) -> Iterator[tuple[str, str, int, int, float, int]]:
-    """Yield what the workers play: each scene on each release, the longer ones in two halves."""
-    for name in given.scene or SCENES:
+def jobs(given: argparse.Namespace) -> Iterator[Job]:
+    """Yield what the processes play."""
+    for name in given.scene or DISKS:
         for release in given.release or releases.RELEASES:
             wanted = given.cuts or (SHORT if given.short else LONG)[name]
-            halves = 2 if wanted > 200 else 1
-            for worker in range(halves):
-                yield name, release, given.seed, -(-wanted // halves), given.seconds, worker
+            parts = -(-wanted // AT_ONCE)
+            for worker in range(parts):
+                yield name, release, given.seed, -(-wanted // parts), given.seconds, worker
 
 
 def main() -> int:
     """Play what the command line asks for; 1 when a procedure of ours lost an image, or the stock one none."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scene", choices=SCENES, action="append")
+    parser.add_argument("--scene", choices=list(DISKS), action="append")
     parser.add_argument("--release", choices=releases.RELEASES, action="append")
     parser.add_argument("--cuts", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=5400.0)
     parser.add_argument("--seed", type=int, default=20261124)
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", default="")
     given = parser.parse_args()
@@ -175,32 +193,29 @@ def main() -> int:
     began = time.monotonic()
     tallies: dict[tuple[str, str], Tally] = {}
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
+    with concurrent.futures.ProcessPoolExecutor(given.processes, mp_context=context, max_tasks_per_child=1) as pool:
         for tally in pool.map(play, jobs(given)):
             whole = tallies.setdefault((tally.scene, tally.release), Tally(tally.scene, tally.release))
-            whole.cuts += tally.cuts
-            whole.lost += tally.lost
-            whole.cases += tally.cases
+            whole.cases |= tally.cases
+            whole.lost |= tally.lost
+            print(f"  {whole}", flush=True)
     return told(list(tallies.values()), time.monotonic() - began)
 
 
 def told(tallies: list[Tally], seconds: float) -> int:
     """Print what came of it and return the exit status."""
-    for each in tallies:
-        lost_cases = f", in {len(each.cases)} cases" if each.cases else ""
-        print(f"{each.scene:9} {each.release:9} {each.cuts:5} power cuts, {each.lost} images lost{lost_cases}")
+    print(*tallies, f"in {seconds:.0f} s", sep="\n")
     theirs = [each for each in tallies if each.scene == "stock"]
     ours = [each for each in tallies if each.scene != "stock"]
-    print(f"in {seconds:.0f} s")
     if theirs:
-        print(f"stock commands: {sum(each.lost for each in theirs)} images lost")
-    if any(each.lost == 0 for each in theirs):
+        print(f"stock commands: {sum(each.images for each in theirs)} images lost")
+    if any(each.images == 0 for each in theirs):
         print("the stock commands lost nothing: these cuts prove nothing")
         return 1
     if any(each.cuts == 0 for each in tallies):
         print("a scene was not cut at all")
         return 1
-    lost = sum(each.lost for each in ours)
+    lost = sum(each.images for each in ours)
     print(f"{sum(each.cuts for each in ours)} power cuts, {lost} images lost")
     return 1 if lost else 0
 
@@ -211,11 +226,11 @@ def repeat(given: argparse.Namespace) -> int:
     cuts = [Cut(kind, int(at), int(seed)) for kind, at, seed in (each.split(":") for each in given.only.split("/"))]
     stage = Stage(name, release, given.seed)
     try:
-        lost, how = stage.case(0, cuts)[1:]
+        found = stage.case(0, (), cuts)[2]
     finally:
         stage.disks.close()
-    print(f"{lost} images lost: {how}")
-    return 1 if lost else 0
+    print(*found, f"{max(0, len(found) - 1)} images lost", sep="\n")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -5,35 +5,45 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from collections.abc import Callable
 
-from simulated import IMAGES, KEY, SYSTEM, SimulatedMachine, run
-
-HEADER = SYSTEM / "stock" / "header"
-COMMON = ("--batch-mode", "--key-file", "-", "--header", str(HEADER))
+from disks import Disks
+from places import IMAGES, KEY, KEYSLOTS, SYSTEM, TABLE, boot, run, shut_down
 
 
-def begin(host: SimulatedMachine) -> None:
-    """Initialise and encrypt."""
-    run("umount", str(IMAGES))
-    HEADER.parent.mkdir()
-    options = ("--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--sector-size", "4096")
-    _call(host, "reencrypt", "--encrypt", "--init-only", "--resilience", "journal", *options, must=True)
-    subprocess.run(("sync",), check=True)
-    go_on(host)
+class Stock:
+    """Encryption in place with a detached header, by cryptsetup alone."""
 
+    header = SYSTEM / "stock" / "header"
 
-def go_on(host: SimulatedMachine) -> None:
-    """Repair and resume, as the manual says for an interrupted run."""
-    _call(host, "repair")
-    _call(host, "reencrypt", "--resume-only", "--resilience", "journal")
+    def __init__(self, scene: str, disks: Disks, cryptsetup: tuple[str, ...]) -> None:
+        """Take the disks, and how a release's cryptsetup is called."""
+        self.scene, self.disks, self.cryptsetup = scene, disks, cryptsetup
 
+    def begin(self) -> None:
+        """Initialise: the scene begins with a header that is whole and flushed."""
+        boot(self.disks)
+        run("umount", str(IMAGES))
+        TABLE.write_text("", encoding="utf-8")
+        self.header.parent.mkdir()
+        options = ("--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--sector-size", "4096")
+        size = ("--luks2-keyslots-size", str(KEYSLOTS))
+        self.call("reencrypt", "--encrypt", "--init-only", "--resilience", "journal", *options, *size, must=True)
+        run("umount", str(SYSTEM))
+        for device in self.disks.devices.values():
+            run("sync", device)
 
-def _call(host: SimulatedMachine, *words: str, must: bool = False) -> None:
-    command = (*host.cryptsetup, *words, *COMMON, host.disks.devices["data"])
-    subprocess.run(command, input=KEY, check=must, capture_output=True)
+    def go_on(self, reached: Callable[[str], None]) -> None:
+        """Repair and resume, as the manual says for an interrupted run."""
+        self.call("repair")
+        self.call("reencrypt", "--resume-only", "--resilience", "journal")
+        reached("encrypted")
 
+    def call(self, *words: str, must: bool = False) -> None:
+        """Call cryptsetup on the device."""
+        command = (*self.cryptsetup, *words, "--batch-mode", "--key-file", "-", "--header", str(self.header))
+        subprocess.run((*command, self.disks.devices["data"]), input=KEY, check=must, capture_output=True)
 
-def header() -> Path:
-    """Return where the header lies."""
-    return HEADER
+    def shut_down(self) -> None:
+        """Unmount everything."""
+        shut_down(self.disks)
