@@ -35,13 +35,10 @@ def observe(host: Host, places: Iterable[Place]) -> dict[str, list[str]]:
         if place["purpose"] in DATA and place["protection"] == ENCRYPTED and place["mount_point"] not in ("", "/")
     ]
     points = sorted({place["mount_point"] for place in own})
-    unguarded = set()
-    for place in own:
-        unit = SERVICES.get(place["purpose"], "")
-        if unit and not _requires(host, unit, place["mount_point"]):
-            unguarded.add(f"{unit} does not require {place['mount_point']}")
+    writers = sorted({(unit, place["mount_point"]) for place in own if (unit := SERVICES.get(place["purpose"], ""))})
+    unguarded = [f"{unit} does not require {point}" for unit, point in writers if not _requires(host, unit, point)]
     found: dict[str, list[str]] = {
-        "unguarded": sorted(unguarded),
+        "unguarded": unguarded,
         "open": [],
         "hidden": [],
         "unlisted": [],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -31,10 +32,20 @@ journalled and written, and read twice more for its checksum."""
 Place = dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Orthanc:
+    """What the running Orthanc was told: its merged configuration, where that lies, its process (0: none)."""
+
+    told: Mapping[str, Any]
+    path: str
+    process: str
+
+
 def observe(host: Host, stack: Stack, scope: Mapping[str, Any]) -> list[Place]:
     """Return the places of a host: of Orthanc as it runs, of a workstation's people, and those declared."""
-    found = [_place(host, stack, path, purpose) for path, purpose in _wanted(host, scope)]
-    return found + _orthanc_scratch(host, stack)
+    orthanc = orthanc_as_told(host)
+    found = [_place(host, stack, path, purpose) for path, purpose in _wanted(host, scope, orthanc)]
+    return found + ([_orthanc_scratch(host, stack, orthanc)] if orthanc else [])
 
 
 def in_clear(places: Iterable[Place], purposes: Sequence[str]) -> list[str]:
@@ -49,23 +60,24 @@ def in_clear(places: Iterable[Place], purposes: Sequence[str]) -> list[str]:
     ]
 
 
-def orthanc_configuration(host: Host) -> tuple[dict[str, Any], str]:
-    """Return what the running Orthanc was told of its folders, and where its configuration lies; empty without it."""
+def orthanc_as_told(host: Host) -> Orthanc | None:
+    """Return what the running Orthanc was told of its folders; None where it is not installed."""
     if host.stat(orthanc_service.BINARY) is None:
-        return {}, ""
-    path = orthanc_service.configuration_path(orthanc_service.properties(host))
+        return None
+    known = orthanc_service.properties(host)
+    path = orthanc_service.configuration_path(known)
     try:
         merged, _twice = orthanc_text.merge(orthanc_text.read(host, path))
     except HardeningError:
         merged = {}
-    return merged, path
+    return Orthanc(merged, path, known.get("MainPID", "0"))
 
 
-def orthanc_folders(host: Host) -> list[tuple[str, str]]:
+def orthanc_folders(host: Host, orthanc: Orthanc | None) -> list[tuple[str, str]]:
     """Return Orthanc's folders with their purpose. A relative path begins where its configuration file lies."""
-    told, path = orthanc_configuration(host)
-    if not path:
+    if orthanc is None:
         return []
+    told, path = orthanc.told, orthanc.path
     entry = host.stat(path)
     base = path if entry is not None and entry.is_directory else posixpath.dirname(path)
     images = posixpath.join(base, str(told.get("StorageDirectory", "OrthancStorage")))
@@ -121,8 +133,8 @@ def _encrypt_sentence(sentences: list[str], estimate: Mapping[str, Any] | None, 
     )
 
 
-def _wanted(host: Host, scope: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = [*orthanc_folders(host), *((str(path), "declared") for path in scope.get("folders") or [])]
+def _wanted(host: Host, scope: Mapping[str, Any], orthanc: Orthanc | None) -> list[tuple[str, str]]:
+    found = [*orthanc_folders(host, orthanc), *((str(path), "declared") for path in scope.get("folders") or [])]
     if scope.get("kind") == "workstation":
         found += [
             ("/", "system"),
@@ -154,17 +166,14 @@ def _described(host: Host, stack: Stack, path: str, purpose: str, mount: Mount |
     }
 
 
-def _orthanc_scratch(host: Host, stack: Stack) -> list[Place]:
+def _orthanc_scratch(host: Host, stack: Stack, orthanc: Orthanc) -> Place:
     """Return the folder where Orthanc packs archives, as the running service sees it: it may have a /tmp of its own."""
-    told, path = orthanc_configuration(host)
-    if not path:
-        return []
-    folder = str(told.get("TemporaryDirectory") or "/tmp")  # noqa: S108 # Orthanc's own default
-    process = orthanc_service.properties(host).get("MainPID", "0")
+    folder = str(orthanc.told.get("TemporaryDirectory") or "/tmp")  # noqa: S108 # Orthanc's own default
+    process = orthanc.process
     answer = host.run([*FINDMNT, "--task", process]) if process.isdigit() and int(process) else None
     mounts = parse_mounts(answer.output) if answer is not None and answer.ok else stack.mounts
     real = host.run(["readlink", "-m", folder]).output.strip() or folder
-    return [_described(host, stack, folder, "scratch", mount_of(mounts, real))]
+    return _described(host, stack, folder, "scratch", mount_of(mounts, real))
 
 
 def _filled(host: Host, path: str) -> tuple[int, int]:
