@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.in_place import InPlace
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Job
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
@@ -21,11 +22,19 @@ def strategy_of(job: Job, machine: Machine, key: bytes, tell: Tell) -> Strategy:
 
 
 def prepare(folder: str, machine: Machine, key: bytes, tell: Tell) -> None:
-    """Make the final header of a new job; no image is touched. Called again, it does nothing."""
+    """Make the final header of a new job; no image is touched. Called again, it does nothing.
+
+    A key that only the memory held goes with a restart. The header that was made with it is then made anew, with the
+    key that is escrowed now, as long as it protects nothing.
+    """
     job = Job(folder)
     with job.locked():
         strategy = strategy_of(job, machine, key, tell)
-        if strategy.STAGES.index(job.stage) < strategy.STAGES.index(strategy.PREPARED):
+        stages = strategy.STAGES
+        before = stages[stages.index(strategy.PREPARED) - 1]
+        if job.stage == strategy.PREPARED and not luks.opens(machine, strategy.made, key):
+            job.record(before)
+        if stages.index(job.stage) <= stages.index(before):
             strategy.run(until=strategy.PREPARED)
 
 

@@ -42,6 +42,11 @@ class InPlace(Strategy):
         """The header for the time when all is encrypted. Never opened before: it would read plaintext as noise."""
         return self.job.path("header.final")
 
+    @property
+    def made(self) -> str:
+        """The final header; the working one has the same key."""
+        return self.final
+
     def reach_prepared(self) -> None:
         """Make both headers; the device is not written. Whatever a cut left of them is made anew."""
         device = self.device(self.plan.source)

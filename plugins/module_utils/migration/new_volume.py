@@ -56,6 +56,11 @@ class NewVolume(Strategy):
         """What the volume lies in: the target device, or the container file."""
         return self.plan.container if self.plan.target is None else self.device(self.plan.target)
 
+    @property
+    def made(self) -> str:
+        """The volume, whose header is its own."""
+        return self.place
+
     def make_container(self) -> None:
         """Make the file that becomes the volume, with all of its blocks."""
         folder = os.path.dirname(self.plan.container)

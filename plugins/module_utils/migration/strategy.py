@@ -48,6 +48,11 @@ class Strategy:
             if following == until:
                 return
 
+    @property
+    def made(self) -> str:
+        """Where the header lies that stage PREPARED stands for."""
+        raise NotImplementedError
+
     # The parts of stages
 
     def hold_writers(self) -> None:
