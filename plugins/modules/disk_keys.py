@@ -92,16 +92,9 @@ sentence:
   returned: by each act
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import (
-    keys,
-    rebinding,
-    restoring,
-    rotation,
-)
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import key_calls
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
 CALLS = ["describe", "unlock", "rebind", "renew", "revoke", "collect", "record", "restore"]
@@ -126,26 +119,14 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    given, machine = module.params, Machine()
-    name = given["name"]
+    given = module.params
     try:
-        brought, header = keys.take(name)
-        calls: dict[str, Any] = {
-            "describe": lambda: keys.describe(machine, name),
-            "unlock": lambda: keys.open_with(machine, name, brought),
-            "rebind": lambda: rebinding.rebind(machine, name, given["storage"].get("unlock") or {}, brought),
-            "renew": lambda: rotation.renew(machine, name, given["certificates"], given["recipients"], brought),
-            "revoke": lambda: rotation.revoke(machine, name, given["answer"], brought),
-            "collect": lambda: rotation.collect(machine, name),
-            "record": lambda: rotation.record(machine, name, given["evidence"]),
-            "restore": lambda: restoring.restore(machine, name, header, given["confirm"], brought),
-        }
         if module.check_mode and given["call"] != "describe":
             module.fail_json(msg=f"The call {given['call']} has no check mode: describe is the plan left unapplied.")
-        found = calls[given["call"]]()
+        found = key_calls.make(Machine(), given["name"], given)
     except HardeningError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=given["call"] not in ("describe", "collect"), **found)
+    module.exit_json(changed=given["call"] not in key_calls.READING, **found)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import subprocess
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -74,7 +73,8 @@ def keep(places: Sequence[str], file_name: str, content: bytes) -> None:
         path = os.path.join(place, file_name)
         try:
             os.makedirs(place, mode=0o700, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=place)
+            temporary = path + ".new"  # a fixed name: what a cut leaves there is overwritten by the next run
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
@@ -147,7 +147,8 @@ def forget(places: Sequence[str], file_name: str) -> None:
     """Overwrite and remove a file in every place; nothing happens where there is none."""
     for place in places:
         _wipe_former(os.path.join(place, file_name))
-        _wipe(os.path.join(place, file_name))
+        for each in (file_name + ".new", file_name):
+            _wipe(os.path.join(place, each))
 
 
 def sync(folder: str) -> None:

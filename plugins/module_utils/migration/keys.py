@@ -30,6 +30,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.luks
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
 ENCRYPT = "radiology-encrypt-storage@{}.service"
+UNLOCK = "radiology-unlock@{}.service"
 ROTATION, SEALED = "rotation.json", "rotation.p7m"
 """In the job's folder while a recovery key is replaced: how far that is, and the new key, sealed."""
 
@@ -145,7 +146,9 @@ def open_with(machine: Machine, name: str, keys: Sequence[bytes]) -> dict[str, A
     """
     found = job.Job(os.path.join(job.FOLDER, name))
     if is_armed(found):
-        return wake(machine, found, keys)
+        told = wake(machine, found, keys)
+        if unlock.is_the_jobs(found, machine):
+            return told
     if not unlock.openable(found, machine):
         raise HardeningError(
             f"Nothing was changed. {name} stands at {found.stage}, not yet encrypted: use the playbook encrypt_storage."
@@ -158,6 +161,9 @@ def open_with(machine: Machine, name: str, keys: Sequence[bytes]) -> dict[str, A
                 f"{name} stays locked: neither a key from the escrow, nor TPM or Tang, opens {header}."
             )
         device, detached = unlock.header_of(found, machine)
+        machine.must(
+            ("systemctl", "stop", UNLOCK.format(name))
+        )  # it may be asking a TPM that knows nothing, for minutes
         machine.open_volume(device, name, key, header=detached)
     machine.start_now(found.plan)
     services = f"; {', '.join(found.plan.services)} started" if found.plan.services else ""

@@ -67,7 +67,8 @@ def add(machine: Machine, header: str, slot: str, plan: Plan, *, opener: bytes, 
     folder = tempfile.mkdtemp(dir=luks.KEY_FOLDER)
     path = os.path.join(folder, "key")
     try:
-        records.write(path, key)
+        with open(path, "wb") as file:
+            file.write(key)
         machine.must(
             (*machine.cryptsetup, "luksAddKey", *luks.derivation(plan), "--new-key-slot", slot, "--key-file", "-",
              "--batch-mode", header, path),
