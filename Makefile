@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control powercut docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control powercut machine docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -42,6 +42,9 @@ control: setup ## Do so with one control: make control ID=orthanc.webdav_off
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost
 	@$(RUN) tests/powercut/run.py
+
+machine: setup ## Encrypt real virtual machines, cut their power, look at every image (an hour and more)
+	@$(RUN) tests/machine/run.py
 
 docs: setup ## Write docs/controls.md anew from the controls
 	@$(RUN) tools/write_docs.py

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run the stages of `make test`, two at a time, and give one verdict.
 
-Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, powercut, canary, molecule.
+Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, powercut, machine, canary and
+molecule.
 The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
 """
 
@@ -34,7 +35,8 @@ class Stage:
 
 def stages() -> list[Stage]:
     """Return all stages, the longest first, so that two workers end together."""
-    listed = [Stage(f"molecule-{name}", "molecule", (("molecule", "test", "-s", name),)) for name in SCENARIOS]
+    listed = [Stage("machine", "machine", ((sys.executable, "tests/machine/run.py", "--short"),))]
+    listed += [Stage(f"molecule-{name}", "molecule", (("molecule", "test", "-s", name),)) for name in SCENARIOS]
     listed += [
         Stage("sanity", "sanity", ((sys.executable, "tests/sanity.py", sys.prefix),)),
         Stage("lockout", "lockout", (("bash", "tests/lockout.sh"),)),

@@ -171,6 +171,15 @@ class VirtualMachine:
             raise MachineError(f"{self.name}: rc {done.returncode}: {shlex.join(words)[:300]}: {said}")
         return done
 
+    def begin(self, command: list[str], output: Path, errors: Path) -> subprocess.Popen[bytes]:
+        """Begin a command as root, its output added to one file, its errors written to another.
+
+        It ends with the machine, or with the connection, at the latest.
+        """
+        whole = [*self._ssh(), "--", "sudo", "-n", shlex.join(command)]
+        with output.open("ab") as out, errors.open("wb") as err:
+            return subprocess.Popen(whole, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
     def power_cut(self) -> None:
         """Take its power away, in the middle of whatever it does; what QEMU had not yet written is lost."""
         kill(self.folder, "qemu-system-")

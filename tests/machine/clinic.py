@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -133,26 +131,17 @@ class Clinic:
             raise AssertionError(f"{playbook} succeeded")
         return self.said(playbook)[before:]
 
-    @contextlib.contextmanager
-    def dicom(self) -> Iterator[int]:
-        """Yield a port of the lab that leads to the machine's DICOM listener."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        command = [*self.machine._ssh(), "-N", "-S", "none", "-L", f"127.0.0.1:{port}:127.0.0.1:4242"]
-        with subprocess.Popen(command, cwd=self.machine.folder, stdin=subprocess.DEVNULL) as tunnel:
-            try:
-                self.wait_for_echo(port)
-                yield port
-            finally:
-                tunnel.terminate()
+    @property
+    def dicom(self) -> int:
+        """The port of the lab that leads to the machine's DICOM listener, which has yet to be waited for."""
+        return int(self.machine.known["dicom"])
 
-    def wait_for_echo(self, port: int, seconds: float = 240) -> None:
+    def wait_for_echo(self, seconds: float = 240) -> None:
         """Wait until Orthanc answers a C-ECHO."""
         entity, until = AE("TESTER"), time.monotonic() + seconds
         entity.add_requested_context("1.2.840.10008.1.1")
         while True:
-            association = entity.associate("127.0.0.1", port, ae_title="LUMIERE")
+            association = entity.associate("127.0.0.1", self.dicom, ae_title="LUMIERE")
             if association.is_established:
                 association.send_c_echo()
                 association.release()
@@ -163,23 +152,23 @@ class Clinic:
 
     def store(self, mib: int, seed: int) -> dict[str, str]:
         """Store studies of so many MiB, and return what was acknowledged: UID -> SHA-256 of the pixels."""
-        entity = AE("TESTER")
+        entity = patient_entity()
         entity.add_requested_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
         stored: dict[str, str] = {}
-        with self.dicom() as port:
-            association = entity.associate("127.0.0.1", port, ae_title="LUMIERE")
-            for image in images(mib, seed):
-                status = association.send_c_store(image)
-                if status.Status == 0:
-                    stored[image.SOPInstanceUID] = digest(image)
-            association.release()
+        self.wait_for_echo()
+        association = entity.associate("127.0.0.1", self.dicom, ae_title="LUMIERE")
+        for each in images(mib, seed):
+            status = association.send_c_store(each)
+            if status.Status == 0:
+                stored[each.SOPInstanceUID] = digest(each)
+        association.release()
         if len(stored) != mib * (1 << 20) // IMAGE:
             raise AssertionError(f"only {len(stored)} images were taken")
         return stored
 
     def fetch(self, studies: set[str]) -> dict[str, str]:
         """Fetch studies by C-GET, and return UID -> SHA-256 of the pixels."""
-        entity = AE("TESTER")
+        entity = patient_entity()
         entity.add_requested_context(STUDY_ROOT_GET)
         entity.add_requested_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
         found: dict[str, str] = {}
@@ -188,42 +177,52 @@ class Clinic:
             found[event.dataset.SOPInstanceUID] = digest(event.dataset)
             return 0
 
-        with self.dicom() as port:
-            roles = [build_role(SECONDARY_CAPTURE, scp_role=True)]
-            association = entity.associate(
-                "127.0.0.1",
-                port,
-                ae_title="LUMIERE",
-                ext_neg=roles,  # type: ignore[arg-type]
-                evt_handlers=[(evt.EVT_C_STORE, take)],
-            )
-            for study in sorted(studies):
-                query = Dataset()
-                query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study
-                list(association.send_c_get(query, STUDY_ROOT_GET))
-            association.release()
+        self.wait_for_echo()
+        association = entity.associate(
+            "127.0.0.1",
+            self.dicom,
+            ae_title="LUMIERE",
+            ext_neg=[build_role(SECONDARY_CAPTURE, scp_role=True)],  # type: ignore[arg-type]
+            evt_handlers=[(evt.EVT_C_STORE, take)],
+        )
+        for study in sorted(studies):
+            query = Dataset()
+            query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study
+            list(association.send_c_get(query, STUDY_ROOT_GET))
+        association.release()
         return found
 
 
+def patient_entity() -> AE:
+    """Return an application entity that waits for a machine without KVM, others at work beside it."""
+    entity = AE("TESTER")
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 300
+    return entity
+
+
 def images(mib: int, seed: int) -> Iterator[Dataset]:
-    """Yield images of random pixels, eight a study, of people who do not exist."""
-    chance = random.Random(seed)
+    """Yield so many MiB of images."""
     for number in range(mib * (1 << 20) // IMAGE):
-        image = Dataset()
-        image.SOPClassUID = SECONDARY_CAPTURE
-        image.SOPInstanceUID = generate_uid(entropy_srcs=[str(seed), str(number)])
-        image.StudyInstanceUID = study_uid(seed, number // 8)
-        image.SeriesInstanceUID = generate_uid(entropy_srcs=[str(seed), "series", str(number // 8)])
-        image.PatientName, image.PatientID = f"NOBODY^Number {number // 8}", f"N{number // 8}"
-        image.Modality, image.InstanceNumber = "OT", number % 8 + 1
-        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-        image.Rows, image.Columns = 1024, IMAGE // 2048
-        image.BitsAllocated = image.BitsStored = 16
-        image.HighBit, image.PixelRepresentation = 15, 0
-        image.PixelData = MARK + b"!" + chance.randbytes(IMAGE - len(MARK) - 1)
-        image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        yield image
+        yield image(seed, number, IMAGE)
+
+
+def image(seed: int, number: int, size: int) -> Dataset:
+    """Return one image of so many bytes of random pixels, eight a study, of a person who does not exist."""
+    made = Dataset()
+    made.SOPClassUID = SECONDARY_CAPTURE
+    made.SOPInstanceUID = generate_uid(entropy_srcs=[str(seed), str(number)])
+    made.StudyInstanceUID = study_uid(seed, number // 8)
+    made.SeriesInstanceUID = generate_uid(entropy_srcs=[str(seed), "series", str(number // 8)])
+    made.PatientName, made.PatientID = f"NOBODY^Number {seed} {number // 8}", f"N{seed}-{number // 8}"
+    made.Modality, made.InstanceNumber = "OT", number % 8 + 1
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.Rows, made.Columns = size // 512, 256
+    made.BitsAllocated = made.BitsStored = 16
+    made.HighBit, made.PixelRepresentation = 15, 0
+    made.PixelData = MARK + b"!" + random.Random(f"{seed} {number}").randbytes(size - len(MARK) - 1)
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return made
 
 
 def study_uid(seed: int, number: int) -> str:
@@ -231,12 +230,11 @@ def study_uid(seed: int, number: int) -> str:
     return str(generate_uid(entropy_srcs=[str(seed), "study", str(number)]))
 
 
-def studies(mib: int, seed: int) -> set[str]:
-    """Return the UIDs of the studies that `images` makes."""
-    count = mib * (1 << 20) // IMAGE
+def studies(count: int, seed: int) -> set[str]:
+    """Return the UIDs of the studies of the first so many images."""
     return {study_uid(seed, number) for number in range(-(-count // 8))}
 
 
-def digest(image: Dataset) -> str:
+def digest(of: Dataset) -> str:
     """Return the SHA-256 of an image's pixels and of whose they are."""
-    return hashlib.sha256(bytes(image.PixelData) + str(image.PatientName).encode()).hexdigest()
+    return hashlib.sha256(bytes(of.PixelData) + str(of.PatientName).encode()).hexdigest()
