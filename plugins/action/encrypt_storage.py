@@ -18,7 +18,9 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import escrow_
 
 MODULE = "radiology.hardening.encrypt_storage"
 LOOK_EVERY = 5.0
-"""Seconds between two looks at a job that runs."""
+"""Seconds between two looks at a job that runs, at least."""
+REST = 3.0
+"""A host is left alone for so many times as long as it took to answer: a slow one works, and is not kept answering."""
 
 
 class ActionModule(ActionBase):
@@ -31,6 +33,7 @@ class ActionModule(ActionBase):
         self.variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, self.variables)
         self.host = str(self.variables["inventory_hostname"])
+        self.took = 0.0
         given = self._task.args
         self.name = str(given.get("name", "studies"))
         try:
@@ -130,17 +133,24 @@ class ActionModule(ActionBase):
         """Show the job's sentences until it ends; it goes on without this terminal."""
         said = ""
         while not found["done"] and not found["failed"]:
-            if found["sentence"] != said:
+            if found["sentence"] not in ("", said):
                 said = found["sentence"]
                 Display().display(f"{self.host}: {said}")
-            time.sleep(LOOK_EVERY)
             try:
-                found = self.call("status")
+                found = self.look()
             except AnsibleConnectionFailure:
                 self._connection.reset()  # the host restarts, or the line is down: its unit goes on by itself
         if found["failed"]:
             raise HardeningError(f"{self.host} stopped at {found['stage']}: {found['sentence']}")
         Display().display(f"{self.host}: encrypted, every file compared; {found['device']}")
+        return found
+
+    def look(self) -> dict[str, Any]:
+        """Wait, and return how far the job is."""
+        time.sleep(max(LOOK_EVERY, REST * self.took))
+        begun = time.monotonic()
+        found = self.call("status")
+        self.took = time.monotonic() - begun
         return found
 
     def finish(self, found: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +161,6 @@ class ActionModule(ActionBase):
         while found["stage"] != "retired":
             if found["failed"]:
                 raise HardeningError(f"{self.host}: {found['sentence']}")
-            time.sleep(LOOK_EVERY)
-            found = self.call("status")
+            found = self.look()
         Display().display(f"{self.host}: {found['worth']}")
         return {**found, "changed": True}
