@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +79,18 @@ def is_older(host: Host, found: dict[str, str], config: Mapping[str, Any], files
 
 
 def answers(config: Mapping[str, Any]) -> bool:
-    """Ask the server: HTTP GET /system gives 200 or 401."""
+    """Ask the server: HTTP GET /system gives 200 or 401; where HTTP is off, its DICOM port takes a connection."""
+    if not config.get("HttpServerEnabled", True):
+        return not config.get("DicomServerEnabled", True) or _listens(int(config.get("DicomPort", 4242)))
     return web_front_ask.status("127.0.0.1", int(config.get("HttpPort", 8042)), "/system") in (200, 401)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=web_front_ask.SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def change(host: Host, contents: Mapping[str, Content], remove: list[str], config: Mapping[str, Any]) -> None:
