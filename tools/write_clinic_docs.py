@@ -31,7 +31,7 @@ In `ansible.cfg`, name the plugin, and let a refused file end the run:
 ```ini
 [inventory]
 enable_plugins = radiology.hardening.clinic, ansible.builtin.yaml, ansible.builtin.ini
-any_unparsed_is_fatal = true
+any_unparsed_is_failed = true
 ```
 
 `ansible-inventory -i <file> --list --yaml` shows what the file yields, or says in one sentence what is wrong: file and

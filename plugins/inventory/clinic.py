@@ -21,7 +21,7 @@ description:
 notes:
   - Name the plugin in C(enable_plugins) of the section C([inventory]) of C(ansible.cfg), or in the environment variable
     E(ANSIBLE_INVENTORY_ENABLED).
-  - Set C(any_unparsed_is_fatal) there as well. Ansible else warns of a refused file and goes on without its hosts.
+  - Set C(any_unparsed_is_failed) there as well. Ansible else warns of a refused file and goes on without its hosts.
 requirements:
   - jsonschema >= 4.0 (Python package, on the controller)
 options:
