@@ -6,7 +6,7 @@ from __future__ import annotations
 
 LOOK = """
 import json, os, signal, sys, time
-JOB, AIMED = sys.argv[1], sys.argv[2] == "aim"
+JOB, HELD = sys.argv[1:3]
 
 def tell(word):
     print(word, file=sys.stderr, flush=True)
@@ -40,7 +40,7 @@ def send(which):
     for process in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{process}/comm") as file:
-                if file.read().strip() == "cryptsetup":
+                if file.read().strip() == HELD:
                     os.kill(int(process), which)
         except OSError:
             continue
@@ -70,7 +70,7 @@ def look(seen):
                 sys.stdout.buffer.write(found + b"\\n")
                 sys.stdout.buffer.flush()
 
-told, seen, turn, armed = "", set(), 0, False
+told, seen, turn, armed, aimed = "", set(), 0, False, HELD != "-"
 while True:
     now = stage()
     if now != told:
@@ -79,16 +79,17 @@ while True:
     if not armed and os.path.exists(f"{JOB}/armed"):
         tell("armed")
         armed = True
-    if AIMED and now == "switched" and aim():
-        AIMED = False
+    if aimed and now == "switched" and aim():
+        aimed = False
     if turn % 10 == 0:
         look(seen)
     turn += 1
     time.sleep(0.05)
 """
 """Tells on its standard error each stage of the job in the folder that is its first argument; on its standard output
-writes every command line and environment that it meets, each once. With `aim` it waits for a header that says that all
-is encrypted and that still asks to go on, holds cryptsetup there, and says `ended`."""
+writes every command line and environment that it meets, each once. Its second argument is `-`, or the
+name of the program to hold (cryptsetup) as soon as the header says that all is encrypted and still asks to go on; then
+it says `ended`."""
 
 MEMORY = """
 import os, subprocess, sys

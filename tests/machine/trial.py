@@ -106,7 +106,7 @@ class Trial:
         """Switch the machine on, and look on; see `eyes.LOOK`."""
         self.machine.start()
         self.machine.wait_for_ssh()
-        command = ["python3", "-u", "-c", LOOK, JOB, "aim" if aim else "-"]
+        command = ["python3", "-u", "-c", LOOK, JOB, "cryptsetup" if aim else "-"]
         self.machine.begin(command, self.canary.processes, self.noted)
 
     def seen(self) -> list[str]:
