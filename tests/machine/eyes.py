@@ -70,7 +70,7 @@ def look(seen):
                 sys.stdout.buffer.write(found + b"\\n")
                 sys.stdout.buffer.flush()
 
-told, seen, turn, armed, aimed = "", set(), 0, False, HELD != "-"
+told, seen, looked, armed, aimed = "", set(), 0, False, HELD != "-"
 while True:
     now = stage()
     if now != told:
@@ -79,12 +79,13 @@ while True:
     if not armed and os.path.exists(f"{JOB}/armed"):
         tell("armed")
         armed = True
-    if aimed and now == "switched" and aim():
+    near = aimed and now == "switched"
+    if near and aim():
         aimed = False
-    if turn % 10 == 0:
+    if time.monotonic() - looked > 1:
         look(seen)
-    turn += 1
-    time.sleep(0.05)
+        looked = time.monotonic()
+    time.sleep(0.03 if near else 0.3)
 """
 """Tells on its standard error each stage of the job in the folder that is its first argument; on its standard output
 writes every command line and environment that it meets, each once. Its second argument is `-`, or the

@@ -5,7 +5,7 @@
     run.py [--strategy in_place|online|volume|roomy|tight]... [--release bookworm|trixie]... [--mib N] [--kills N]
            [--seed N] [--short] [--keep]
 
-Of each: studies are stored over DICOM; the playbook refuses without the device's name, then runs; the machine's power
+Of each: studies are stored over DICOM; the playbook refuses another device's name, then runs; the machine's power
 is cut while it works (five times online, once where everything but the end is done, images coming in all along), and
 the machine goes on by itself after the boot; every study comes back over DICOM as it was; it opens by itself after a
 reboot and a power cut, not with another TPM, nor with Tang away, then with the key from the escrow; no key and no image
