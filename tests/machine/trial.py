@@ -15,7 +15,9 @@ from canary import Canary, opened_key, volume_key
 from clinic import IMAGE, STORAGE, Clinic, studies
 from eyes import LOOK
 from sender import Sender
+from virtual_disk import size
 from virtual_guest import VirtualMachine
+from virtual_image import image
 
 STRATEGIES = ("in_place", "online", "volume", "roomy", "tight")
 JOB = "/var/lib/radiology-hardening/storage/studies"
@@ -66,7 +68,7 @@ class Trial:
         self.chance = random.Random(f"{given.seed} {strategy} {release}")
         self.pause = 2 + given.mib / 32
         self.patience = 600 + 8 * given.mib
-        self.held = strategy in HELD
+        self.held, self.release = strategy in HELD, release
         self.machine = VirtualMachine(machine_name(strategy, release), release)
         self.machine.create(**self.room(given.mib))
         self.noted = self.machine.folder / "stages"
@@ -81,10 +83,16 @@ class Trial:
         self.say(f"{len(self.stored)} images stored")
 
     def room(self, mib: int) -> dict[str, int]:
-        """Return the sizes of the machine's disks."""
-        data = mib * 5 // 4 + 128 if self.held else 0
-        system = 0 if self.held else 1700 + mib * (3 if self.strategy == "roomy" else 1) + mib // 4
-        return {"data_mib": data, "spare_mib": data + 64 if self.strategy == "volume" else 0, "system_mib": system}
+        """Return the sizes of the machine's disks.
+
+        An image of the lab has some 330 MiB free, and the engine leaves 256 MiB of a system disk free: with half as
+        much beside the studies as they take, there is no room for both; with one and a half times as much there is.
+        """
+        if self.held:
+            data = mib * 5 // 4 + 128
+            return {"data_mib": data, "spare_mib": data + 64 if self.strategy == "volume" else 0}
+        more = mib * 8 // 5 - 72 if self.strategy == "tight" else mib * 5 // 2 + 128
+        return {"data_mib": 0, "spare_mib": 0, "system_mib": (size(image(self.release).disk) >> 20) + max(0, more)}
 
     def storage(self) -> dict[str, Any]:
         """Return what the clinic file says of the storage."""
