@@ -14,7 +14,7 @@ from pynetdicom import AE
 
 SIZE = 128 << 10
 """Bytes of pixels of an image."""
-PAUSE = 0.5
+PAUSE = 1.0
 """Seconds between two images."""
 
 

@@ -69,6 +69,7 @@ class Trial:
         self.pause = 2 + given.mib / 32
         self.patience = 600 + 8 * given.mib
         self.held, self.release = strategy in HELD, release
+        self.aim = strategy == "online"
         self.machine = VirtualMachine(machine_name(strategy, release), release)
         self.machine.create(**self.room(given.mib))
         self.noted = self.machine.folder / "stages"
@@ -111,11 +112,11 @@ class Trial:
         """Print a sentence with the trial's name and time."""
         print(f"  {self.machine.name} {time.strftime('%H:%M:%S')}: {sentence}", flush=True)
 
-    def start(self, aim: bool = False) -> None:
+    def start(self) -> None:
         """Switch the machine on, and look on; see `eyes.LOOK`."""
         self.machine.start()
         self.machine.wait_for_ssh()
-        command = ["python3", "-u", "-c", LOOK, JOB, "cryptsetup" if aim else "-"]
+        command = ["python3", "-u", "-c", LOOK, JOB, "cryptsetup" if self.aim else "-"]
         self.machine.begin(command, self.canary.processes, self.noted)
 
     def seen(self) -> list[str]:
@@ -205,22 +206,28 @@ class Trial:
         """Cut the power now."""
         stage = self.stage()
         self.machine.power_cut()
-        self.say(f"power cut {number} at stage {stage}")
+        self.say(f"power cut {number} at stage {stage}{', at its very end' * ('ended' in self.seen())}")
 
     def cut_online(self) -> None:
         """Cut the power of a machine that takes images: at random moments, and once when all but the end is done."""
         drawn = sorted(self.chance.choices(AT_WORK["online"], k=self.kills - 1), key=STAGES["online"].index)
-        for number, stage in enumerate(drawn, 1):
-            self.wait_until(lambda stage=stage: self.reached(stage), self.patience, f"stage {stage}")
-            self.wait_in(stage, self.chance.uniform(0, self.pause))
+        for number in range(1, self.kills + 1):
+            if drawn:
+                stage = drawn.pop(0)
+                self.wait_until(lambda stage=stage: self.reached(stage), self.patience, f"stage {stage}")
+                self.wait_in(stage, self.chance.uniform(0, self.pause))
+            elif self.aim:
+                self.wait_until(lambda: "ended" in self.seen(), self.patience, "the end of the encryption")
+            assert not self.over(), "the job was over before the power was cut"
+            at_the_end = "ended" in self.seen()
+            self.aim = self.aim and not at_the_end
             self.cut_once(number)
-            self.start(aim=number == len(drawn))
-        self.wait_until(lambda: "ended" in self.seen(), self.patience, "the end of the encryption")
-        self.cut_once(self.kills)
-        self.start()
-        self.wait_until(lambda: self.reached("encrypted"), 600, "the final header")
-        journal = self.journal("radiology-encrypt-storage@studies", "-b")
-        assert "the header stands at ended" in journal, f"the end was not met: {journal}"
+            self.start()
+            if at_the_end:
+                self.wait_until(lambda: self.reached("encrypted"), 1200, "the final header")
+                journal = self.journal("radiology-encrypt-storage@studies", "-b")
+                assert "the header stands at ended" in journal, f"the end was not met: {journal}"
+        assert not self.aim, "the power was never cut at the end"
 
     def stopped_seconds(self) -> None:
         """Print for how long the programs were stopped, and AssertionError unless it was less than 10 s."""
