@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import judge
 import release as releases
 from crashes import Cut, Kept, draw, kept, state
-from disks import Disks, own_mounts
+from disks import Disks, die_with_parent, own_mounts
 from places import DISKS, boot, lay
 from simulated import Ours
 from stock import Stock
@@ -136,6 +136,7 @@ def key_of(reached: Kept) -> str:
 
 def play(job: Job) -> Tally:
     """Play cases of a scene on a release until there were enough cuts, or the time is over. One process each."""
+    die_with_parent()
     name, release, seed, wanted, seconds, worker = job
     tally = Tally(name, release)
     stage = Stage(name, release, seed)
