@@ -51,12 +51,13 @@ def main(arguments: list[str]) -> int:
 
 
 def run(folder: str) -> int:
-    """Take the job to its end; wait for its key as long as it takes."""
+    """Take the job to its end; wait for its key as long as it takes. Cut after its end, it asks for no key any more."""
     machine, name = Machine(), os.path.basename(folder)
-    while (key := escrow.bound_key(machine, folder) or _asked(machine, folder)) is None:
-        _say(name, f"{name}: waiting for the key: the TPM, or the Tang server, does not give it now")
-        _wait(folder, 30)
-    engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
+    if not engine.is_over(job.Job(folder)):
+        while (key := escrow.bound_key(machine, folder) or _asked(machine, folder)) is None:
+            _say(name, f"{name}: waiting for the key: the TPM, or the Tang server, does not give it now")
+            _wait(folder, 30)
+        engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
     escrow.forget(folder)
     records.remove(os.path.join(folder, "armed"))
     return 0

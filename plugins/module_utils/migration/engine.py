@@ -16,9 +16,13 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.stra
 
 def strategy_of(job: Job, machine: Machine, key: bytes, tell: Tell) -> Strategy:
     """Return the job's strategy, ready to run."""
+    return _kind(job)(job, machine, key, tell)
+
+
+def _kind(job: Job) -> type[Strategy]:
     if job.plan.strategy == "in_place":
-        return (Online if job.plan.online else InPlace)(job, machine, key, tell)
-    return (Move if job.plan.tight else Copy)(job, machine, key, tell)
+        return Online if job.plan.online else InPlace
+    return Move if job.plan.tight else Copy
 
 
 def prepare(folder: str, machine: Machine, key: bytes, tell: Tell) -> None:
@@ -43,3 +47,8 @@ def carry_out(folder: str, machine: Machine, key: bytes, tell: Tell) -> None:
     job = Job(folder)
     with job.locked():
         strategy_of(job, machine, key, tell).run()
+
+
+def is_over(job: Job) -> bool:
+    """Whether nothing is left to do for a job."""
+    return job.stage == _kind(job).STAGES[-1]

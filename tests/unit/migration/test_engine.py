@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import engine, luks, records
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import cli, engine, escrow, luks, records
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Job, Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import Copy
@@ -57,3 +57,15 @@ def test_nothing_is_made_anew_once_it_protects_something(tmp_path: Path, done: l
     prepare(tmp_path, b"one").record(stage)
     assert prepare(tmp_path, b"two").stage == stage
     assert done == ["claimed", "formatted"]
+
+
+def test_a_unit_cut_after_its_job_s_end_asks_for_no_key_and_disarms(
+    tmp_path: Path, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path, b"one").record("done")
+    armed = tmp_path / "studies" / "armed"
+    armed.touch()
+    monkeypatch.setattr(escrow, "in_memory", lambda folder: f"{folder}/key")
+    monkeypatch.setattr(cli, "_asked", lambda *_: pytest.fail("a person was asked for the key of a job that is over"))
+    assert cli.run(str(tmp_path / "studies")) == 0
+    assert not armed.exists()
