@@ -143,6 +143,8 @@ class ActionModule(ActionBase):
         if found["failed"]:
             raise HardeningError(f"{self.host} stopped at {found['stage']}: {found['sentence']}")
         Display().display(f"{self.host}: encrypted, every file compared; {found['device']}")
+        if found.get("worth"):
+            Display().display(f"{self.host}: {found['worth']}")
         return found
 
     def look(self) -> dict[str, Any]:

@@ -59,6 +59,9 @@ def run(folder: str) -> int:
             _wait(folder, 30)
         engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
     escrow.forget(folder)
+    found = job.Job(folder)
+    if found.plan.tight:
+        found.record(found.stage, worth=retirement.scrubbed(found, machine))
     records.remove(os.path.join(folder, "armed"))
     return 0
 

@@ -27,6 +27,18 @@ def worth(*, rotational: bool) -> str:
     return ON_A_ROTATING_DISK if rotational else ON_FLASH
 
 
+def scrubbed(job: Job, machine: Machine) -> str:
+    """Return what it is worth that the free space was overwritten from which files moved into a container."""
+    folder = os.path.dirname(job.plan.container)
+    rotational = inspection.block(machine, inspection.place(machine, folder).device).rotational
+    space = os.statvfs(folder)
+    left = (job.plan.reserve + (space.f_bfree - space.f_bavail) * space.f_frsize) >> 20
+    return (
+        f"{left} MiB stay free for the system and were not overwritten: as much of the images in clear may survive"
+        f" there until the system writes over it; of the rest, {worth(rotational=rotational)}"
+    )
+
+
 def retire(job: Job, machine: Machine, tell: Tell) -> None:
     """Wipe the former copy of a job that is done; called again after a cut, it goes on."""
     plan = job.plan

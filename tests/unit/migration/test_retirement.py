@@ -1,0 +1,29 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What wiping is worth is said honestly."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import job, retirement
+
+
+@pytest.mark.parametrize(("rotational", "said"), [(True, "rotating disk"), (False, "flash keeps spare blocks")])
+def test_what_stays_free_was_not_overwritten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rotational: bool, said: str
+) -> None:
+    plan = job.Plan("studies", "container", "/srv/images", container=str(tmp_path / "studies.luks"), tight=True)
+    found: Any = types.SimpleNamespace(plan=plan)
+    monkeypatch.setattr(retirement.inspection, "place", lambda *_: types.SimpleNamespace(device="/dev/vda2"))
+    monkeypatch.setattr(
+        retirement.inspection, "block", lambda *_: types.SimpleNamespace(rotational=rotational, path="/dev/vda2")
+    )
+    space = types.SimpleNamespace(f_bfree=3 << 10, f_bavail=1 << 10, f_frsize=1 << 20)
+    monkeypatch.setattr(retirement.os, "statvfs", lambda _: space)
+    sentence = retirement.scrubbed(found, object())  # type: ignore[arg-type]
+    assert sentence.startswith("2112 MiB stay free")
+    assert said in sentence
