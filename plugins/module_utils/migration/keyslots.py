@@ -55,6 +55,17 @@ def unnamed(machine: Machine, header: str) -> list[str]:
     return [slot for slot in used(machine, header) if slot not in known]
 
 
+def epoch(header: str) -> int:
+    """Return a header's sequence number."""
+    with open(header, "rb") as file:
+        return luks.epoch(file.read(luks.HEADER_SIZE))
+
+
+def was_left(machine: Machine, header: str, slot: str, before: int) -> bool:
+    """Whether a cut left a keyslot without the token that names it: since epoch `before` nothing else was changed."""
+    return slot in unnamed(machine, header) and epoch(header) == before + 1
+
+
 def opens(machine: Machine, header: str, slot: str, key: bytes) -> bool:
     """Whether the key opens this very keyslot."""
     command = ("open", "--test-passphrase", "--key-slot", slot, "--key-file", "-", header)

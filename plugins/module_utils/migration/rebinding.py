@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Another TPM or Tang server: the header is bound to it, tried, and only then the former bindings go.
 
-`rebinding.json` in the job's folder lists the keyslots from before, so that what a cut left half made is found again.
+`rebinding.json` in the job's folder names the keyslot that is being made, so that what a cut left half made is found.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def rebind(machine: Machine, name: str, declared: Mapping[str, Any], keys: Seque
         if good is None:
             good = add(machine, found, header, wanted, keys)
         keyslots.kill(machine, header, [slot for slot in before if slot != good], sparing=good)
-        records.remove(found.path(RECORD))
+        records.drop(found.path(RECORD))
         if found.plan.unlock != wanted:
             plan = dataclasses.replace(found.plan, unlock=wanted)
             records.write_json(found.path("plan.json"), dataclasses.asdict(plan))
@@ -70,10 +70,9 @@ def rebind(machine: Machine, name: str, declared: Mapping[str, Any], keys: Seque
 def clear_leftovers(machine: Machine, found: job.Job, header: str) -> None:
     """Destroy the keyslot that a cut left without its token: nobody knows its key."""
     begun = records.read_json(found.path(RECORD))
-    if begun:
-        stray = [slot for slot in keyslots.unnamed(machine, header) if slot not in begun["before"]]
-        if stray:
-            keyslots.kill(machine, header, stray, sparing=begun["before"][0])
+    if begun and keyslots.was_left(machine, header, begun["slot"], begun["epoch"]):
+        staying = [slot for slot in keyslots.used(machine, header) if slot != begun["slot"]]
+        keyslots.kill(machine, header, [begun["slot"]], sparing=staying[0])
 
 
 def add(machine: Machine, found: job.Job, header: str, wanted: Mapping[str, Any], keys: Sequence[bytes]) -> str:
@@ -85,13 +84,18 @@ def add(machine: Machine, found: job.Job, header: str, wanted: Mapping[str, Any]
             " it anew; give -e escrow_private_key=<path>."
         )
     before = keyslots.used(machine, header)
-    records.write_json(found.path(RECORD), {"before": before})
+    records.write_json(found.path(RECORD), {"slot": keyslots.free(machine, header), "epoch": keyslots.epoch(header)})
     machine.bind(header, wanted, key)
     machine.sync_device(header)
-    for slot in keyslots.named(machine, header, keyslots.BOUND):
-        if slot not in before and answers(machine, header, slot, wanted):
-            return slot
-    raise HardeningError(f"The new binding of {found.plan.name} to {wanted['pin']} gives no key: the former ones stay.")
+    made = [slot for slot in keyslots.used(machine, header) if slot not in before]
+    good = next((slot for slot in made if answers(machine, header, slot, wanted)), None)
+    if good is None:
+        keyslots.kill(machine, header, made, sparing=before[0])
+        raise HardeningError(
+            f"The new binding of {found.plan.name} to {wanted['pin']} gave no key and was removed; the former ones"
+            " stay."
+        )
+    return good
 
 
 def answers(machine: Machine, header: str, slot: str, wanted: Mapping[str, Any]) -> bool:

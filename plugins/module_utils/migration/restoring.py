@@ -57,7 +57,7 @@ def restore(machine: Machine, name: str, copy: bytes, confirm: str, keys: Sequen
         else:
             write(device, copy)
         for leftover in (ROTATION, SEALED):
-            records.remove(found.path(leftover))
+            records.drop(found.path(leftover))
         header = detached or device
         if evidence.content(header) != copy or luks.state(luks.dump(machine, header)) is not State.FINISHED:
             raise HardeningError(

@@ -19,7 +19,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,7 +85,9 @@ def abandon(machine: Machine, found: job.Job, header: str, begun: Mapping[str, A
     former = [slot for slot in keyslots.named(machine, header, luks.RECOVERY_TOKEN) if slot != begun["slot"]] or begun[
         "former"
     ]
-    if begun["stage"] in ("making", "added") and former:
+    named = begun["slot"] in keyslots.named(machine, header, luks.RECOVERY_TOKEN)
+    ours = named or keyslots.was_left(machine, header, begun["slot"], begun["epoch"])
+    if begun["stage"] in ("making", "added") and ours and former:
         keyslots.kill(machine, header, [begun["slot"]], sparing=former[0])
     forget(found)
 
@@ -101,6 +102,7 @@ def begin(
     begun = {
         "stage": "making",
         "slot": slot,
+        "epoch": keyslots.epoch(header),
         "former": keyslots.named(machine, header, luks.RECOVERY_TOKEN),
         "recipients": list(recipients),
         "nonce": nonce,
@@ -165,7 +167,7 @@ def record(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, An
         evidence.record(found, machine, told)
         if (records.read_json(found.path(ROTATION)) or {}).get("stage") == "revoked":
             forget(found)
-        records.remove(found.path("collected.json"))
+        records.drop(found.path("collected.json"))
         return {"sentence": f"Copies of the header of {name} lie in {' and '.join(told['places'])}"}
 
 
@@ -185,8 +187,7 @@ def advance(found: job.Job, begun: dict[str, Any], stage: str) -> dict[str, Any]
 def forget(found: job.Job) -> None:
     """Forget a rotation that is over or abandoned; the record goes first, so that it names no key that is not there."""
     for name in (ROTATION, SEALED):
-        if os.path.exists(found.path(name)):
-            records.remove(found.path(name))
+        records.drop(found.path(name))
 
 
 def _digest(answer: str) -> str:
