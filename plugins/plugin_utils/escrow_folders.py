@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks, restoring
 
 SEALED, HEADER, ABOUT = "recovery-key.p7m", "header.img.gz", "about.json"
 NEXT = "recovery-key.next.p7m"
@@ -137,7 +137,8 @@ def newest_header(places: Sequence[str]) -> tuple[str, bytes]:
     for path in (os.path.join(place, HEADER) for place in places):
         with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
             copy = file.read(luks.HEADER_SIZE + 1)
-            found.append((luks.epoch(copy), path, copy))
+            if copy.startswith(restoring.MAGIC):
+                found.append((luks.epoch(copy), path, copy))
     if not found:
         raise HardeningError(f"No copy of a header that can be read lies in {' or '.join(places)}.")
     return max(found, key=lambda each: each[0])[1:]

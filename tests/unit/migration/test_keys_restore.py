@@ -150,7 +150,14 @@ def encrypting(volume: Volume) -> None:
 
 
 def other_volume(volume: Volume) -> None:
-    done = ("cryptsetup", "luksUUID", "--uuid", "5d0f4c6e-0000-4000-8000-00000000000f", "--batch-mode", volume.header)
+    done = (
+        *volume.machine.cryptsetup,
+        "luksUUID",
+        "--uuid",
+        "5d0f4c6e-0000-4000-8000-00000000000f",
+        "--batch-mode",
+        volume.header,
+    )
     subprocess.run(done, check=True)
 
 
@@ -198,7 +205,7 @@ def test_a_header_of_an_encryption_under_way_is_never_replaced(lay: Lay) -> None
         volume.job.path("escrow.json"),
         {
             **volume.record("escrow.json"),
-            "luks_uuid": volume.machine.must(("cryptsetup", "luksUUID", volume.header)).decode().strip(),
+            "luks_uuid": volume.machine.must((*volume.machine.cryptsetup, "luksUUID", volume.header)).decode().strip(),
         },
     )
     before = digest(volume.header)

@@ -28,7 +28,10 @@ STRATEGIES = ("in_place", "volume", "container")
 
 def audited(volume: Volume) -> dict[str, Any]:
     """Return the volume as the observer of the role disk_encryption reads it."""
-    dumped = [volume.machine.must(("cryptsetup", "luksDump", *more, volume.header)).decode() for more in JSON_AND_TEXT]
+    dumped = [
+        volume.machine.must((*volume.machine.cryptsetup, "luksDump", *more, volume.header)).decode()
+        for more in JSON_AND_TEXT
+    ]
     found = disk_volumes.read_header(json.loads(dumped[0]), dumped[1])
     proof = disk_volumes.read_escrow(volume.record("escrow.json"))
     return {**found, "name": "studies", "kind": "LUKS2", "escrow": proof}
@@ -107,6 +110,18 @@ def test_the_host_keeps_neither_the_new_key_nor_its_answer(lay: Lay) -> None:
         content = each.read_bytes()
         assert new not in content, each
         assert answer.encode() not in content, each
+
+
+def test_no_key_is_in_a_command(lay: Lay) -> None:
+    volume = lay("volume")
+    volume.machine.tpm = "another TPM"
+    before = volume.sealed()
+    volume.acts(rebind=True).unlock(check=False)
+    volume.rotate()
+    shown = "\n".join([*volume.machine.commands, *volume.shown])
+    assert "luksAddKey" in shown
+    assert not [key for key in {*before, *volume.sealed()} if key.decode() in shown]
+    assert os.listdir(luks.KEY_FOLDER) == []
 
 
 def test_with_another_tpm_the_former_key_from_the_escrow_adds_the_new_one(lay: Lay) -> None:
