@@ -46,11 +46,7 @@ mount -o remount,sync {STORAGE}
 """
 """Orthanc acknowledges an image before its index is on the disk, in clear too: a cut loses acknowledged images whatever
 lies below. With writes that are synchronous an image that is lost was lost by us."""
-SHUT = f"""
-! mountpoint -q {STORAGE}
-! systemctl is-active --quiet orthanc
-! touch {STORAGE}/x
-"""
+SHUT = f"! mountpoint -q {STORAGE} && ! systemctl is-active --quiet orthanc && ! touch {STORAGE}/x"
 CLOSE = f"""
 systemctl stop orthanc
 umount {STORAGE}

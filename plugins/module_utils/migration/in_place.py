@@ -71,6 +71,7 @@ class InPlace(Strategy):
             self.hold_writers()
             self.machine.put_table(self.plan)
             self.machine.unmount(self.plan.mount_point)
+            self.guard_mount_point()
             self.machine.check_file_system(device, self.plan.file_system)
             self.machine.mount(device, self.work("source"), read_only=True)
             manifest.survey(self.work("source"), self.counted("reading what changed", 0))

@@ -96,8 +96,9 @@ class NewVolume(Strategy):
         where = self.plan.mount_point
         if self.plan.source is None:
             self.clear_mount_point()
-        else:
+        elif not self.machine.shows_volume(where, self.plan.name):
             self.machine.unmount(where)
+            self.guard_mount_point()
         volume = self.machine.open_volume(self.place, self.plan.name, self.key)
         self.machine.unmount(self.work("volume"))
         self.machine.put_table(self.plan)

@@ -49,6 +49,7 @@ class Online(InPlace):
         self.hold_writers()
         if not opened:
             self.machine.unmount(self.plan.mount_point)
+            self.guard_mount_point()
         self.bring_up(device)
         seconds = round(time.monotonic() - begun, 1)
         self.job.record(self.job.stage, seconds_stopped=seconds)

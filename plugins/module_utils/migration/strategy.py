@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -64,6 +65,13 @@ class Strategy:
         """Let the programs start again, and start them."""
         records.remove(self.job.path("hold"))
         self.machine.start_writers(self.plan)
+
+    def guard_mount_point(self) -> None:
+        """Let nothing be written below the mount point while no volume is mounted there, if nothing lies there yet."""
+        where = self.plan.mount_point
+        if os.path.isdir(where) and not self.machine.mounted(where) and not os.listdir(where):
+            with contextlib.suppress(OSError):  # a file system that has no such flag
+                self.machine.make_immutable(where)
 
     def secure_header(self, header: str) -> None:
         """Give a new header what an opened volume needs: the recovery slot's name and the unattended unlock."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,26 @@ def test_what_takes_long_comes_before_the_programs_stop(machine: Recorder, begun
     assert begun.stage == "switched"
     assert begun.details["seconds_stopped"] < 10
     assert any("stopped for" in sentence for sentence in told)
+
+
+def test_nothing_can_be_written_where_no_volume_is_mounted(
+    machine: Recorder, begun: job.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded: list[str] = []
+    monkeypatch.setattr(machine, "make_immutable", guarded.append)
+    strategy = online.Online(begun, machine, b"key", lambda _: None)
+    folder = tmp_path / "mount-point"
+    folder.mkdir()
+    strategy.plan = dataclasses.replace(PLAN, mount_point=str(folder))
+    machine.mounts = {str(folder)}
+    strategy.guard_mount_point()
+    machine.mounts = set()
+    (folder / "a file").touch()
+    strategy.guard_mount_point()
+    assert not guarded
+    (folder / "a file").unlink()
+    strategy.guard_mount_point()
+    assert guarded == [str(folder)]
 
 
 def test_a_switch_that_was_cut_leaves_an_open_volume_alone(machine: Recorder, begun: job.Job) -> None:
