@@ -69,8 +69,11 @@ class Acts:
             self.show(line)
         return found
 
-    def keys(self) -> list[bytes]:
-        """Return the recovery keys that the private key opens: the one in force, and one that is to replace it."""
+    def keys(self, *, needed: bool = True) -> list[bytes]:
+        """Return the recovery keys that the private key opens: the one in force, and one that is to replace it.
+
+        HardeningError where they are needed, and the private key that was given opens none.
+        """
         if not self.private_key:
             return []
         found: list[bytes] = []
@@ -84,7 +87,7 @@ class Acts:
                     break
                 except HardeningError as error:
                     refused.append(str(error))
-        if not found:
+        if not found and needed:
             raise HardeningError(
                 f"{LEFT}" + (" ".join(refused) or f"No sealed recovery key lies in {' or '.join(self.places)}.")
             )
@@ -128,7 +131,10 @@ class Acts:
         found, rebind = self.describe(), bool(self.given.get("rebind"))
         if found["up"] and not rebind:
             return self.ended(found, f"{self.host.name}: open and mounted already; nothing to do", changed=False)
-        steps = ["open it with the key from the escrow, mount it, start its services"] if not found["up"] else []
+        opening = (
+            "give its key to the job that encrypts it" if found["armed"] else "open it with the key from the escrow"
+        )
+        steps = [f"{opening}, mount it, start its services"] if not found["up"] else []
         steps += ["bind its header to the present TPM or Tang, and fetch the header's copies anew"] if rebind else []
         self.show(f"  would       {'; '.join(steps)}")
         if check:
@@ -166,11 +172,14 @@ class Acts:
         if check:
             return self.ended(found, "", changed=True)
         recipients = [escrow_folders.fingerprint(certificate) for certificate in certificates]
-        self.hand(self.keys())
+        self.hand(self.keys(needed=False))  # a private key of new people opens the new one alone
         renewed = self.host.call("renew", certificates=list(certificates), recipients=recipients)
         if renewed["step"] != "revoked":
             self.prove(base64.b64decode(renewed["sealed"]), str(renewed["nonce"]), renewed["step"])
-        sentence = f"{self.host.name}: the recovery key was replaced. {self.refresh()}"
+        sentence = (
+            f"{self.host.name}: the recovery key was replaced. {self.refresh()}; what opens by the former key are only"
+            " copies of the header that were taken elsewhere, as in backups of these folders"
+        )
         if renewed["recipients"] != recipients:
             sentence += ". It is sealed to the certificates of the run that began this: run the playbook once more"
         return self.ended(found, sentence, changed=True)
@@ -189,7 +198,7 @@ class Acts:
                 f" {escrow_folders.how_to_answer(path, nonce)}  and run the playbook again with"
                 " -e escrow_answer=<what it prints>, or with -e escrow_private_key=<path>."
             )
-        self.hand(self.keys())
+        self.hand(self.keys(needed=False))
         self.host.call("revoke", answer=answer)
 
     # Restore a header

@@ -34,6 +34,9 @@ UNLOCK = "radiology-unlock@{}.service"
 ROTATION, SEALED = "rotation.json", "rotation.p7m"
 """In the job's folder while a recovery key is replaced: how far that is, and the new key, sealed."""
 
+DAMAGED = "header.damaged-"
+"""In the job's folder, with a number: what lay in a header's place before a copy was written there."""
+
 
 def handed(name: str) -> str:
     """Return where the controller puts what must not touch a disk: {"keys": [...], "header": "<base 64, gzip>"}."""

@@ -23,6 +23,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     unlock,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.keys import (
+    DAMAGED,
     ROTATION,
     SEALED,
     any_key,
@@ -32,8 +33,6 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.keys
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.luks import State
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 
-DAMAGED = "header.damaged-{}"
-"""In the job's folder: what was found in a header's place before a copy was written there."""
 SECTOR = 4096
 """Bytes of a header that are written last; they hold its magic."""
 MAGIC = b"LUKS\xba\xbe\x00\x02"
@@ -164,7 +163,7 @@ def keep_damaged(found: job.Job, header: str) -> str:
     """Keep what lies in the header's place under a name of its own, and return the name; the same is kept once."""
     present = evidence.content(header)
     number = 1
-    while os.path.exists(path := found.path(DAMAGED.format(number))):
+    while os.path.exists(path := found.path(f"{DAMAGED}{number}")):
         if evidence.content(path) == present:
             return path
         number += 1

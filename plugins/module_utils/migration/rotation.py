@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     records,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.keys import (
+    DAMAGED,
     ROTATION,
     SEALED,
     any_key,
@@ -132,7 +134,8 @@ def revoke(machine: Machine, name: str, answer: str, keys: Sequence[bytes]) -> d
                     "The former recovery key stays. The sealed new one was not shown to open: what was answered is not"
                     " the answer to the challenge."
                 )
-            if keys and not any(keyslots.opens(machine, header, begun["slot"], key) for key in keys):
+            new = [key for key in keys if _digest(escrow.answer(key, begun["nonce"])) == begun["answer"]]
+            if new and not keyslots.opens(machine, header, begun["slot"], new[0]):
                 raise HardeningError(f"The former recovery key stays. The new one does not open {header}.")
             begun = advance(found, begun, "proven")
         recovery = keyslots.named(machine, header, luks.RECOVERY_TOKEN)
@@ -162,10 +165,16 @@ def collect(machine: Machine, name: str) -> dict[str, Any]:
 
 
 def record(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Record where the copies lie that were just kept; a rotation is over with that."""
+    """Record where the copies lie that were just kept; a rotation is over with that.
+
+    What `restore` kept of a damaged header may still hold the former key's slot, so it goes too.
+    """
     with at_rest(machine, name) as found:
         evidence.record(found, machine, told)
         if (records.read_json(found.path(ROTATION)) or {}).get("stage") == "revoked":
+            for each in os.listdir(found.folder):
+                if each.startswith(DAMAGED):
+                    records.remove(found.path(each))
             forget(found)
         records.drop(found.path("collected.json"))
         return {"sentence": f"Copies of the header of {name} lie in {' and '.join(told['places'])}"}

@@ -21,7 +21,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils import escrow_folders
 from conftest import Lay
-from locked_volume import PASSPHRASE, PowerCut, Volume, digest
+from locked_volume import PASSPHRASE, PowerCut, Volume, certificate, digest
 
 STRATEGIES = ("in_place", "volume", "container")
 
@@ -147,6 +147,41 @@ def test_other_certificates_begin_it_anew(lay: Lay) -> None:
     volume.rotate(private_key=volume.private_key("provider"))
     assert_renewed(volume, former)
     assert volume.record("escrow.json")["recipients"] == [escrow_folders.fingerprint(volume.certificates[0])]
+
+
+def test_new_people_take_over_with_their_own_private_key_alone(lay: Lay) -> None:
+    """The former provider has left with its private key; TPM or Tang still open the volume."""
+    volume = lay("volume")
+    (former,) = set(volume.sealed())
+    certificate(volume.root / "escrow", "successor")
+    volume.certificates = [(volume.root / "escrow" / "successor.pem").read_text("ascii")]
+    volume.rotate(private_key=volume.private_key("successor"))
+    assert volume.sealed() == []  # `sealed` opens with the former provider's private key
+    path = os.path.join(volume.places[0], escrow_folders.SEALED)
+    assert volume.opens(escrow_folders.open_sealed(path, volume.private_key("successor"), PASSPHRASE))
+    assert not volume.opens(former)
+
+
+def test_one_person_brings_the_former_key_and_another_one_answers(lay: Lay) -> None:
+    volume = lay("volume")
+    (former,) = set(volume.sealed())
+    volume.machine.tpm = "another TPM"
+    certificate(volume.root / "escrow", "successor")
+    volume.certificates = [(volume.root / "escrow" / "successor.pem").read_text("ascii")]
+    with pytest.raises(HardeningError, match=r"clinic\.key does not open .*next"):
+        volume.rotate()
+    assert volume.opens(former)
+    path, nonce = os.path.join(volume.places[0], escrow_folders.NEXT), volume.record("rotation.json")["nonce"]
+    answer = escrow_folders.answer(path, volume.private_key("successor"), PASSPHRASE, nonce)
+    volume.rotate(answer=answer)
+    assert not volume.opens(former)
+
+
+def test_a_damaged_header_that_was_kept_goes_with_the_key_that_opens_it(lay: Lay) -> None:
+    volume = lay("volume")
+    Path(volume.job.path("header.damaged-1")).write_bytes(Path(volume.header).read_bytes())
+    volume.rotate()
+    assert not os.path.exists(volume.job.path("header.damaged-1"))
 
 
 def test_refused_while_the_storage_is_being_encrypted(lay: Lay) -> None:
