@@ -156,6 +156,18 @@ def place(machine: Machine, folder: str) -> Place:
     )
 
 
+def loops() -> list[tuple[str, str]]:
+    """Return the paths of the loop devices, and of the file or device that each lies on."""
+    found = []
+    for name in sorted(os.listdir("/sys/block")):
+        try:
+            with open(f"/sys/block/{name}/loop/backing_file", encoding="utf-8", errors="surrogateescape") as file:
+                found.append((f"/dev/{name}", file.read().rstrip("\n")))
+        except OSError:
+            continue
+    return found
+
+
 def content(folder: str) -> Content:
     """Return what lies below a folder, on its own file system."""
     files = size = largest = entries = blocks = 0

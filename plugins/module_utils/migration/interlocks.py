@@ -70,7 +70,7 @@ def _in_place(found: Place, device: Block) -> Iterator[str]:
             f"{device.path} lies on {', '.join(under)} (LVM or RAID): strategy in_place needs a partition or a disk;"
             " choose volume with a spare disk."
         )
-    if device.kind == "disk":
+    if device.kind in ("disk", "loop"):
         yield (
             f"{device.path} is a whole disk without partitions: once encrypted it looks empty to every installer, so"
             " strategy in_place needs a GPT partition; choose volume with a spare disk."
@@ -117,10 +117,13 @@ def nameable(device: Block) -> Iterator[str]:
 
 
 def alone(device: Block) -> Iterator[str]:
-    """Yield a sentence for a program that writes to the device itself, or to its disk, past any file system."""
+    """Yield a sentence for what works on the device itself, or on its disk, past any file system."""
     others = processes.writers_of_devices({device.path, *device.disks})
     if others:
         yield f"{', '.join(others)} has {device.path}, or its disk, open for writing: end it first."
+    loops = [name for name, below in inspection.loops() if below in (device.path, *device.disks)]
+    if loops:
+        yield f"{device.path}, or its disk, lies under a loop device, {', '.join(loops)}: detach it first (losetup -d)."
 
 
 def healthy(machine: Machine, device: Block, file_system: str) -> Iterator[str]:
@@ -206,8 +209,9 @@ def writing(found: Place, services: tuple[str, ...], mount_point: str) -> Iterat
             f"{', '.join(others)} writes below {mount_point} and is none of the services that would be stopped: name"
             " its unit under services, or end it."
         )
-    readers = [each for each in processes.users(mount_point) if each not in (*services, *others)] if whole else []
-    if readers:
+    readers = [name for name, below in inspection.loops() if below.startswith(mount_point.rstrip("/") + "/")]
+    readers += [each for each in processes.users(mount_point) if each not in (*services, *others)]
+    if whole and readers:
         yield (
             f"{', '.join(readers)} has files or folders below {mount_point} open, so that it could not be unmounted:"
             " end it, or name its unit under services."

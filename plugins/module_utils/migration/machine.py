@@ -112,9 +112,15 @@ class Machine:
         return dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
 
     def holds_something(self, device: str) -> bool:
-        """Whether blkid(8) reads anything on a device, or cannot tell (8: several things, 4: an error)."""
+        """Whether blkid(8) or wipefs(8) read anything on a device, or cannot tell.
+
+        On several things at once blkid is silent: it ends with 8 on Debian 12 and, as for nothing at all, with 2 on 13.
+        An initramfs has no wipefs.
+        """
         found = [each for each in self.probe(device) if each != "DEVNAME" and not each.startswith("PART_ENTRY_")]
-        return bool(found) or self.run(("blkid", "-p", device)).status not in (0, 2)
+        wiper = self.run(("wipefs", "--noheadings", "--output", "TYPE", device))
+        silent = wiper.status == 127 or (wiper.status == 0 and not wiper.output.strip())
+        return bool(found) or not silent or self.run(("blkid", "-p", device)).status not in (0, 2)
 
     def serials(self, device: str) -> tuple[str, ...]:
         """Return the serial numbers of the disks that a device lies on; none where the machine tells none."""

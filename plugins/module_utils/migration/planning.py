@@ -118,7 +118,7 @@ def _refusals(machine: Machine, found: Proposal) -> Iterator[str]:
     yield from interlocks.alone(source)
     if plan.online and place.file_system != "ext4":
         yield f"{place.mount_point} is {place.file_system}; online is proven for ext4 alone: leave it out."
-    if plan.source is not None:
+    if plan.source is not None and len(source.signatures) < 2:  # of several things blkid(8) tells no UUID
         yield from interlocks.nameable(source)
     yield from interlocks.healthy(machine, source, place.file_system)
     if plan.strategy == "volume":
