@@ -351,7 +351,7 @@ class Machine:
 
     def is_up(self, plan: Plan) -> bool:
         """Whether the volume is mounted and the units run."""
-        if not self.is_open(plan.name) or not self.mounted(plan.mount_point):
+        if not self.is_open(plan.name) or not self.shows_volume(plan.mount_point, plan.name):
             return False
         return all(self.run(("systemctl", "is-active", "--quiet", unit)).status == 0 for unit in plan.services)
 

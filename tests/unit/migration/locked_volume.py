@@ -106,8 +106,8 @@ class Bench(Machine):
         self.opened.add(name)
         return f"/dev/mapper/{name}"
 
-    def mounted(self, where: str) -> bool:
-        return bool(self.opened)
+    def shows_volume(self, where: str, name: str) -> bool:
+        return name in self.opened
 
     def put_table(self, plan: job.Plan) -> None:
         self.started.append(f"table {plan.unlock['pin']}")
