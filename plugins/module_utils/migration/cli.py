@@ -90,7 +90,9 @@ def _asked(machine: Machine, folder: str) -> bytes | None:
     """Ask a person for the recovery key of a job that is bound to nothing, until the playbook unlock brings it."""
     if os.path.exists(os.path.join(folder, escrow.BOUND)):
         return None
-    question = f"Recovery key of {os.path.basename(folder)}, whose encryption goes on:"
+    name = os.path.basename(folder)
+    question = f"Recovery key of {name}, whose encryption goes on:"
+    _say(name, f"{name}: waiting for the key: it is bound to nothing, so a person gives it, by the playbook unlock")
     # A unit of its own, where there is no AnsibleModule.
     with subprocess.Popen(  # pylint: disable=ansible-bad-function
         ("systemd-ask-password", "--timeout=0", question), stdout=subprocess.PIPE

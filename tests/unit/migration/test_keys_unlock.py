@@ -154,6 +154,7 @@ def test_a_job_that_is_bound_to_nothing_takes_the_key_while_it_asks(
         return begun[-1]
 
     monkeypatch.setattr(subprocess, "Popen", begin)
+    monkeypatch.setattr(cli, "progress_path", lambda name: str(tmp_path / name))
     assert cli._asked(volume.machine, volume.folder) == b"the key"
     assert begun[0].poll() is not None
 
