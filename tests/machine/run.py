@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--keep", action="store_true", help="leave a machine up that failed, to look at it")
-    parser.add_argument("--short", action="store_true", help="one strategy, 32 MiB, one power cut")
+    parser.add_argument("--short", action="store_true", help="one strategy, 32 MiB, one cut, fewer boots")
     given = parser.parse_args()
     if given.short:
         given.strategy, given.release, given.mib, given.kills = ["in_place"], ["bookworm"], 32, 1
