@@ -29,11 +29,9 @@ class Host(Protocol):
 
     def call(self, call: str, **arguments: Any) -> dict[str, Any]:
         """Make one call of the module disk_keys; HardeningError with its sentence when it fails."""
-        ...
 
     def hand(self, document: bytes) -> None:
         """Give the next call, through a pipe and in memory, what must not touch a disk."""
-        ...
 
 
 class Acts:
