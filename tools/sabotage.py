@@ -2,44 +2,88 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Break controls on real hosts, one at a time; each has to be named by the audit and repaired by its role.
 
-Usage: sabotage.py [CONTROL ...], all of them by default. The last line is `N controls: N broken, N named, N repaired`.
+Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
+machine, of Debian 12 or of what RADIOLOGY_RELEASE names, all others in two containers, of Debian 12 and 13. The last
+line is `N controls: N broken, N named, N repaired`.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "molecule" / "resources"
-sys.path.insert(0, str(RESOURCES))
+sys.path[:0] = [str(RESOURCES), str(ROOT / ".ansible" / "collections")]
 
+import virtual_clinic
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from lab import Lab
 
 NAME = "sabotage"
-ROLES = "orthanc,dicom_tls,authentication,firewall"
-TALLY = re.compile(r"\d+ controls: \d+ broken, \d+ named, \d+ repaired")
+IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall")
+IN_MACHINE = ("disk_encryption",)
+ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
+"""Controls of which a server is not judged; the machine is made a workstation for their sabotage."""
+TALLY = re.compile(r"(\d+) controls: (\d+) broken, (\d+) named, (\d+) repaired")
 
 
 def main(controls: list[str]) -> int:
-    """Harden two servers, break and repair, and tell the tally."""
+    """Break and repair where each control can be broken, and tell the tally of all."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing stays behind
+    known = {control.id for control in catalogue.load()}
+    if unknown := sorted(set(controls) - known):
+        print(f"There is no control {', '.join(unknown)}; docs/controls.md lists them all.")
+        return 2
+    tallies = []
+    for roles, break_there in ((IN_CONTAINERS, in_containers), (IN_MACHINE, in_machine)):
+        chosen = [control for control in controls if control.partition(".")[0] in roles]
+        if chosen or not controls:
+            tallies.append(break_there(roles, chosen))
+    controls_, broken, named, repaired = (sum(column) for column in zip(*tallies, strict=True))
+    print(f"{controls_} controls: {broken} broken, {named} named, {repaired} repaired")
+    return 0 if len({controls_, broken, named, repaired}) == 1 and controls_ else 1
+
+
+def in_containers(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Harden two servers in containers by the whole playbook, break and repair, and return the tally."""
     lab = Lab(NAME, ("pacs-1", "pacs-2"))
     inventory = lab.state / "inventory"
     lab.up(inventory)
     try:
-        playbook(inventory, "playbooks/harden.yml", [])
-        told = playbook(inventory, "molecule/resources/sabotage.yml", controls)
+        playbook(inventory, "playbooks/harden.yml", roles, [])
+        return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls))
     finally:
         lab.down()
-    tallies = sorted(set(TALLY.findall(told)))
-    print("\n".join(tallies) or "nothing was broken")
-    return 0 if tallies else 1
 
 
-def playbook(inventory: Path, path: str, controls: list[str]) -> str:
+def in_machine(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Harden a virtual machine whose studies lie encrypted, break and repair, and return the tally."""
+    with tempfile.TemporaryDirectory() as folder:
+        inventory = Path(folder)
+        try:
+            virtual_clinic.up(NAME, os.environ.get("RADIOLOGY_RELEASE", "bookworm"), inventory)
+            playbook(inventory, "molecule/resources/converge.yml", roles, [])
+            return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls, ON_A_WORKSTATION))
+        finally:
+            virtual_clinic.down(NAME)
+
+
+def tally(told: str) -> tuple[int, ...]:
+    """Return controls, broken, named and repaired of a run; every host has to tell the same."""
+    found = {tuple(map(int, figures)) for figures in TALLY.findall(told)}
+    if len(found) != 1:
+        sys.exit(f"The hosts tell {len(found)} different tallies: {sorted(found)}")
+    return found.pop()
+
+
+def playbook(inventory: Path, path: str, roles: Sequence[str], controls: list[str], elsewhere: str = "") -> str:
     """Run a playbook, showing its tasks as they begin, and return what it printed; end here when it fails."""
     environment = {
         **os.environ,
@@ -48,15 +92,16 @@ def playbook(inventory: Path, path: str, controls: list[str]) -> str:
         "ANSIBLE_VAULT_PASSWORD_FILE": str(RESOURCES / "vault_password.py"),
         "ANSIBLE_FORCE_COLOR": "0",
         "RADIOLOGY_LAB": NAME,
-        "RADIOLOGY_ROLE": ROLES,
+        "RADIOLOGY_ROLE": ",".join(roles),
         "RADIOLOGY_CONTROLS": ",".join(controls),
+        "RADIOLOGY_NOT_APPLICABLE": elsewhere,
     }
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(ROOT / path)]
     lines = []
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout or ():
             lines.append(line)
-            if line.startswith(("TASK [Break ", "TASK [Repair ")):
+            if line.startswith(("TASK [Break ", "TASK [Repair ", "TASK [Mend ")):
                 print(line[6:].partition("]")[0], flush=True)
     if run.returncode:
         sys.exit("".join(lines[-60:]))
