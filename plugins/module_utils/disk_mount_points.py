@@ -20,7 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 
 SERVICES = {"images": orthanc_service.UNIT, "index": orthanc_service.UNIT}
 """Purpose of a place to the unit that writes there; Debian's PostgreSQL requires its folder by itself."""
-DROP_IN = "zz-radiology-mounts.conf"
+DROP_IN = orthanc_service.MOUNTS_DROP_IN
 UNCOVERED = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
 """Runs a line where the mount point is uncovered, in a mount namespace of its own: the host's mounts stay."""
 LOOK = 'umount --lazy "$0" && lsattr -d "$0" && ls -A "$0" | wc -l'

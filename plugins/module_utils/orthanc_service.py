@@ -22,6 +22,8 @@ FOLDER = "/etc/orthanc/hardened"
 """Our folder; Orthanc does not read subfolders of /etc/orthanc, so the package's files stay as they are."""
 FILE = f"{FOLDER}/orthanc.json"
 DROP_INS = "/etc/systemd/system/orthanc.service.d"
+MOUNTS_DROP_IN = "zz-radiology-mounts.conf"
+"""Says what has to be mounted before a start (disk_mount_points): a running process need not be told."""
 CONFIGURATION_DROP_IN = f"{DROP_INS}/zz-radiology-configuration.conf"
 EXEC_START = f"{BINARY} --logdir=/var/log/orthanc {FOLDER}"
 SECONDS = 90
@@ -74,7 +76,7 @@ def is_older(host: Host, found: dict[str, str], config: Mapping[str, Any], files
         for key in ("DicomTlsCertificate", "DicomTlsPrivateKey", "DicomTlsTrustedCertificates")
         if isinstance(value := config.get(key), str)
     ]
-    drop_ins = [f"{DROP_INS}/{name}" for name in host.list(DROP_INS)]
+    drop_ins = [f"{DROP_INS}/{name}" for name in host.list(DROP_INS) if name != MOUNTS_DROP_IN]
     return found.get("NeedDaemonReload") == "yes" or unit_state.is_older(host, found, [*files, *named, *drop_ins])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 
 def test_an_orthanc_without_http_answers_by_its_dicom_port() -> None:
@@ -19,3 +20,14 @@ def test_an_orthanc_without_http_answers_by_its_dicom_port() -> None:
         assert not orthanc_service.answers({**told, "HttpServerEnabled": True, "HttpPort": 1})
     assert not orthanc_service.answers(told)
     assert orthanc_service.answers({**told, "DicomServerEnabled": False})
+
+
+def test_what_has_to_be_mounted_before_a_start_asks_for_no_restart(monkeypatch, tmp_path) -> None:
+    folder = tmp_path / orthanc_service.DROP_INS.lstrip("/")
+    folder.mkdir(parents=True)
+    for name in (orthanc_service.MOUNTS_DROP_IN, "zz-other.conf"):
+        (folder / name).touch()
+    asked: list[str] = []
+    monkeypatch.setattr(orthanc_service.unit_state, "is_older", lambda _host, _found, files: asked.extend(files))
+    orthanc_service.is_older(Host(str(tmp_path)), {}, {}, ["/etc/orthanc/hardened/orthanc.json"])
+    assert asked == ["/etc/orthanc/hardened/orthanc.json", f"{orthanc_service.DROP_INS}/zz-other.conf"]
