@@ -70,7 +70,7 @@ def lay_raw(file: Path, mib: int, filesystem: str = "") -> None:
     if not filesystem:
         return
     table = "label: gpt\nstart=1MiB, name=images\n"
-    subprocess.run(["sfdisk", "--quiet", str(file)], input=table, text=True, check=True, env=SBIN)
+    subprocess.run(["sfdisk", "--quiet", "--no-tell-kernel", str(file)], input=table, text=True, check=True, env=SBIN)
     command = ["mkfs.ext4", "-q", "-F", "-b", "4096", "-L", "images", "-E", f"offset={1 << 20}", str(file)]
     # The last MiB holds the table's second copy.
     subprocess.run([*command, f"{mib - 2}M"], check=True, env=SBIN)
