@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import os
 import random
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from disks import ROOT, Disks
+from disks import LOOPS, ROOT, Disks
 
 KEY = b"RECO-VERY-KEYO-FTHE-SIMU-LATO-R"
 SYSTEM, IMAGES = ROOT / "system", ROOT / "system" / "srv"
@@ -74,12 +77,33 @@ def boot(disks: Disks) -> None:
         run("mount", disks.devices["data"], str(IMAGES))
 
 
-def shut_down(disks: Disks) -> None:
-    """Unmount everything."""
+def shut_down(disks: Disks, volumes: Iterable[str] = ()) -> None:
+    """Unmount everything, close the volumes, and wait until the disks are free of them.
+
+    A volume may lie in a file of the system's, which ends being mounted only after it; and the kernel puts off what
+    somebody looks at just then.
+    """
     for line in reversed(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()):
         where = line.split()[1]
         if where.startswith(f"{ROOT}/") and where != str(disks.folder):
-            run("umount", "--lazy", where)  # lazy: what failed may hold a file yet
+            run("umount", "--lazy", where)
+    for volume in volumes:
+        LOOPS.detach(volume)
+    until = time.monotonic() + 120
+    while taken := [device for device in disks.devices.values() if not _free(device)]:
+        assert time.monotonic() < until, f"{taken} are still mounted"
+        time.sleep(0.01)
+
+
+def _free(device: str) -> bool:
+    """Whether nothing has a device mounted."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def run(*command: str) -> None:

@@ -175,7 +175,6 @@ class Ours:
             self.host.mount(self.host.open_volume(device, done.plan.name, KEY, header=header), str(IMAGES))
 
     def shut_down(self) -> None:
-        """Unmount and close everything."""
-        shut_down(self.disks)
-        for name in list(self.host.opened):
-            self.host.close_volume(name)
+        """Unmount everything and close the volume."""
+        shut_down(self.disks, self.host.opened.values())
+        self.host.opened.clear()
