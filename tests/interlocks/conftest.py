@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,13 @@ def _machine() -> Iterator[None]:
         yield
     contents.run("umount", str(disks.ROOT / "system"))
     system.remove()
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_left() -> Iterator[None]:
+    """Remove each test's jobs, whose headers would fill the system disk."""
+    yield
+    shutil.rmtree(job.FOLDER, ignore_errors=True)
 
 
 @pytest.fixture

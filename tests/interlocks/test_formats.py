@@ -32,7 +32,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.luks import State
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Result
 from contents import CONTENTS, run
-from disks import ROOT
+from disks import ROOT, loop
 from storage import MIB, Disk, Host, Practice, mounted, unchanged
 
 KEY = b"RECO-VERY-KEYO-FTHE-INTE-RLOC-KS"
@@ -245,7 +245,7 @@ def test_a_container_is_never_made_over_a_file(name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.truncate(80 * MIB)
-    with storage.loop(str(path)) as device:
+    with loop(str(path)) as device:
         CONTENTS[name](device)
     before = path.read_bytes()
     for stage in ("planned", "claimed"):
@@ -322,9 +322,9 @@ def test_another_file_system_of_the_same_size(disk: Disk) -> None:
 def test_errors_that_only_a_whole_check_finds(disk: Disk, kind: str) -> None:
     CONTENTS[kind](disk.device)
     if kind == "ext4":
-        run("debugfs", "-w", "-R", "clear_inode <2>", disk.device)  # no root folder: beyond `-p`
+        run("debugfs", "-w", "-R", "clri <2>", disk.device)  # no root folder: beyond `-p`
     else:
-        run("xfs_db", "-x", "-c", "agf 0", "-c", "write freeblks 1", disk.device)
+        run("xfs_db", "-x", "-c", "agf 0", "-c", "write magicnum 0", disk.device)
     with pytest.raises(HardeningError, match=r"e2fsck|xfs_repair"):
         Host().check_file_system(disk.device, kind)
     if kind == "xfs":
@@ -338,6 +338,8 @@ def test_a_device_in_use(disk: Disk, strategy: str) -> None:
     if strategy == "in_place":
         made, host = encrypting(disk)
     with contextlib.ExitStack() as stack:
+        if strategy == "retire":
+            contents.ext4(disk.device)
         if strategy == "volume":
             made = make_job("volume", stage="claimed", target=device_of(disk))
             handle = os.open(disk.device, os.O_RDONLY | os.O_EXCL)

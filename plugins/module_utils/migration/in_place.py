@@ -15,7 +15,6 @@ The stock commands lose images at five kinds of power cut; each is closed here:
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 
@@ -106,8 +105,7 @@ class InPlace(Strategy):
             self.machine.confirm_no_other(device, self.plan.source)
         if found is State.CUT:
             self.tell(f"{self.plan.name}: replaying the chunk that was cut")
-            shutil.copyfile(self.header, copy)
-            os.chmod(copy, 0o600)
+            records.copy(self.header, copy)
             luks.replay(self.machine, copy, device, self.key)
             records.commit(copy, self.header)
             found = luks.state(luks.dump(self.machine, self.header))
@@ -116,8 +114,7 @@ class InPlace(Strategy):
     def install_final(self) -> None:
         """Put the final header in the working one's place; nothing is left of the journal under that name."""
         copy = self.header + ".new"
-        shutil.copyfile(self.final, copy)
-        os.chmod(copy, 0o600)
+        records.copy(self.final, copy)
         records.commit(copy, self.header)
 
     def reach_proven(self) -> None:
