@@ -7,14 +7,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import escrow, job, luks, records
-from locked_volume import Volume, build
-
-Lay = Callable[[str], Volume]
+from locked_volume import Lay, Volume, build
 
 
 @pytest.fixture(scope="session")

@@ -186,6 +186,10 @@ class Volume:
         self.machine.event = lambda what: None
 
 
+Lay = Callable[[str], Volume]
+"""Gives a test an encrypted volume of a strategy."""
+
+
 def build(root: Path, strategy: str) -> Volume:
     """Lay an encrypted volume with its escrow, as encrypt_storage leaves it."""
     folder = root / "storage" / NAME

@@ -16,8 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import disk_vo
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import keyslots, luks, records
 from ansible_collections.radiology.hardening.plugins.plugin_utils import escrow_folders
-from conftest import Lay
-from locked_volume import NAME, SERIAL, UUID, Volume, digest
+from locked_volume import NAME, SERIAL, UUID, Lay, Volume, digest
 from test_keys_rotation import assert_renewed, audited, cut_at
 
 STRATEGIES = ("in_place", "volume", "container")

@@ -20,8 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     restoring,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils import escrow_folders
-from conftest import Lay
-from locked_volume import PASSPHRASE, PowerCut, Volume, certificate, digest
+from locked_volume import PASSPHRASE, Lay, PowerCut, Volume, certificate, digest
 
 STRATEGIES = ("in_place", "volume", "container")
 

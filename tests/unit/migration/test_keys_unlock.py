@@ -25,8 +25,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     records,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils import escrow_folders
-from conftest import Lay
-from locked_volume import NAME, TPM, PowerCut, Volume, digest
+from locked_volume import NAME, TPM, Lay, PowerCut, Volume, digest
 from test_keys_rotation import audited, cut_at
 
 STRATEGIES = ("in_place", "volume", "container")
