@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control powercut machine docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -45,6 +45,9 @@ powercut: setup ## Cut the power thousands of times while disks are encrypted; n
 
 machine: setup ## Encrypt real virtual machines, cut their power, look at every image (an hour and more)
 	@$(RUN) tests/machine/run.py
+
+bench: setup ## Measure what the care of the migration costs, as ratios to the stock commands
+	@$(RUN) benchmarks/run.py
 
 docs: setup ## Write docs/controls.md anew from the controls
 	@$(RUN) tools/write_docs.py
