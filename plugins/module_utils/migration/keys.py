@@ -176,9 +176,7 @@ def open_with(machine: Machine, name: str, keys: Sequence[bytes]) -> dict[str, A
 def wake(machine: Machine, found: job.Job, keys: Sequence[bytes]) -> dict[str, Any]:
     """Give the key to the job that encrypts the volume, in memory, where it looks for it, and see that it runs."""
     name = found.plan.name
-    device, header = unlock.header_of(found, machine)
-    final = found.path("header.final")
-    key = opening(machine, final if os.path.exists(final) else header or device, keys)
+    key = opening(machine, evidence.final_header(found, machine), keys)
     if key is None:
         raise HardeningError(f"{name} goes on waiting for its key: no key from the escrow opens its header.")
     path = escrow.in_memory(found.folder)

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import (
     escrow,
+    evidence,
     job,
     keyslots,
     records,
@@ -44,9 +45,7 @@ def rebind(machine: Machine, name: str, declared: Mapping[str, Any], keys: Seque
     if not wanted:
         raise HardeningError(f"The clinic file declares neither TPM nor Tang (storage.unlock) to bind {name} to.")
     if is_armed(found):
-        key = opening(
-            machine, found.path("header") if found.plan.strategy == "in_place" else found.plan.container, keys
-        )
+        key = opening(machine, evidence.final_header(found, machine), keys)
         if key is None:
             raise HardeningError(f"No key from the escrow opens {name}: its job was not bound anew.")
         escrow.bind(machine, found.folder, key, wanted)

@@ -117,10 +117,13 @@ def test_a_header_that_asks_to_go_on_is_never_opened(lay: Lay) -> None:
     assert volume.machine.opened == set()
 
 
-def test_a_job_that_waits_gets_the_key_and_the_volume_is_left_to_it(lay: Lay) -> None:
-    volume = lay("in_place")
+@pytest.mark.parametrize(
+    ("strategy", "stage"), [("in_place", "stopped"), ("volume", "formatted"), ("container", "copied")]
+)
+def test_a_job_that_waits_gets_the_key_and_the_volume_is_left_to_it(lay: Lay, strategy: str, stage: str) -> None:
+    volume = lay(strategy)
     (key,) = set(volume.sealed())
-    volume.job.record("stopped")
+    volume.job.record(stage)
     Path(volume.job.path("armed")).touch()
     records.write(volume.job.path(escrow.BOUND), volume.machine.tpm.encode() + b"\n" + key)
     volume.machine.tpm = "another TPM"
