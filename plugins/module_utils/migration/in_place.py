@@ -107,15 +107,15 @@ class InPlace(Strategy):
             self.tell(f"{self.plan.name}: replaying the chunk that was cut")
             records.copy(self.header, copy)
             luks.replay(self.machine, copy, device, self.key)
-            records.commit(copy, self.header)
+            records.supersede(copy, self.header)
             found = luks.state(luks.dump(self.machine, self.header))
         return found
 
     def install_final(self) -> None:
-        """Put the final header in the working one's place; nothing is left of the journal under that name."""
+        """Put the final header in the working one's place, and overwrite that: its journal holds a chunk in clear."""
         copy = self.header + ".new"
         records.copy(self.final, copy)
-        records.commit(copy, self.header)
+        records.supersede(copy, self.header)
 
     def reach_proven(self) -> None:
         """Open the volume as a boot will, and compare every file with what it was before."""

@@ -14,6 +14,8 @@ from typing import Any
 
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 """FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of linux/fs.h on 64-bit machines."""
+_AT_ONCE = 1 << 20
+"""Bytes that are overwritten at once."""
 _SYNCHRONOUS, _IMMUTABLE = 0x00000008, 0x00000010
 """FS_SYNC_FL and FS_IMMUTABLE_FL of linux/fs.h."""
 
@@ -100,6 +102,21 @@ def commit(temporary: str, path: str) -> None:
     sync(os.path.dirname(path))
 
 
+def supersede(temporary: str, path: str) -> None:
+    """As `commit`, then overwrite what bore the name: a journal in clear may be in it.
+
+    It is overwritten once no name leads to it any more, so a cut at no point harms what the name stands for.
+    """
+    former = os.open(path, os.O_WRONLY)
+    try:
+        commit(temporary, path)
+        found = os.fstat(former)
+        if found.st_nlink == 0:
+            _overwrite(former, found.st_size)
+    finally:
+        os.close(former)
+
+
 def remove(path: str) -> None:
     """Overwrite a file once and remove it; nothing happens when there is none.
 
@@ -110,13 +127,21 @@ def remove(path: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISREG(found.st_mode):
-        with open(path, "r+b") as file:
-            for offset in range(0, found.st_size, 1 << 20):
-                file.write(b"\0" * min(1 << 20, found.st_size - offset))
-            file.flush()
-            os.fsync(file.fileno())
+        handle = os.open(path, os.O_WRONLY)
+        try:
+            _overwrite(handle, found.st_size)
+        finally:
+            os.close(handle)
     os.unlink(path)
     sync(os.path.dirname(path))
+
+
+def _overwrite(handle: int, size: int) -> None:
+    """Write zeros over so many bytes of an open file, durably."""
+    done = 0
+    while done < size:
+        done += os.pwrite(handle, bytes(min(_AT_ONCE, size - done)), done)
+    os.fsync(handle)
 
 
 def drop(path: str) -> None:
