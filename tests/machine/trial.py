@@ -99,7 +99,7 @@ class Trial:
             unlock = {"tang": {"url": tang.url, "thumbprint": tang.thumbprint()}}
         found: dict[str, Any] = {"unlock": unlock, "backup": {"accepted_without_by": "The test"}}
         if self.strategy == "online":
-            found["online"] = True
+            found |= {"strategy": "in_place", "online": True}
         if self.strategy == "volume":
             found["onto"] = self.machine.disks["spare"].serial
         return found
