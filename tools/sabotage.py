@@ -36,7 +36,6 @@ TALLY = re.compile(r"(\d+) controls: (\d+) broken, (\d+) named, (\d+) repaired")
 
 def main(controls: list[str]) -> int:
     """Break and repair where each control can be broken, and tell the tally of all."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing stays behind
     known = {control.id for control in catalogue.load()}
     if unknown := sorted(set(controls) - known):
         print(f"There is no control {', '.join(unknown)}; docs/controls.md lists them all.")
@@ -109,4 +108,5 @@ def playbook(inventory: Path, path: str, roles: Sequence[str], controls: list[st
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing stays behind
     sys.exit(main(sys.argv[1:]))
