@@ -74,9 +74,9 @@ class Loops:
         return device
 
     def detach(self, device: str) -> None:
-        """Take a loop device away."""
-        subprocess.run(("losetup", "--detach", device), check=True)
+        """Take a loop device away. The janitor forgets it first: its number is anybody's at once."""
         self.tell(f"-{device}")
+        subprocess.run(("losetup", "--detach", device), check=True)
 
 
 LOOPS = Loops()
