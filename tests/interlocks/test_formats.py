@@ -181,7 +181,7 @@ def test_nothing_but_the_file_system_that_was_confirmed_is_encrypted(disk: Disk,
 def test_nothing_that_appeared_after_the_survey_is_encrypted(disk: Disk, name: str) -> None:
     made, host = encrypting(disk)
     CONTENTS[name](disk.device)
-    with unchanged(disk), refused("holds the file system"):
+    with unchanged(disk), refused(f"{disk.device} holds "):
         engine.carry_out(made.folder, host, KEY, lambda _: None)
     assert luks.state(luks.dump(host, made.path("header"))) is State.INITIALISED
 

@@ -49,7 +49,7 @@ class InPlace(Strategy):
     def reach_prepared(self) -> None:
         """Make both headers; the device is not written. Whatever a cut left of them is made anew."""
         device = self.device(self.plan.source)
-        self.machine.confirm_file_system(device, self.plan.source)
+        self.confirm_alone(device)
         for path in (self.header, self.final, self.header + ".new", self.final + ".new"):
             records.remove(path)
         luks.initialise(self.machine, self.header + ".new", device, self.plan, self.key)
@@ -100,7 +100,7 @@ class InPlace(Strategy):
         found = luks.state(luks.dump(self.machine, self.header))
         self.tell(f"{self.plan.name}: the header stands at {found.value}")
         if found is State.INITIALISED:
-            self.machine.confirm_file_system(device, self.plan.source)
+            self.confirm_alone(device)
         elif found in (State.PARTIAL, State.CUT):
             self.machine.confirm_no_other(device, self.plan.source)
         if found is State.CUT:
@@ -110,6 +110,19 @@ class InPlace(Strategy):
             records.supersede(copy, self.header)
             found = luks.state(luks.dump(self.machine, self.header))
         return found
+
+    def confirm_alone(self, device: str) -> None:
+        """HardeningError unless the device holds the file system that was confirmed, and nothing beside it.
+
+        An initramfs has no wipefs(8) to tell of a second signature.
+        """
+        self.machine.confirm_file_system(device, self.plan.source)
+        found = set(self.machine.run(("wipefs", "--noheadings", "--output", "TYPE", device)).output.decode().split())
+        if len(found) > 1:
+            raise HardeningError(
+                f"{device} holds {', '.join(sorted(found))}; the file system that was confirmed lay there alone."
+                " Nothing was written: find out which of them is stale, and wipe that one (wipefs --offset)."
+            )
 
     def install_final(self) -> None:
         """Put the final header in the working one's place, and overwrite that: its journal holds a chunk in clear."""

@@ -16,7 +16,6 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import (
     evidence,
-    inspection,
     job,
     luks,
     records,
@@ -137,12 +136,11 @@ def demand_place(machine: Machine, found: job.Job, device: str, confirm: str) ->
             f"Nothing was changed. {wrong}To write the first 16 MiB of {device}, run the playbook again with"
             f" -e confirm={names[0]}"
         )
-    signature = inspection.probe(machine, device)
-    if signature.get("TYPE", "crypto_LUKS") != "crypto_LUKS" or signature.get("PTTYPE"):
-        held = signature.get("TYPE") or signature.get("PTTYPE")
+    held = [each for each in machine.signatures(device) if each != "crypto_LUKS"]
+    if held:
         raise HardeningError(
-            f"Nothing was changed. {device} holds {held} now: if that may go, wipe it yourself (wipefs) and run the"
-            " playbook again."
+            f"Nothing was changed. {device} holds {', '.join(held)} now: if that may go, wipe it yourself (wipefs) and"
+            " run the playbook again."
         )
 
 
