@@ -187,6 +187,11 @@ def storages(clinic: Clinic) -> Found:
                 (*path, "online"),
                 f"{dotted(path)}.online is true, but strategy is {shown(strategy)}; accepted: strategy in_place",
             )
+        if strategy != "system" and storage["folder"] == "/":
+            yield (
+                (*path, "folder"),
+                f"{dotted(path)}.folder is /, but strategy is {shown(strategy)}; accepted: the folder with the images",
+            )
         if strategy != "volume" and "onto" in storage:
             yield (
                 (*path, "onto"),

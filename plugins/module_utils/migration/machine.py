@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
 import subprocess
@@ -193,16 +192,6 @@ class Machine:
             " (wipefs) and run the playbook again."
         )
 
-    def uses(self, device: str) -> bool:
-        """Whether a block device is mounted, or anything else has it to itself."""
-        try:
-            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            return True
-        return False
-
     # Volumes
 
     def is_open(self, name: str) -> bool:
@@ -263,18 +252,6 @@ class Machine:
             self.must(("e2fsck", "-f", "-p", device), accepted=(0, 1))
         elif kind == "xfs":
             self.must(("xfs_repair", "-n", device))
-
-    def mend_file_system(self, device: str) -> None:
-        """Replay the journal of an unmounted ext4, and mend what a boot would mend without asking."""
-        self.must(("e2fsck", "-f", "-p", device), accepted=(0, 1))
-
-    def source_of(self, where: str) -> str:
-        """Return the device that is mounted at `where`."""
-        return self.must(("findmnt", "-n", "-o", "SOURCE", "--mountpoint", where)).decode().strip()
-
-    def file_system_uuid(self, device: str) -> str:
-        """Return the UUID of the file system on a device."""
-        return self.must(("blkid", "-p", "-s", "UUID", "-o", "value", device)).decode().strip()
 
     def mounted(self, where: str) -> bool:
         """Whether a file system is mounted at `where`."""
@@ -358,10 +335,6 @@ class Machine:
     def _units(self, plan: Plan) -> tuple[str, ...]:
         mount = self.must(("systemd-escape", "--path", "--suffix=mount", plan.mount_point)).decode().strip()
         return (mount, *plan.services)
-
-    def make_initramfs(self) -> None:
-        """Make the initramfs of every installed kernel anew."""
-        self.must(("update-initramfs", "-u", "-k", "all"))
 
     def sync_tree(self, path: str) -> None:
         """Bring all of the file system that holds `path` to the disk."""

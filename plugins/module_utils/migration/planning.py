@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, interlocks
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, interlocks, system_layout
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.inspection import Block, Content, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import STRATEGIES, Device, Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
@@ -54,8 +54,10 @@ def propose(machine: Machine, name: str, given: Mapping[str, Any]) -> Proposal:
     own = place.mount_point != "/" and source is not None
     target = inspection.block(machine, _device_called(machine, str(given["onto"]))) if given.get("onto") else None
     strategy = str(given.get("strategy") or ("volume" if target else "in_place" if own else "container"))
+    if strategy == "system":
+        raise HardeningError(f"Nothing was changed. {system_layout.refusal(machine, place, source)}")
     if strategy not in STRATEGIES:
-        raise HardeningError(f"strategy is {strategy}; accepted are {', '.join(STRATEGIES)}.")
+        raise HardeningError(f"strategy is {strategy}; accepted are {', '.join((*STRATEGIES, 'system'))}.")
     content = inspection.content(place.mount_point if own and strategy != "container" else place.folder)
     services = tuple(given.get("services") or ("orthanc.service",))
     plan = Plan(
