@@ -253,6 +253,10 @@ class Machine:
         elif kind == "xfs":
             self.must(("xfs_repair", "-n", device))
 
+    def source_of(self, where: str) -> str:
+        """Return the device that is mounted at `where`."""
+        return self.must(("findmnt", "-n", "-o", "SOURCE", "--mountpoint", where)).decode().strip()
+
     def mounted(self, where: str) -> bool:
         """Whether a file system is mounted at `where`."""
         return os.path.ismount(where)
