@@ -133,7 +133,8 @@ class Acts:
             "give its key to the job that encrypts it" if found["armed"] else "open it with the key from the escrow"
         )
         steps = [f"{opening}, mount it, start its services"] if not found["up"] else []
-        steps += ["bind its header to the present TPM or Tang, and fetch the header's copies anew"] if rebind else []
+        whose = "its job" if found["armed"] else "its header"
+        steps += [f"bind {whose} to the present TPM or Tang, and keep the header's copies fresh"] if rebind else []
         self.show(f"  would       {'; '.join(steps)}")
         if check:
             return self.ended(found, "", changed=True)
