@@ -136,6 +136,8 @@ def demand_place(machine: Machine, found: job.Job, device: str, confirm: str) ->
             f"Nothing was changed. {wrong}To write the first 16 MiB of {device}, run the playbook again with"
             f" -e confirm={names[0]}"
         )
+    if found.plan.target is not None:
+        machine.confirm_serial(device, found.plan.target)
     held = [each for each in machine.signatures(device) if each != "crypto_LUKS"]
     if held:
         raise HardeningError(

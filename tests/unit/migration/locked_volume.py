@@ -55,6 +55,7 @@ class Bench(Machine):
         self.tpm = "the first TPM"
         self.opened: set[str] = set()
         self.started: list[str] = []
+        self.disk = SERIAL
         self.event: Callable[[str], None] = lambda what: None
         self.commands: list[str] = []
         if os.geteuid() != 0:
@@ -94,6 +95,9 @@ class Bench(Machine):
         protected = base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
         token = {"type": "clevis", "keyslots": [slot], "jwe": {"protected": protected}, "tpm": self.tpm, "key": made}
         self.must((*self.cryptsetup, "token", "import", header), stdin=json.dumps(token).encode())
+
+    def serials(self, device: str) -> tuple[str, ...]:
+        return (self.disk,)
 
     def device(self, device: job.Device) -> str:
         return device.path

@@ -160,6 +160,12 @@ def other_volume(volume: Volume) -> None:
     subprocess.run(done, check=True)
 
 
+def other_disk(volume: Volume) -> None:
+    """Another disk of the same size bears the name of the one that was confirmed."""
+    magic(volume)
+    volume.machine.disk = "DISK-9"
+
+
 def other_file_system(volume: Volume) -> None:
     overwrite(volume, 0, b"\0" * (16 << 20))
     subprocess.run(("mkfs.ext4", "-q", "-F", volume.header), check=True)
@@ -178,6 +184,7 @@ def other_file_system(volume: Volume) -> None:
         (encrypting, {}, "is still being encrypted"),
         (other_volume, {}, "holds the header of another volume"),
         (other_file_system, {}, "holds ext4 now"),
+        (other_disk, {}, "lies on a disk with the serial number DISK-9"),
         (magic, {"confirm": ""}, "run the playbook again with -e confirm=DISK-1"),
         (magic, {"confirm": "DISK-2"}, "The answer DISK-2 names another device"),
     ],
