@@ -34,9 +34,10 @@ class Sender:
         self.thread.start()
 
     def stop(self) -> None:
-        """End sending."""
+        """End sending; nothing happens when it never began."""
         self.over.set()
-        self.thread.join(120)
+        if self.thread.is_alive():
+            self.thread.join(120)
 
     def work(self) -> None:
         """Send image after image; one that was not acknowledged is sent again."""
