@@ -68,7 +68,7 @@ def hooks(release: str) -> list[str]:
 
 def tag(release: str) -> str:
     """Return the image's name; it changes with the recipe."""
-    recipe = "\n".join([release, *PACKAGES, *hooks(release)])
+    recipe = "\n".join([release, *PACKAGES, *hooks(release)]).replace(sys.executable, "python")
     return f"localhost/radiology-lab-{release}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 

@@ -95,7 +95,8 @@ def backup_too_old(practice: Practice) -> Iterator[None]:
 
 @trouble("in_place", "sleep writes below")
 def a_viewer_still_writes(practice: Practice) -> Iterator[None]:
-    with next(practice.folder.glob("*/*")).open("r+b") as image:
+    (path, *_others) = practice.folder.glob("*/*")
+    with path.open("r+b") as image:
         viewer = subprocess.Popen(("sleep", "100"), stdin=image)
     yield
     viewer.kill()

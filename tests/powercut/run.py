@@ -114,7 +114,7 @@ class Stage:
             end = last_write(self.log, "data")
             only = [Cut("prefix", end + (len(self.log) - end) * (number + 1) // 4, 0)]
         twice = (len(only) > 1) if only else number % 2
-        for _ in range(50):
+        for _attempt in range(50):
             first = only[0] if only else draw(chance, len(self.log), self.reached)
             reached = kept(first, self.log)
             if twice or key_of(reached) not in seen:

@@ -33,7 +33,7 @@ def test_tang_is_asked_over_the_network() -> None:
 def test_what_any_file_system_takes_goes_on_to_the_volume(tmp_path: Path) -> None:
     path = tmp_path / "fstab"
     path.write_text("UUID=2 /srv/images xfs nosuid,noauto,inode64,sync,x-systemd.automount 0 2\n")
-    for _ in range(2):
+    for _time in range(2):
         table.put(str(path), PLAN)
         assert table.options(str(path), "/srv/images") == ("nosuid", "sync")
     assert "inode64" not in path.read_text().splitlines()[-1]

@@ -114,7 +114,7 @@ def test_a_cut_is_the_same_each_time_and_reads_back_from_its_word(crashes: Modul
 
 def test_drawn_cuts_reach_every_kind_and_every_stage_the_heavier_ones_oftener(crashes: ModuleType) -> None:
     chance, stages = random.Random(1), [("prepared", 900), ("encrypted", 950), ("done", 1000)]
-    cuts: list[Any] = [crashes.draw(chance, 1010, stages) for _ in range(2000)]
+    cuts: list[Any] = [crashes.draw(chance, 1010, stages) for _draw in range(2000)]
     assert {each.kind for each in cuts} == set(crashes.KINDS)
     assert all(0 <= each.operation <= 1010 for each in cuts)
     prepared = sum(each.operation < 900 for each in cuts)
