@@ -24,9 +24,9 @@ SECTOR = 4096
 
 TPM = "/dev/tpmrm0"
 TELL_TPM = ("tpm2_shutdown", "--clear", "--tcti", f"device:{TPM}")
-"""Said to a TPM after Clevis used a key of it. Otherwise it takes each power cut for an attempt to guess (TPM 2.0 Library,
-part 1, dictionary attack protection: a shutdown that was not orderly), and after a few cuts, three with some TPMs, opens
-nothing for minutes or hours. It works on as before."""
+"""Said to a TPM after Clevis used a key of it. Otherwise it takes each power cut for an attempt to guess (TPM 2.0
+Library, part 1, dictionary attack protection: a shutdown that was not orderly), and after a few cuts, three with some
+TPMs, opens nothing for minutes or hours. It works on as before."""
 
 
 @dataclasses.dataclass(frozen=True)
