@@ -10,6 +10,11 @@ write cache of its own. An operation is a point in the log; the state is drawn f
     torn     as prefix, and the write at that point is there in part: its begin, its end, or some of its sectors
     random   each write that was not flushed is there, or not, or in part
     dropped  exactly one write that was not flushed is not there
+
+Two more are aimed, at the places where careless procedures lose:
+
+    stale    on the system disk the largest write that was not flushed is not there: a journal whose header came first
+    behind   on the data disk nothing that was not flushed is there: data whose header came first
 """
 
 from __future__ import annotations
@@ -35,6 +40,28 @@ class Cut:
     def __str__(self) -> str:
         """Return it in one word, as `--only` takes it."""
         return f"{self.kind}:{self.operation}:{self.seed}"
+
+
+def writes(log: Sequence[Operation], disk: str) -> list[int]:
+    """Return the places of the writes to a disk."""
+    return [place for place, each in enumerate(log) if len(each) == 3 and each[0] == disk]
+
+
+def next_flush(log: Sequence[Operation], disk: str, begin: int = 0) -> int:
+    """Return the place of the first flush that follows a write to a disk, or the log's end."""
+    written = False
+    for place in range(begin, len(log)):
+        if log[place][0] == disk:
+            if written and len(log[place]) == 1:
+                return place
+            written = True
+    return len(log)
+
+
+def after_large(log: Sequence[Operation], disk: str, size: int) -> list[int]:
+    """Return the places of the writes to a disk that are smaller than `size` bytes and follow one that is not."""
+    lengths = {place: len(log[place][-1]) for place in writes(log, disk)}
+    return [here for former, here in itertools.pairwise(lengths) if lengths[here] < size <= lengths[former]]
 
 
 Stages = Sequence[tuple[str, int]]
@@ -73,6 +100,14 @@ def kept(cut: Cut, log: Sequence[Operation]) -> Kept:
                 del whole[place]
     elif cut.kind == "dropped" and loose:
         del whole[chance.choice(loose)]
+    elif cut.kind == "stale":
+        records = [place for place in loose if before[place][0] == "system"]
+        if records:
+            del whole[max(records, key=lambda place: len(before[place][-1]))]
+    elif cut.kind == "behind":
+        for place in loose:
+            if before[place][0] == "data":
+                del whole[place]
     elif cut.kind == "random":
         for place in loose:
             if chance.random() < 0.5:
