@@ -23,7 +23,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import judge
 import release as releases
@@ -118,10 +118,8 @@ class Stage:
         aimed = not only and number < AIMED.get(self.name, 0)
         twice = len(only) > 1 if only else number % 2 == 1 and not (aimed and self.name == "stock")
         for _attempt in range(50):
-            if aimed:
-                first = self.aim(number)
-            else:
-                first = only[0] if only else draw(chance, len(self.log), self.reached)
+            drawn = self.aim(number) if aimed else draw(chance, len(self.log), self.reached)
+            first = only[0] if only else drawn
             reached = kept(first, self.log)
             if twice or key_of(reached) not in seen:
                 break

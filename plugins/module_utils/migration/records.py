@@ -14,8 +14,8 @@ from typing import Any
 
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 """FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of linux/fs.h on 64-bit machines."""
-_AT_ONCE = 1 << 20
-"""Bytes that are overwritten at once."""
+_AT_ONCE = 16 << 20
+"""Bytes that are overwritten at once, a whole header: in a synchronous folder each write waits for the disk."""
 _SYNCHRONOUS, _IMMUTABLE = 0x00000008, 0x00000010
 """FS_SYNC_FL and FS_IMMUTABLE_FL of linux/fs.h."""
 
