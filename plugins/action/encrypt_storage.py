@@ -52,10 +52,9 @@ class ActionModule(ActionBase):
                 self.demand_confirmation(found)
             elif self._task.check_mode:
                 return {**result, **found, "changed": not found["done"]}
-            if not found.get("armed") and not found.get("done"):
-                found = self.begin()
-            elif found.get("done"):
+            if found.get("done"):
                 return {**result, **self.finish(found)}
+            found = self.start({}) if found.get("armed") else self.begin()
             return {**result, **self.follow(found), "changed": True}
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from error
@@ -127,7 +126,16 @@ class ActionModule(ActionBase):
             "places": [f"{place} (on the controller)" for place in places],
         }
         escrow_folders.about(places, {**evidence, "host": self.host, "name": self.name})
-        return self.call("start", evidence=evidence)
+        return self.start(evidence)
+
+    def start(self, evidence: Mapping[str, Any]) -> dict[str, Any]:
+        """Start the job; a host that is lost on the way is waited for, since it may have begun."""
+        while True:
+            try:
+                return self.call("start", evidence=evidence)
+            except AnsibleConnectionFailure:
+                self._connection.reset()
+                time.sleep(LOOK_EVERY)
 
     def follow(self, found: dict[str, Any]) -> dict[str, Any]:
         """Show the job's sentences until it ends; it goes on without this terminal."""

@@ -99,14 +99,23 @@ def prepare(machine: Machine, name: str, given: Mapping[str, Any], confirm: str,
 
 
 def start(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Let the job run from now on, through reboots. `told` says where header and sealed key are kept."""
-    folder = os.path.join(job.FOLDER, name)
-    found = job.Job(folder)
-    evidence.record(found, machine, told)
-    units.install(found.plan)
-    records.write(os.path.join(folder, "armed"), b"")
-    machine.must(("systemctl", "daemon-reload"))
-    machine.must(("systemctl", "enable", "--now", ENCRYPT.format(name)))
+    """Let the job run from now on, through reboots. `told` says where header and sealed key are kept.
+
+    The file `armed` is the commit point: from it on a boot goes on with the job, so the unit is enabled before it.
+    Called again, it starts a job that was never started, or that stopped and waited for a person.
+    """
+    folder, unit = os.path.join(job.FOLDER, name), ENCRYPT.format(name)
+    found, armed = job.Job(folder), os.path.join(folder, "armed")
+    if not os.path.exists(armed):
+        evidence.record(found, machine, told)
+        units.install(found.plan)
+        machine.must(("systemctl", "daemon-reload"))
+        machine.must(("systemctl", "enable", unit))
+        records.sync(os.path.join(units.UNITS, "multi-user.target.wants"))
+        records.write(armed, b"")
+    if (records.read_json(cli.progress_path(name)) or {}).get("failed"):
+        records.drop(cli.progress_path(name))
+    machine.must(("systemctl", "start", unit))
     return status(machine, name)
 
 

@@ -61,3 +61,9 @@ def test_a_job_that_waits_for_a_person_ends_it_with_its_sentence(slept: list[flo
     with pytest.raises(HardeningError, match="pacs stopped at stopped: The device is gone"):
         action([{**RUNS, "failed": True, "sentence": "The device is gone"}]).follow(dict(RUNS))
     assert slept
+
+
+def test_a_host_that_is_lost_while_the_job_starts_is_asked_again(slept: list[float]) -> None:
+    starting = action([AnsibleConnectionFailure("cut"), AnsibleConnectionFailure("still booting"), RUNS])
+    assert starting.start({"digest": "0"}) == RUNS
+    assert starting._connection.resets == 2
