@@ -69,10 +69,10 @@ def _finding(
     control: Control, sight: Sight, waivers: list[Waiver] | tuple[Waiver, ...], today: datetime.date
 ) -> dict[str, Any]:
     evidence = _inside(control, sight) + _outside(control, sight)
-    applies = _applies(control, sight)
+    why_not = _why_not_applicable(control, sight)
     covering = next((waiver for waiver in waivers if waiver.covers(control.id, sight.host, today)), None)
-    if not applies:
-        verdict = "not_applicable"
+    if why_not:
+        verdict, evidence = "not_applicable", why_not
     elif not evidence:
         verdict = "not_audited"
     else:
@@ -88,18 +88,21 @@ def _finding(
         "rationale": control.rationale,
         "catalogue": control.catalogue,
         "references": control.references,
-        "evidence": evidence if applies else [],
+        "evidence": evidence,
         "advice": _advice(control, sight) if verdict in ("fail", "waived") else [],
         "waiver": _waiver(covering) if verdict == "waived" and covering else None,
     }
 
 
-def _applies(control: Control, sight: Sight) -> bool:
-    """Tell whether the control concerns this host: unless its condition was looked at and is not met."""
+def _why_not_applicable(control: Control, sight: Sight) -> list[dict[str, Any]]:
+    """Return what shows that the control does not concern this host: its condition was looked at and is not met."""
     if control.applies_when is None or sight.inside is None:
-        return True
+        return []
     observed = lookup(sight.inside, control.applies_when.fact)
-    return observed is MISSING or control.applies_when.met_by(observed)
+    if observed is MISSING or control.applies_when.met_by(observed):
+        return []
+    condition = _evidence(control.applies_when, sight.inside, "inside", None, sight.why)
+    return [{**condition, "verdict": "not_applicable"}]
 
 
 def _advice(control: Control, sight: Sight) -> list[str]:

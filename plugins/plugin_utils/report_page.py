@@ -50,6 +50,7 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
         drawing_text=report_drawing.description(document),
         groups=groups(document["findings"]),
         passed=[finding for finding in document["findings"] if finding["verdict"] == "pass"],
+        elsewhere=[finding for finding in document["findings"] if finding["verdict"] == "not_applicable"],
         digest=hashlib.sha256(evidence.encode()).hexdigest(),
     )
 
@@ -62,8 +63,8 @@ def references(finding: Mapping[str, Any]) -> str:
 
 
 def groups(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Return what is not a pass by severity, the gravest first; empty groups are left out."""
-    worth = [finding for finding in findings if finding["verdict"] != "pass"]
+    """Return what wants attention by severity, the gravest first; empty groups are left out."""
+    worth = [finding for finding in findings if finding["verdict"] not in ("pass", "not_applicable")]
     found = [(name, [finding for finding in worth if finding["severity"] == name]) for name in catalogue.SEVERITIES]
     return [(name, listed) for name, listed in found if listed]
 
@@ -87,7 +88,9 @@ def sentence(document: Mapping[str, Any]) -> str:
     wanting = sum(counts.get(verdict, 0) for verdict in ("fail", "error", "not_audited"))
     judged = counts.get("pass", 0) + counts.get("fail", 0)
     if document["verdict"] == "pass":
-        return f"{readable}All of the {judged} controls that were judged hold."
+        spared = counts.get("not_applicable", 0)
+        rest = f" Not applicable: {spared}, each with its reason below." if spared else ""
+        return f"{readable}All of the {judged} controls that were judged hold.{rest}"
     if not judged:
         return f"{readable}No control could be judged, so nothing is proven."
     return f"{readable}{wanting} of {sum(counts.values())} controls do not hold or could not be judged."

@@ -69,6 +69,12 @@ def test_verdict(sight: Sight, expected: str) -> None:
     assert verdict(sight) == expected
 
 
+def test_what_does_not_concern_a_host_comes_with_what_shows_it() -> None:
+    (finding,) = judge((control(),), Sight("pacs", {"orthanc": {"installed": False}}), [], TODAY)
+    (shown,) = finding["evidence"]
+    assert (shown["fact"], shown["observed"], shown["verdict"]) == ("orthanc.installed", False, "not_applicable")
+
+
 def test_a_broken_promise_comes_with_what_the_host_says_is_to_be_done() -> None:
     advised = control(advice="orthanc.advice")
     told = {"orthanc": {**inside(True)["orthanc"], "advice": ["Do it by `this`"]}}  # type: ignore[dict-item]

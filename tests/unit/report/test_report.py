@@ -136,6 +136,18 @@ def test_an_open_practice_fails_in_every_form() -> None:
     assert int(suite.attrib["tests"]) == len(catalogue.load())
 
 
+def test_what_does_not_concern_a_host_stands_apart_with_its_reason() -> None:
+    seen = facts()
+    seen["disk_encryption"] = {"own_disks": False, "workstation": False}
+    findings = judge.judge(catalogue.load(), judge.Sight(SERVER, seen), [], NOW.date())
+    built = document(hostvars(CLOSED, audit={"findings": findings}))
+    spared = built["counts"]["not_applicable"]
+    assert f"Not applicable: {spared}, each with its reason" in report_page.sentence(built)
+    page = " ".join(report_page.html(built, "{}").split())
+    assert "Critical findings" not in page
+    assert page.count("<code>disk_encryption.own_disks</code> is yes; here it is <b>no</b>") > 0
+
+
 def test_images_in_clear_come_with_the_command_and_the_minutes_in_every_form() -> None:
     seen = facts()
     command = "ansible-playbook radiology.hardening.encrypt_storage -l pacs.practice"
