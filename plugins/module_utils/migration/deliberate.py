@@ -102,11 +102,12 @@ def start(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, Any
     """Let the job run from now on, through reboots. `told` says where header and sealed key are kept.
 
     The file `armed` is the commit point: from it on a boot goes on with the job, so the unit is enabled before it.
-    Called again, it starts a job that was never started, or that stopped and waited for a person.
+    Called again, it starts a job that was never started, or that stopped and waited for a person. A job may end, and
+    lose that file, between the look at it and this call: then nothing is left to start.
     """
     folder, unit = os.path.join(job.FOLDER, name), ENCRYPT.format(name)
     found, armed = job.Job(folder), os.path.join(folder, "armed")
-    if not os.path.exists(armed):
+    if not os.path.exists(armed) and not engine.is_over(found):
         evidence.record(found, machine, told)
         units.install(found.plan)
         machine.must(("systemctl", "daemon-reload"))

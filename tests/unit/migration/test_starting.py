@@ -87,3 +87,12 @@ def test_started_again_it_keeps_saying_how_far_it_is(folder: Path) -> None:
     records.write_json(path, {"sentence": "half", "failed": False})
     deliberate.start(host(folder), "studies", {})
     assert records.read_json(path) == {"sentence": "half", "failed": False}
+
+
+def test_a_job_that_ended_between_the_look_and_the_start_is_left_alone(folder: Path) -> None:
+    job.Job(str(folder)).record("done")
+    ended = host(folder)
+    ended.must = lambda command: ended.asked.append(command[1]) or b""
+    deliberate.start(ended, "studies", {})
+    assert ended.asked == ["start"], "its condition keeps the unit from running"
+    assert not ended.armed.exists()
