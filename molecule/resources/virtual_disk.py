@@ -31,10 +31,16 @@ class Disk:
         prefix = "virtio-" if self.bus == "virtio" else "nvme-QEMU_NVMe_Ctrl_"
         return f"/dev/disk/by-id/{prefix}{self.serial}"
 
+    @property
+    def defects(self) -> str:
+        """Return the file beside it that says, for QEMU's blkdebug, which sectors cannot be read."""
+        return f"{self.role}.defects"
+
     def options(self, folder: Path) -> list[str]:
         """Return QEMU's options. Raw disks bypass the lab machine's cache where its file system can do so."""
         cache = "none" if self.format == "raw" and direct(folder) else "writeback"
-        drive = f"file={self.file},format={self.format},if=none,id={self.role},cache={cache},discard=unmap"
+        file = f"blkdebug:{self.defects}:{self.file}" if (folder / self.defects).is_file() else self.file
+        drive = f"file={file},format={self.format},if=none,id={self.role},cache={cache},discard=unmap"
         kind = "virtio-blk-pci" if self.bus == "virtio" else "nvme"
         return ["-drive", drive, "-device", f"{kind},drive={self.role},serial={self.serial}"]
 

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,19 @@ class VirtualMachine:
                 whole = [*self._ssh(), "--", "sudo", "-n", "sh", "-c", shlex.quote(newest)]
                 subprocess.run(whole, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=taken, check=True)
             (self.folder / f"{file}.new").replace(self.folder / file)
+
+    def wear_out(self, role: str, sectors: Iterable[int]) -> None:
+        """Let a disk fail: it cannot read these sectors of 512 bytes. The machine has to be off."""
+        self._needs_off()
+        rule = '[inject-error]\nevent = "none"\niotype = "read"\nerrno = "5"\nsector = "{}"\n'
+        text = "\n".join(rule.format(each) for each in sectors)
+        (self.folder / self.disks[role].defects).write_text(text, encoding="ascii")
+
+    def take_out(self, role: str) -> None:
+        """Take a disk out, for good. The machine has to be off."""
+        self._needs_off()
+        self.known["disks"] = [each for each in self.known["disks"] if each["role"] != role]
+        self._noted.write_text(json.dumps(self.known, indent=1), encoding="utf-8")
 
     def new_tpm(self) -> None:
         """Give it another TPM, which knows nothing of the former one's keys. The machine has to be off."""

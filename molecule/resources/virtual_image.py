@@ -49,8 +49,9 @@ PACKAGES = (
 
 ALSO = {"bookworm": (), "trixie": ("systemd-cryptsetup",)}
 
-LATER = "clevis-initramfs cryptsetup-initramfs mdadm"
-"""Downloaded only: an encrypted system and RAID need them, and they make every other boot slower."""
+LATER = "clevis-initramfs cryptsetup-initramfs gddrescue mdadm"
+"""Downloaded only: an encrypted system and RAID need them, and they make every other boot slower; gddrescue is what the
+runbook has installed."""
 
 FIRST_BOOT = r"""#!/bin/sh
 # Take what QEMU brings for this machine, and fill the system disk. Runs once.

@@ -130,9 +130,10 @@ class ActionModule(ActionBase):
 
     def start(self, evidence: Mapping[str, Any]) -> dict[str, Any]:
         """Start the job; a host that is lost on the way is waited for, since it may have begun."""
+        answers = {key: self._task.args[key] for key in ("confirm", "accept_different") if key in self._task.args}
         while True:
             try:
-                return self.call("start", evidence=evidence)
+                return self.call("start", evidence=evidence, **answers)
             except AnsibleConnectionFailure:
                 self._connection.reset()
                 time.sleep(LOOK_EVERY)
@@ -150,7 +151,9 @@ class ActionModule(ActionBase):
                 self._connection.reset()  # the host restarts, or the line is down: its unit goes on by itself
         if found["failed"]:
             raise HardeningError(f"{self.host} stopped at {found['stage']}: {found['sentence']}")
-        Display().display(f"{self.host}: encrypted, every file compared; {found['device']}")
+        lost = found.get("different", 0)
+        but = f", {lost} of them not as they were, which was accepted" if lost else ""
+        Display().display(f"{self.host}: encrypted, every file compared{but}; {found['device']}")
         if found.get("worth"):
             Display().display(f"{self.host}: {found['worth']}")
         return found

@@ -55,6 +55,12 @@ options:
     description: Wipe the former copy of a job that is done.
     type: bool
     default: false
+  accept_different:
+    description:
+      - How many files may be lost, because a failing disk could not read them when its content was copied to another
+        one. A job that stopped says the number.
+    type: int
+    default: 0
   evidence:
     description: Where the sealed key and the header's copies are kept.
     type: dict
@@ -107,6 +113,7 @@ def main() -> None:
             "name": {"type": "str", "default": "studies"},
             "certificates": {"type": "list", "elements": "str", "default": []},
             "retire": {"type": "bool", "default": False},
+            "accept_different": {"type": "int", "default": 0},
             **texts,
             **secrets,
             **mappings,
@@ -119,7 +126,9 @@ def main() -> None:
         "describe": lambda: deliberate.describe(machine, name, storage),
         "seal": lambda: deliberate.seal(machine, name, storage, given["certificates"]),
         "prepare": lambda: deliberate.prepare(machine, name, storage, given["confirm"], given["answer"]),
-        "start": lambda: deliberate.start(machine, name, given["evidence"]),
+        "start": lambda: deliberate.start(
+            machine, name, given["evidence"], given["confirm"], given["accept_different"]
+        ),
         "status": lambda: deliberate.status(machine, name),
         "retire": lambda: deliberate.retire(machine, name),
     }

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Encrypt the storage of a real machine with each strategy, its power cut at random moments, and look at every image.
 
-    run.py [--strategy in_place|online|volume|roomy|tight]... [--release bookworm|trixie]... [--mib N] [--kills N]
+    run.py [--strategy in_place|online|volume|roomy|tight|failing]... [--release bookworm|trixie]... [--mib N] [--kills N]
            [--seed N] [--short] [--keep]
 
 Of each: studies are stored over DICOM; the playbook refuses another device's name, then runs; the machine's power
 is cut while it works (five times online, once where everything but the end is done, images coming in all along), and
 the machine goes on by itself after the boot; every study comes back over DICOM as it was; it opens by itself after a
 reboot and a power cut, not with another TPM, nor with Tang away, then with the key from the escrow; no key and no image
-is left in clear on its disks. Each strategy on one release, unless they are named. The last line is
+is left in clear on its disks. `failing` is in_place on a disk that fails. Each strategy on one release, unless they are named. The last line is
 `N machines, N proven`.
 """
 
@@ -22,13 +22,23 @@ import sys
 import time
 
 from clinic import IMAGE
-from trial import STRATEGIES, machine_name
+from failing import FailingDisk
+from trial import STRATEGIES, Trial, machine_name
 from trial import run as try_out
 from virtual_guest import VirtualMachine
 from virtual_process import MachineError
 
-RELEASES = {"in_place": "bookworm", "roomy": "bookworm", "online": "trixie", "volume": "trixie", "tight": "trixie"}
+RELEASES = {
+    "in_place": "bookworm",
+    "roomy": "bookworm",
+    "online": "trixie",
+    "volume": "trixie",
+    "tight": "trixie",
+    "failing": "bookworm",
+}
 """Where each strategy is tried when no release is named."""
+KINDS = {"failing": FailingDisk}
+"""Trials that play otherwise than by cutting the power at random moments."""
 KILLS = {"online": 5}
 """Power cuts, where it is not three."""
 
@@ -72,7 +82,7 @@ def one(strategy: str, release: str, given: argparse.Namespace) -> bool:
     """Try one strategy on one release, and say what came of it."""
     began, cut = time.monotonic(), False
     try:
-        try_out(strategy, release, given)
+        try_out(KINDS.get(strategy, Trial), strategy, release, given)
         print(f"{strategy} on {release}: proven in {time.monotonic() - began:.0f} s", flush=True)
         return True
     except (AssertionError, MachineError, OSError, subprocess.SubprocessError) as error:

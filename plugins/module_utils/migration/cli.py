@@ -9,6 +9,7 @@ that runs does it itself; 1 try again later.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.mach
 
 NEEDS_A_PERSON = 3
 STILL_RUNNING = 4
+OF_A_DISK = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EROFS)
+"""Errors of a disk that fails, or of a file system on it: to read it again and again would only hasten its end."""
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +50,7 @@ def main(arguments: list[str]) -> int:
         tell(f"{error.strerror}: {error.filename}")
         if arguments[0] != "unlock":
             note(arguments[1], f"{error.strerror}: {error.filename}", failed=True)
-        return 1
+        return NEEDS_A_PERSON if error.errno in OF_A_DISK else 1
 
 
 def run(folder: str) -> int:

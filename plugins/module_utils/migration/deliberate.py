@@ -98,8 +98,12 @@ def prepare(machine: Machine, name: str, given: Mapping[str, Any], confirm: str,
     return evidence.collect(job.Job(folder), machine)
 
 
-def start(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def start(
+    machine: Machine, name: str, told: Mapping[str, Any], confirm: str = "", accept_different: int = 0
+) -> dict[str, Any]:
     """Let the job run from now on, through reboots. `told` says where header and sealed key are kept.
+
+    `confirm` names the disk that a failing one was copied to, `accept_different` how many files the copy may have lost.
 
     The file `armed` is the commit point: from it on a boot goes on with the job, so the unit is enabled before it.
     Called again, it starts a job that was never started, or that stopped and waited for a person. A job may end, and
@@ -107,17 +111,37 @@ def start(machine: Machine, name: str, told: Mapping[str, Any]) -> dict[str, Any
     """
     folder, unit = os.path.join(job.FOLDER, name), ENCRYPT.format(name)
     found, armed = job.Job(folder), os.path.join(folder, "armed")
-    if not os.path.exists(armed) and not engine.is_over(found):
-        evidence.record(found, machine, told)
-        units.install(found.plan)
-        machine.must(("systemctl", "daemon-reload"))
+    if not engine.is_over(found):
+        answer(found, machine, confirm, accept_different)
+        begins = not os.path.exists(armed)
+        if begins:
+            evidence.record(found, machine, told)
+            units.install(found.plan)
+            machine.must(("systemctl", "daemon-reload"))
         machine.must(("systemctl", "enable", unit))
-        records.sync(os.path.join(units.UNITS, "multi-user.target.wants"))
-        records.write(armed, b"")
+        if begins:
+            records.sync(os.path.join(units.UNITS, "multi-user.target.wants"))
+            records.write(armed, b"")
     if (records.read_json(cli.progress_path(name)) or {}).get("failed"):
         records.drop(cli.progress_path(name))
     machine.must(("systemctl", "start", unit))
     return status(machine, name)
+
+
+def answer(found: job.Job, machine: Machine, confirm: str, accept_different: int) -> None:
+    """Record what a person answers to a job that stopped: the disk that it goes on with, the files that are lost."""
+    source, follows = found.plan.source, False
+    if found.plan.strategy != "in_place" or source is None:
+        return
+    if source.serial:
+        serials = machine.serials(machine.device(source))
+        follows = source.serial not in serials and confirm in serials
+    if follows or accept_different:
+        with found.locked():
+            if follows:
+                found.follow(confirm)
+            if accept_different:
+                found.record(found.stage, accepted=accept_different)
 
 
 def status(machine: Machine, name: str) -> dict[str, Any]:
@@ -135,6 +159,7 @@ def status(machine: Machine, name: str) -> dict[str, Any]:
         "failed": bool(said.get("failed")) and not done,
         "sentence": str(said.get("sentence", "")),
         "worth": str(found.details.get("worth", "")),
+        "different": int(found.details.get("different", 0)),
     }
 
 

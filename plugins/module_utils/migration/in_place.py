@@ -20,7 +20,10 @@ import threading
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks, records
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Device
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.luks import State
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import OtherDiskError
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import Difference
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.strategy import Counter, Strategy
 
 
@@ -130,18 +133,52 @@ class InPlace(Strategy):
         records.copy(self.final, copy)
         records.supersede(copy, self.header)
 
+    def device(self, device: Device | None) -> str:
+        """Return the path of a device of the plan; one whose content was copied to another disk can be followed."""
+        try:
+            return super().device(device)
+        except OtherDiskError as error:
+            raise HardeningError(
+                f"{error} If the confirmed one fails and was copied to this one, whole, run the playbook with"
+                " -e confirm=<the serial number of this one>."
+            ) from error
+
     def reach_proven(self) -> None:
-        """Open the volume as a boot will, and compare every file with what it was before."""
+        """Open the volume as a boot will, and compare every file with what it was before.
+
+        The volume stays open when that fails, so that what differs can be put back.
+        """
         device = self.device(self.plan.source)
         volume = self.machine.open_volume(device, self.plan.name, self.key, header=self.header)
+        if "copied_from" in self.job.details:
+            self.machine.check_file_system(volume, self.plan.file_system)
         manifest = self.manifest()
         try:
             self.machine.mount(volume, self.work("volume"), read_only=True)
-            total = manifest.count()[1]
-            manifest.prove(self.work("volume"), self.counted("comparing", total), read_again=True)
+            files, total = manifest.count()
+            counted = self.counted("comparing", total)
+            found = manifest.differences(self.work("volume"), counted, read_again=True)
         finally:
             manifest.close()
             self.machine.unmount(self.work("volume"))
+        self.answer_for(found, files)
+
+    def answer_for(self, found: list[Difference], files: int) -> None:
+        """Name what differs in a file of the job; HardeningError when it is more than a person has accepted.
+
+        Only what a failing disk could not read, when it was copied, ends here.
+        """
+        where = self.job.path("different")
+        if found:
+            lines = [each.below(self.plan.mount_point) for each in found]
+            records.write(where, "\n".join((*lines, "")).encode())
+            if len(found) > int(self.job.details.get("accepted", 0)):
+                raise HardeningError(
+                    f"{len(found)} of {files} files are not what they were: {lines[0]}{', ...' * (len(found) > 1)};"
+                    f" {where} names all. Put them back from the backup (runbook: the disk fails), or go on without"
+                    f" them: run the playbook with -e accept_different={len(found)}."
+                )
+        self.job.record(self.job.stage, different=len(found))
 
     def reach_done(self) -> None:
         """Mount the volume where the files were, and let the programs start."""

@@ -36,7 +36,7 @@ class Device:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What was confirmed, whole; it does not change while the job runs."""
+    """What was confirmed, whole; but for `Job.follow`, it does not change while the job runs."""
 
     name: str
     """The job's and the opened volume's name: /dev/mapper/<name>."""
@@ -95,6 +95,18 @@ class Job:
         job = cls(folder)
         job.record("planned")
         return job
+
+    def follow(self, serial: str) -> None:
+        """Take the disk of that serial number for the source's, after its content was copied there from a failing one.
+
+        A cut leaves the former serial number, and the copy is confirmed again.
+        """
+        former = self.plan.source
+        if former is None:
+            raise HardeningError(f"The plan of {self.plan.name} names no device that could have been copied.")
+        self.record(self.stage, copied_from=former.serial)
+        self.plan = dataclasses.replace(self.plan, source=dataclasses.replace(former, serial=serial))
+        records.write_json(self.path("plan.json"), dataclasses.asdict(self.plan))
 
     def path(self, name: str) -> str:
         """Return the path of one of the job's files."""

@@ -29,6 +29,10 @@ Library, part 1, dictionary attack protection: a shutdown that was not orderly),
 TPMs, opens nothing for minutes or hours. It works on as before."""
 
 
+class OtherDiskError(HardeningError):
+    """A device lies on another disk than the one that was confirmed."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What a command answered: exit status and both outputs, as bytes."""
@@ -148,7 +152,7 @@ class Machine:
             return
         found = self.serials(device)
         if confirmed.serial not in found:
-            raise HardeningError(
+            raise OtherDiskError(
                 f"{device} lies on a disk with the serial number {', '.join(found) or 'none'}; the one that was"
                 f" confirmed has {confirmed.serial}. Nothing was written: connect the disk that was confirmed."
             )

@@ -22,6 +22,11 @@ READ, COPIED, PROVEN = 0, 1, 2
 """How far a file has come: its checksum is known; a copy of it was synced; the copy was read back, right."""
 
 
+ANOTHER_CONTENT = "has another content than before"
+NAMELESS = "misses a file that was there before"
+"""Names are not kept: one may be a patient's."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """What the manifest holds of one entry. Times in nanoseconds, sizes in bytes; folders and links have no size."""
@@ -86,6 +91,27 @@ def _is_still(known: Row, root: str, entry: tree.Entry) -> bool:
         return known.names(tree.Entry(entry.path, os.lstat(os.path.join(root, entry.path))))
     except FileNotFoundError:
         return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A file that is not what it was: its path below the root, and what is different."""
+
+    path: str
+    what: str
+
+    def below(self, root: str) -> str:
+        """Return the whole as a sentence without a stop, for a root of that name; bytes that are no text escaped."""
+        return f"{os.path.join(root, self.path)} {self.what}".encode("utf-8", "backslashreplace").decode()
+
+
+def _what(root: str, entry: tree.Entry, known: Row | None) -> str:
+    """Return what is different but for the content; an empty string when nothing is."""
+    if known is None:
+        return "was not there before"
+    if not known.same_file(entry) or known.attributes != tree.attributes(root, entry):
+        return "has other metadata than before"
+    return ""
 
 
 class Manifest:
@@ -161,11 +187,19 @@ class Manifest:
         self.drop(gone)
 
     def prove(self, root: str, tell: Callable[[int], None], *, read_again: bool) -> None:
-        """Compare the files below `root` with the manifest; HardeningError names the first that differs.
+        """Compare the files below `root` with the manifest; HardeningError names the first that differs, and counts."""
+        found = self.differences(root, tell, read_again=read_again)
+        if found:
+            more = f" ({len(found)} differ in all)" if len(found) > 1 else ""
+            raise HardeningError(f"{found[0].below(root)}{more}.")
+
+    def differences(self, root: str, tell: Callable[[int], None], *, read_again: bool) -> list[Difference]:
+        """Return what below `root` is not as the manifest has it, and take back what it says of their copies.
 
         Every entry's metadata is compared; the content of those not proven yet, or of all with `read_again`.
         """
         missing = self.keys()
+        different: list[Difference] = []
         with tree.workers() as pool:
             for batch in batches(tree.walk(root)):
                 pairs = [(entry, self.get(entry.key)) for entry in batch]
@@ -175,28 +209,32 @@ class Manifest:
                     for entry, known in pairs
                     if known is not None and (read_again or known.progress < PROVEN)
                 ]
-                contents = list(pool.map(lambda pair: tree.content(root, pair[0]), to_read))
-                for entry, known in pairs:
-                    if known is None:
-                        raise HardeningError(f"{os.path.join(root, entry.path)} was not there before.")
-                    if not known.same_file(entry) or known.attributes != tree.attributes(root, entry):
-                        self.doubt(entry.key)
-                        raise HardeningError(f"{os.path.join(root, entry.path)} has other metadata than before.")
+                contents = pool.map(lambda pair: tree.content(root, pair[0]), to_read)
+                wrong = {
+                    entry.key: Difference(entry.path, what)
+                    for entry, known in pairs
+                    if (what := _what(root, entry, known))
+                }
+                proven = []
                 for (entry, known), found in zip(to_read, contents, strict=True):
-                    if known is None or found != known.content:
-                        self.doubt(entry.key)
-                        raise HardeningError(f"{os.path.join(root, entry.path)} has another content than before.")
-                self.put([dataclasses.replace(known, progress=PROVEN) for dummy, known in to_read if known is not None])
+                    if found != known.content:
+                        wrong.setdefault(entry.key, Difference(entry.path, ANOTHER_CONTENT))
+                    elif entry.key not in wrong:
+                        proven.append(dataclasses.replace(known, progress=PROVEN))
+                self.put(proven)
+                for key in wrong:
+                    self.doubt(key)
+                different += wrong.values()
                 tell(sum(entry.status.st_size for entry, dummy in to_read if entry.is_file))
-        if missing:
-            raise HardeningError(f"{len(missing)} files that were there before are missing below {root}.")
+        return [*different, *[Difference("", NAMELESS)] * len(missing)]
 
-    def prove_untouched(self, root: str, tell: Callable[[int], None]) -> int:
-        """Compare the content of the files that nobody touched since they were read; return how many those are.
+    def prove_untouched(self, root: str, tell: Callable[[int], None]) -> tuple[int, list[Difference]]:
+        """Compare the content of the files that nobody touched since they were read.
 
-        HardeningError names the first that differs.
+        Return how many those are, and what of them differs.
         """
         compared = 0
+        different: list[Difference] = []
         with tree.workers() as pool:
             for batch in batches(tree.walk(root)):
                 pairs = [(entry, known) for entry in batch if entry.is_file and (known := self.get(entry.key))]
@@ -204,10 +242,10 @@ class Manifest:
                 contents = pool.map(lambda pair: _read(root, pair[0]), untouched)
                 for (entry, known), found in zip(untouched, contents, strict=True):
                     if found is not None and found.content != known.content and _is_still(known, root, entry):
-                        raise HardeningError(f"{os.path.join(root, entry.path)} has another content than before.")
+                        different.append(Difference(entry.path, ANOTHER_CONTENT))
                 compared += len(untouched)
                 tell(sum(entry.status.st_size for entry, dummy in untouched))
-        return compared
+        return compared, different
 
     def doubt(self, key: bytes) -> None:
         """Take back what was recorded of a copy, so that the next run makes it again."""

@@ -93,8 +93,10 @@ class Online(InPlace):
         manifest = self.manifest()
         try:
             total = manifest.count()[1]
-            compared = manifest.prove_untouched(self.plan.mount_point, self.counted("comparing", total))
+            compared, found = manifest.prove_untouched(self.plan.mount_point, self.counted("comparing", total))
             files = manifest.count()[0]
-            self.tell(f"{self.plan.name}: {compared} of {files} files were not touched meanwhile, and are the same")
         finally:
             manifest.close()
+        self.answer_for(found, files)
+        same = compared - len(found)
+        self.tell(f"{self.plan.name}: {same} of {files} files were not touched meanwhile, and are the same")

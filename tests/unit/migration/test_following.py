@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ def action(answers: list[Any]) -> Any:
     """Return the action, its host's answers given beforehand."""
     made = object.__new__(encrypt_storage.ActionModule)
     made.host, made.took, made._connection = "pacs", 0.0, Connection()
+    made._task = SimpleNamespace(args={"name": "studies", "confirm": "NEW"})
     following: Iterator[Any] = iter(answers)
 
     def call(_name: str, **_arguments: Any) -> Any:
