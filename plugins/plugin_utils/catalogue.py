@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +67,25 @@ class Control:
 
 @dataclasses.dataclass(frozen=True)
 class Waiver:
-    """A dated exception to one control; on every host of the clinic unless it names one."""
+    """A dated exception to one control; on every host of the clinic unless it names one.
+
+    With a `value` the control stays in force, with that weaker value in the place of its own; see `weakened`.
+    """
 
     control: str
     reason: str
     owner: str
     expires: datetime.date
     host: str | None = None
+    value: Any = None
+
+    def concerns(self, control: str, host: str) -> bool:
+        """Tell whether the waiver is about this control on this host, expired or not."""
+        return self.control == control and self.host in (None, host)
 
     def covers(self, control: str, host: str, today: datetime.date) -> bool:
         """Tell whether the waiver stands for this control on this host; the day of expiry still counts."""
-        return self.control == control and self.host in (None, host) and today <= self.expires
+        return self.concerns(control, host) and today <= self.expires
 
 
 @functools.cache
@@ -103,14 +112,60 @@ def in_force(
     host: str = "",
     today: datetime.date,
 ) -> tuple[Control, ...]:
-    """Select the controls that a host has to keep today: those of the profile, less those waived."""
+    """Select the controls that a host has to keep today: those of the profile, less those waived.
+
+    A control for which every waiver names a weaker value is kept with the first of them.
+    """
     if profile not in PROFILES:
         raise HardeningError(f"hardening_profile is {profile!r}; accepted: {', '.join(PROFILES)}.")
-    return tuple(
-        control
-        for control in controls
-        if profile in control.profiles and not any(waiver.covers(control.id, host, today) for waiver in waivers)
-    )
+    found = []
+    for control in controls:
+        values = [waiver.value for waiver in waivers if waiver.covers(control.id, host, today)]
+        if profile in control.profiles and None not in values:
+            found.append(weakened(control, values[0]) if values else control)
+    return tuple(found)
+
+
+def weakened(control: Control, value: Any) -> Control:
+    """Return the control with a weaker value in the place of its own; HardeningError when it takes no such value.
+
+    The value is that of its one clause with a bound, or of its only clause; the others stay as they are.
+    """
+    bounds = [clause for clause in control.expect if clause.operator in ("at_least", "at_most", "in", "subset_of")]
+    chosen = bounds or list(control.expect)
+    accepted = _weaker_than(chosen[0]) if len(chosen) == 1 else None
+    if accepted is None:
+        accepted = Weaker("none, the control is waived whole (leave value out)", lambda _: False)
+    if not accepted.takes(value):
+        raise HardeningError(
+            f"hardening_waivers: {control.id} takes no value {value!r}; accepted: {accepted.described}."
+        )
+    weaker = dataclasses.replace(chosen[0], expected=value)
+    return dataclasses.replace(control, expect=tuple(weaker if each is chosen[0] else each for each in control.expect))
+
+
+@dataclasses.dataclass(frozen=True)
+class Weaker:
+    """Which values are weaker than a clause's own."""
+
+    described: str
+    takes: Callable[[Any], bool]
+
+
+def _weaker_than(clause: Clause) -> Weaker | None:
+    own = clause.expected
+    if clause.operator == "at_least":
+        return Weaker(f"a number below {own}", lambda value: type(value) in (int, float) and value < own)
+    if clause.operator == "at_most":
+        return Weaker(f"a number above {own}", lambda value: type(value) in (int, float) and value > own)
+    if clause.operator in ("in", "subset_of"):
+        return Weaker(
+            f"a list that holds {', '.join(map(str, own))} and more",
+            lambda value: isinstance(value, list) and len(value) > len(own) and all(each in value for each in own),
+        )
+    if clause.operator == "is":
+        return Weaker(f"another value than {own!r}", lambda value: type(value) is type(own) and value != own)
+    return None
 
 
 def wanted(controls: tuple[Control, ...]) -> dict[str, dict[str, Any]]:
@@ -139,7 +194,7 @@ def refuse_weaker(controls: tuple[Control, ...], inputs: dict[str, Any]) -> None
 
 def waivers_of(listed: Any) -> list[Waiver]:
     """Read `hardening_waivers`; a waiver that is incomplete or names no control is refused by name."""
-    known = {control.id for control in load()}
+    known = {control.id: control for control in load()}
     found: list[Waiver] = []
     for entry in listed or []:
         missing = [key for key in ("control", "reason", "owner", "expires") if not entry.get(key)]
@@ -153,9 +208,10 @@ def waivers_of(listed: Any) -> list[Waiver]:
             raise HardeningError(
                 f"hardening_waivers: {entry['control']} expires {entry['expires']!r}; accepted: a date as 2027-01-31."
             ) from error
-        found.append(
-            Waiver(entry["control"], str(entry["reason"]), str(entry["owner"]), expires, entry.get("host") or None)
-        )
+        host, value = entry.get("host") or None, entry.get("value")
+        if value is not None:
+            weakened(known[entry["control"]], value)
+        found.append(Waiver(entry["control"], str(entry["reason"]), str(entry["owner"]), expires, host, value))
     return found
 
 

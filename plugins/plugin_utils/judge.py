@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.expectation import MISSING, lookup
-from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver
+from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver, weakened
 
 VERDICTS = ("pass", "fail", "waived", "not_applicable", "not_audited", "error")
 UNACCEPTABLE = frozenset({"fail", "error", "not_audited"})
@@ -70,7 +70,7 @@ def _finding(
 ) -> dict[str, Any]:
     evidence = _inside(control, sight) + _outside(control, sight)
     why_not = _why_not_applicable(control, sight)
-    covering = next((waiver for waiver in waivers if waiver.covers(control.id, sight.host, today)), None)
+    covering = next((waiver for waiver in waivers if _allows(waiver, control, sight, today)), None)
     if why_not:
         verdict, evidence = "not_applicable", why_not
     elif not evidence:
@@ -91,6 +91,7 @@ def _finding(
         "evidence": evidence,
         "advice": _advice(control, sight) if verdict in ("fail", "waived") else [],
         "waiver": _waiver(covering) if verdict == "waived" and covering else None,
+        "why_not_waived": _why_not_waived(control, sight, waivers, today) if verdict in UNACCEPTABLE else [],
     }
 
 
@@ -149,5 +150,32 @@ def _evidence(
     }
 
 
-def _waiver(waiver: Waiver) -> dict[str, str]:
-    return {"reason": waiver.reason, "owner": waiver.owner, "expires": waiver.expires.isoformat()}
+def _allows(waiver: Waiver, control: Control, sight: Sight, today: datetime.date) -> bool:
+    """Whether a waiver covers what was seen. One with a weaker value asks that this be kept, as seen inside."""
+    if not waiver.covers(control.id, sight.host, today):
+        return False
+    if waiver.value is None or not sight.look_inside:
+        return True
+    facts, kept = sight.inside, weakened(control, waiver.value)
+    return facts is not None and all(clause.met_by(lookup(facts, clause.fact)) for clause in kept.expect)
+
+
+def _why_not_waived(
+    control: Control, sight: Sight, waivers: list[Waiver] | tuple[Waiver, ...], today: datetime.date
+) -> list[str]:
+    """Return, for each waiver of this control, why it does not stand: it expired, or its weaker value is not kept."""
+    found = []
+    for waiver in waivers:
+        if not waiver.concerns(control.id, sight.host):
+            continue
+        if today > waiver.expires:
+            found.append(f"the waiver of {waiver.owner} ended on {waiver.expires.isoformat()}")
+        else:
+            kept = weakened(control, waiver.value).expect
+            found.append(f"the waiver of {waiver.owner} still demands {', '.join(map(str, kept))}")
+    return found
+
+
+def _waiver(waiver: Waiver) -> dict[str, Any]:
+    found = {"reason": waiver.reason, "owner": waiver.owner, "expires": waiver.expires.isoformat()}
+    return found if waiver.value is None else {**found, "value": waiver.value}

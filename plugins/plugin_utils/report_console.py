@@ -37,6 +37,8 @@ def table(document: Mapping[str, Any]) -> str:
         lines += ["", f"{'verdict':12} {'severity':9} {'control':46} host"]
         lines += [line for finding in worth for line in _finding(finding)]
     unseen = [host for host in document["hosts"] if not host["audited"] and host["kind"] == "orthanc_server"]
+    idle = [each for each in document["waivers"] if each["state"] != "in use"]
+    lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
     return "\n".join(lines)
 
@@ -88,4 +90,5 @@ def _finding(finding: Mapping[str, Any]) -> list[str]:
     if finding["waiver"]:
         waiver = finding["waiver"]
         lines.append(f"{INDENT}waived by {plain(waiver['owner'])} until {waiver['expires']}: {plain(waiver['reason'])}")
+    lines += [f"{INDENT}{plain(sentence)}" for sentence in finding["why_not_waived"]]
     return lines

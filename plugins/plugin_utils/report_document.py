@@ -72,6 +72,7 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
             point["name"]: max((_readable(seen) for seen in point["sees"] if _reached(seen)), default=None)
             for point in points
         },
+        "waivers": _waivers(first, findings, now.date()),
         "findings": findings,
         "counts": dict(Counter(finding["verdict"] for finding in findings)),
     }
@@ -97,6 +98,35 @@ def _findings(name: str, known: Mapping[str, Any], profile: str, today: datetime
         return list(audit["findings"])
     controls = tuple(control for control in catalogue.load() if profile in control.profiles)
     return judge.not_audited(controls, name, _why(audit), today)
+
+
+def _waivers(known: Mapping[str, Any], findings: list[dict[str, Any]], today: datetime.date) -> list[dict[str, Any]]:
+    """Return the clinic's waivers, each with its state (`in use`, `expired`, `idle`) and a sentence about it."""
+    found = []
+    for waiver in catalogue.waivers_of(known.get("hardening_waivers", [])):
+        about = [each for each in findings if waiver.concerns(each["control"], each["host"])]
+        covered = sorted(each["host"] for each in about if each["verdict"] == "waived")
+        if today > waiver.expires:
+            state, said = "expired", f"it ended on {waiver.expires.isoformat()}"
+        elif covered:
+            state, said = "in use", f"it covers {', '.join(covered)}"
+        elif any(each["verdict"] in judge.UNACCEPTABLE for each in about):
+            state, said = "idle", "it allows less than what was seen"
+        else:
+            state, said = "idle", "it covers nothing, since the control is kept or not asked: take it out"
+        found.append(
+            {
+                "control": waiver.control,
+                "host": waiver.host or "",
+                "reason": waiver.reason,
+                "owner": waiver.owner,
+                "expires": waiver.expires.isoformat(),
+                "value": waiver.value,
+                "state": state,
+                "said": said,
+            }
+        )
+    return found
 
 
 def _why(answer: Mapping[str, Any]) -> str:

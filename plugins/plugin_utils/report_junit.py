@@ -50,6 +50,7 @@ def _suite(root: ElementTree.Element, host: str, findings: Sequence[Mapping[str,
         if kind:
             element = ElementTree.SubElement(case, kind, message=_message(finding))
             told = [f"to do: {plain(sentence)}" for sentence in finding["advice"]]
+            told += [plain(sentence) for sentence in finding["why_not_waived"]]
             element.text = "\n".join([*(_line(item) for item in finding["evidence"]), *told])
 
 

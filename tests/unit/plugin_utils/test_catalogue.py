@@ -72,3 +72,58 @@ def test_waivers_are_complete_and_name_a_control() -> None:
         catalogue.waivers_of([{"control": "orthanc.webdav_off", "reason": "x"}])
     with pytest.raises(HardeningError, match="there is no control"):
         catalogue.waivers_of([{"control": "moon.landing", "reason": "x", "owner": "y", "expires": "2027-01-01"}])
+
+
+def test_a_waiver_with_a_value_leaves_the_control_in_force_with_that_value(tmp_path: Path) -> None:
+    controls = catalogue.load(None, write(tmp_path))
+    chosen = {"profile": "strict", "today": TODAY}
+    waiver = catalogue.Waiver("orthanc.find_limit", "r", "o", TODAY, value=500)
+    (kept,) = catalogue.in_force(controls, waivers=[waiver], **chosen)
+    assert catalogue.wanted((kept,)) == {"orthanc.config.LimitFindResults": {"at_most": 500}}
+    catalogue.refuse_weaker((kept,), {"orthanc_find_limit": 500})
+    with pytest.raises(HardeningError, match="at most 500"):
+        catalogue.refuse_weaker((kept,), {"orthanc_find_limit": 501})
+    whole = catalogue.Waiver("orthanc.find_limit", "r", "o", TODAY)
+    assert catalogue.in_force(controls, waivers=[waiver, whole], **chosen) == ()
+
+
+@pytest.mark.parametrize(
+    ("demand", "weaker", "refused", "accepted"),
+    [
+        ({"at_most": 100}, 101, [100, 99, True, "101", [101]], "a number above 100"),
+        ({"at_least": 30}, 7, [30, 31, False, "7"], "a number below 30"),
+        ({"is": False}, True, [False, 1, "yes"], "another value than False"),
+        ({"in": ["a", "b"]}, ["a", "b", "c"], [["a", "b"], ["c"], "a"], "a list that holds .* and more"),
+        ({"subset_of": ["a"]}, ["b", "a"], [["a"], [], "ab"], "a list that holds .* and more"),
+    ],
+)
+def test_a_waiver_takes_a_weaker_value_only(
+    tmp_path: Path, demand: dict[str, object], weaker: object, refused: list[object], accepted: str
+) -> None:
+    (control,) = catalogue.load(None, write(tmp_path, expect=[{"fact": "orthanc.x", **demand}]))
+    assert catalogue.weakened(control, weaker).expect[0].expected == weaker
+    for value in refused:
+        with pytest.raises(HardeningError, match=f"orthanc.find_limit takes no value .*{accepted}"):
+            catalogue.weakened(control, value)
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [
+        [{"fact": "orthanc.x", "empty": True}],
+        [{"fact": "orthanc.x", "is": 3}, {"fact": "orthanc.y", "is": 4}],
+        [{"fact": "orthanc.x", "at_most": 3}, {"fact": "orthanc.y", "at_most": 3}],
+    ],
+)
+def test_a_control_without_one_value_is_waived_whole(tmp_path: Path, expect: list[dict[str, object]]) -> None:
+    (control,) = catalogue.load(None, write(tmp_path, expect=expect))
+    with pytest.raises(HardeningError, match="accepted: none, the control is waived whole"):
+        catalogue.weakened(control, 4)
+
+
+def test_a_value_is_refused_as_soon_as_waivers_are_read() -> None:
+    bounded = next(each.id for each in catalogue.load() if "at_most" in [clause.operator for clause in each.expect])
+    entry = {"control": bounded, "reason": "x", "owner": "y", "expires": "2027-01-01"}
+    assert catalogue.waivers_of([{**entry, "value": 6}])[0].value == 6
+    with pytest.raises(HardeningError, match="takes no value 3; accepted: a number above 4"):
+        catalogue.waivers_of([{**entry, "value": 3}])

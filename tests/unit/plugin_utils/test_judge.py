@@ -99,6 +99,33 @@ def test_a_waiver_covers_until_its_day_and_only_its_host() -> None:
     assert verdict(failing, Waiver("orthanc.webdav_off", "r", "o", TODAY, host="other")) == "fail"
 
 
+def test_a_waiver_with_a_value_covers_what_keeps_to_it() -> None:
+    limited = control(expect=(Clause("orthanc.config.Limit", "at_most", 100),), expect_from={})
+    waiver = Waiver("orthanc.webdav_off", "old viewer", "Ms Roux", TODAY, value=500)
+    found = {}
+    for limit in (100, 500, 501):
+        seen = {"orthanc": {"installed": True, "config": {"Limit": limit}}}
+        (found[limit],) = judge((limited,), Sight("pacs", seen), [waiver], TODAY)
+    assert {limit: finding["verdict"] for limit, finding in found.items()} == {100: "pass", 500: "waived", 501: "fail"}
+    assert found[500]["waiver"]["value"] == 500
+    assert found[501]["why_not_waived"] == ["the waiver of Ms Roux still demands orthanc.config.Limit at most 500"]
+
+
+def test_a_waiver_with_a_value_covers_nothing_that_nobody_saw() -> None:
+    limited = control(expect=(Clause("orthanc.config.Limit", "at_most", 100),), expect_from={})
+    waiver = Waiver("orthanc.webdav_off", "old viewer", "Ms Roux", TODAY, value=500)
+    (unseen,) = judge((limited,), Sight("pacs", None, why="unreachable"), [waiver], TODAY)
+    assert unseen["verdict"] == "not_audited"
+
+
+def test_an_expired_waiver_is_named_where_it_would_have_helped() -> None:
+    ended = Waiver("orthanc.webdav_off", "old viewer", "Ms Roux", TODAY - datetime.timedelta(days=1))
+    (finding,) = judge((control(),), Sight("pacs", inside(True)), [ended], TODAY)
+    assert (finding["verdict"], finding["why_not_waived"]) == ("fail", ["the waiver of Ms Roux ended on 2026-11-23"])
+    (finding,) = judge((control(),), Sight("pacs", inside(False)), [ended], TODAY)
+    assert (finding["verdict"], finding["why_not_waived"]) == ("pass", [])
+
+
 def test_nothing_judged_is_never_a_pass() -> None:
     assert verdict_of([]) == "fail"
     assert verdict_of(judge((control(),), Sight("pacs", {"orthanc": {"installed": False}}), [], TODAY)) == "fail"

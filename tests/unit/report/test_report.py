@@ -243,3 +243,44 @@ def test_evidence_reads_as_people_speak() -> None:
     assert (report_console.expected(item), report_console.observed(item)) == ("none", "a, b")
     assert report_console.expected({"operator": "at_least", "expected": 30}) == "at least 30"
     assert report_console.expected({"operator": "is", "expected": True}) == "yes"
+
+
+def test_waivers_are_listed_with_what_they_are_worth() -> None:
+    known = hostvars(CLOSED)
+    about = {"reason": "the old archive", "owner": "Ms Roux"}
+    bounded = next(each.id for each in catalogue.load() if "at_most" in [clause.operator for clause in each.expect])
+    listed = [
+        {**about, "control": bounded, "expires": "2027-01-01", "value": 6},
+        {**about, "control": "orthanc.webdav_off", "expires": "2026-11-24"},
+        {**about, "control": "dicom_tls.listener", "expires": "2026-11-23"},
+    ]
+    seen = facts()
+    seen["authentication"]["sshd"]["MaxAuthTries"] = 6
+    waivers = catalogue.waivers_of(listed)
+    findings = judge.judge(catalogue.load(), judge.Sight(SERVER, seen), waivers, NOW.date())
+    known[SERVER] |= {"hardening_waivers": listed, "hardening_audit": {"findings": findings}}
+    built = document(known)
+    assert [(each["state"], each["said"]) for each in built["waivers"]] == [
+        ("in use", f"it covers {SERVER}"),
+        ("idle", "it covers nothing, since the control is kept or not asked: take it out"),
+        ("expired", "it ended on 2026-11-23"),
+    ]
+    shown = report_console.table(built)
+    assert "waiver of orthanc.webdav_off by Ms Roux: it covers nothing" in shown
+    assert f"waiver of {bounded}" not in shown and "waived by Ms Roux until 2027-01-01" in shown
+    page = report_page.html(built, json.dumps(built))
+    assert "<h2>Waivers</h2>" in page and "value 6" in page
+
+
+def test_a_waiver_that_ended_is_told_in_every_form() -> None:
+    known = hostvars(CLOSED)
+    ended = {"control": "orthanc.webdav_off", "reason": "r", "owner": "Ms Roux", "expires": "2026-11-23"}
+    seen = facts()
+    seen["orthanc"]["config"]["WebDavEnabled"] = True
+    findings = judge.judge(catalogue.load(), judge.Sight(SERVER, seen), catalogue.waivers_of([ended]), NOW.date())
+    known[SERVER] |= {"hardening_waivers": [ended], "hardening_audit": {"findings": findings}}
+    built = document(known)
+    said = "the waiver of Ms Roux ended on 2026-11-23"
+    assert said in report_console.table(built)
+    assert said in report_junit.xml(built)
+    assert said in report_page.html(built, json.dumps(built))
