@@ -141,7 +141,7 @@ class ActionModule(ActionBase):
     def follow(self, found: dict[str, Any]) -> dict[str, Any]:
         """Show the job's sentences until it ends; it goes on without this terminal."""
         said = ""
-        while not found["done"] and not found["failed"]:
+        while not found["done"] and not found["stopped"]:
             if found["sentence"] not in ("", said):
                 said = found["sentence"]
                 Display().display(f"{self.host}: {said}")
@@ -149,7 +149,7 @@ class ActionModule(ActionBase):
                 found = self.look()
             except AnsibleConnectionFailure:
                 self._connection.reset()  # the host restarts, or the line is down: its unit goes on by itself
-        if found["failed"]:
+        if found["stopped"]:
             raise HardeningError(f"{self.host} stopped at {found['stage']}: {found['sentence']}")
         lost = found.get("different", 0)
         but = f", {lost} of them not as they were, which was accepted" if lost else ""
@@ -172,7 +172,7 @@ class ActionModule(ActionBase):
             return {**found, "changed": False}
         found = self.call("retire")
         while found["stage"] != "retired":
-            if found["failed"]:
+            if found["stopped"]:
                 raise HardeningError(f"{self.host}: {found['sentence']}")
             found = self.look()
         Display().display(f"{self.host}: {found['worth']}")

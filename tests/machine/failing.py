@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 from clinic import STORAGE
@@ -38,10 +39,13 @@ class FailingDisk(Trial):
         worn = sorted(found, key=lambda each: int(each[1]))[-2:]
         relative = worn[0][0].removeprefix(f"{STORAGE}/")
         backup = self.machine.run(f"tar -C {STORAGE} -c --numeric-owner {relative} | base64").stdout
-        self.begin()
+        run = self.begin()
         self.machine.wear_out("data", [PARTITION + int(sector) + 64 for _, sector in worn])
         self.start()
         self.wait_until(lambda: self.status() == "3", self.patience, "the disk's error")
+        assert run.wait(timeout=900), "the playbook did not fail with the job"
+        said = self.clinic.said("encrypt_storage")
+        assert "stopped at stopped" in said, said[-2000:]
         self.say(f"the job stopped at its disk's error: {self.sentence()}")
         self.copy()
         said = self.clinic.refused("encrypt_storage")
@@ -62,17 +66,15 @@ class FailingDisk(Trial):
         self.machine.run("find /root/job -type f -exec shred -u {} +")
         self.lost = 1
 
-    def begin(self) -> None:
-        """Run the playbook until the encryption has begun, and cut the power."""
+    def begin(self) -> subprocess.Popen[str]:
+        """Run the playbook until the encryption has begun, cut the power, and return the playbook, which looks on."""
         key = f"escrow_private_key={self.clinic.folder}/escrow/clinic.key"
         run = self.clinic.play("encrypt_storage", f"confirm={self.machine.disks['data'].serial}", key)
-        try:
-            self.wait_until(lambda: self.reached("stopped") or run.poll() is not None, self.patience, "the encryption")
-            assert run.poll() is None, self.clinic.said("encrypt_storage")[-3000:]
-            self.wait_in("stopped", 5)
-            self.cut_once(1)
-        finally:
-            run.kill()
+        self.wait_until(lambda: self.reached("stopped") or run.poll() is not None, self.patience, "the encryption")
+        assert run.poll() is None, self.clinic.said("encrypt_storage")[-3000:]
+        self.wait_in("stopped", 5)
+        self.cut_once(1)
+        return run
 
     def copy(self) -> None:
         """Keep the job's folder, copy the failing disk, and take it out."""

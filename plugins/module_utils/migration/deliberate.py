@@ -156,7 +156,7 @@ def status(machine: Machine, name: str) -> dict[str, Any]:
         "device": (found.plan.target or found.plan.source or job.Device(found.plan.container, 0)).path,
         "armed": os.path.exists(os.path.join(folder, "armed")),
         "done": done,
-        "failed": bool(said.get("failed")) and not done,
+        "stopped": bool(said.get("failed")) and found.stage != "retired",
         "sentence": str(said.get("sentence", "")),
         "worth": str(found.details.get("worth", "")),
         "different": int(found.details.get("different", 0)),
@@ -165,5 +165,6 @@ def status(machine: Machine, name: str) -> dict[str, Any]:
 
 def retire(machine: Machine, name: str) -> dict[str, Any]:
     """Start the wiping of the former copy, as a unit of its own."""
+    records.drop(cli.progress_path(name))
     machine.must(("systemctl", "start", RETIRE.format(name)))
     return status(machine, name)

@@ -134,3 +134,17 @@ def test_a_disk_that_fails_is_not_read_again_and_again(
     monkeypatch.setattr(cli, "note", lambda _, sentence, **__: noted.append(sentence))
     assert cli.main(["run", "studies"]) == status
     assert noted == [f"{os.strerror(number)}: /srv/images/1.dcm"]
+
+
+def test_how_a_job_stands_is_no_answer_of_a_failed_call(stopped: job.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "FOLDER", os.path.dirname(stopped.folder))
+    monkeypatch.setattr(cli, "progress_path", lambda name: os.path.join(stopped.folder, f"{name}.progress"))
+    cli.note("studies", "The device is gone", failed=True)
+    found = deliberate.status(Any, "studies")
+    assert found["stopped"] and found["sentence"] == "The device is gone"
+    stopped.record("retiring")
+    assert deliberate.status(Any, "studies")["stopped"], "a wiping can stop too"
+    stopped.record("retired")
+    assert not deliberate.status(Any, "studies")["stopped"]
+    reserved = {"failed", "changed", "skipped", "unreachable", "msg", "rc", "exception", "warnings", "invocation"}
+    assert not set(found) & reserved, "Ansible takes such a key for the call's own end"

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.radiology.hardening.plugins.action import encrypt_storage
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
-RUNS = {"done": False, "failed": False, "stage": "stopped", "sentence": "half", "device": "/dev/vdb1"}
+RUNS = {"done": False, "stopped": False, "stage": "stopped", "sentence": "half", "device": "/dev/vdb1"}
 
 
 class Connection:
@@ -61,7 +61,7 @@ def test_a_slow_host_is_left_alone_and_one_that_is_away_is_waited_for(slept: lis
 
 def test_a_job_that_waits_for_a_person_ends_it_with_its_sentence(slept: list[float]) -> None:
     with pytest.raises(HardeningError, match="pacs stopped at stopped: The device is gone"):
-        action([{**RUNS, "failed": True, "sentence": "The device is gone"}]).follow(dict(RUNS))
+        action([{**RUNS, "stopped": True, "sentence": "The device is gone"}]).follow(dict(RUNS))
     assert slept
 
 
