@@ -17,7 +17,7 @@ description:
   - What the file may hold is told by C(meta/clinic.schema.json) of this collection, from which editors complete and
     explain.
   - Takes no hosts from the folder beside the file that bears the clinic's name, where its secrets and certificates are
-    kept, so that a folder of clinic files can be an inventory.
+    kept, nor from the folders beside it that its C(escrow) names, so that a folder of clinic files can be an inventory.
 notes:
   - Name the plugin in C(enable_plugins) of the section C([inventory]) of C(ansible.cfg), or in the environment variable
     E(ANSIBLE_INVENTORY_ENABLED).
@@ -73,7 +73,7 @@ class InventoryModule(BaseInventoryPlugin):
         """Add the whole clinic, or nothing and raise AnsibleParserError with one sentence."""
         super().parse(inventory, loader, path, cache)
         if clinic_file.is_kept_for_clinic(path) and not clinic_file.is_clinic_file(path):
-            return  # secrets or certificates of a clinic: taken, so that no other plugin reads hosts into them
+            return  # secrets, certificates or escrow of a clinic: taken, so that no other plugin reads hosts into them
         try:
             found = clinic_file.load(path)
             self._refuse_second_file(found)

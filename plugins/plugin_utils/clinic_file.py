@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from typing import TYPE_CHECKING, NoReturn
@@ -21,6 +22,11 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_variables,
 )
 
+DEEPEST_KEPT = 6
+"""Folders between a clinic file and what is kept for it: escrow/keys/<host>/<volume>/<file>, and one to spare."""
+
+_NAME_LINE = re.compile(rb"^name\s*:\s*[\"']?([a-z][a-z0-9-]*)[\"']?\s*(?:#|$)", re.MULTILINE)
+
 
 def is_clinic_file(path: str) -> bool:
     """Tell whether a file names this plugin."""
@@ -29,16 +35,18 @@ def is_clinic_file(path: str) -> bool:
 
 
 def is_kept_for_clinic(path: str) -> bool:
-    """Tell whether a file lies in the folder that a clinic file beside it has for its secrets and certificates.
+    """Tell whether a file is one of those that a clinic file near it has for its secrets, certificates and escrow.
 
     Ansible reads every file below an inventory folder as inventory; those are none, and the secrets least of all.
     """
-    first = os.path.dirname(os.path.abspath(path))
-    for folder in (first, os.path.dirname(first)):  # vault.yml lies in the folder itself, certificates one level below
-        above, name = os.path.split(folder)
-        beside = [entry for entry in sorted(os.listdir(above)) if entry.endswith((".yml", ".yaml"))]
-        if any(_describes(os.path.join(above, entry), name) for entry in beside):
-            return True
+    path = os.path.abspath(path)
+    above = os.path.dirname(path)
+    for _folder in range(DEEPEST_KEPT):
+        for beside in _yaml_files(above):
+            places = _kept_places(beside, os.stat(beside).st_mtime_ns)
+            if any(path == place or path.startswith(place + os.sep) for place in places):
+                return True
+        above = os.path.dirname(above)
     return False
 
 
@@ -73,15 +81,47 @@ def build(content: bytes, path: str, controls: Callable[[], list[str]] | None = 
     return clinic_variables.inventory(clinic, path, directory)
 
 
-def _describes(path: str, clinic: str) -> bool:
-    """Tell whether a file is the clinic file of this name."""
-    if not (os.path.isfile(path) and os.access(path, os.R_OK) and is_clinic_file(path)):
-        return False
+def _yaml_files(folder: str) -> list[str]:
+    """Return the YAML files of a folder that can be read; none of a folder that cannot."""
+    try:
+        listed = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    paths = [os.path.join(folder, entry) for entry in listed if entry.endswith((".yml", ".yaml"))]
+    return [path for path in paths if os.path.isfile(path) and os.access(path, os.R_OK)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _kept_places(path: str, _changed: int) -> tuple[str, ...]:
+    """Return where a clinic file has things kept: the folder of its name, and what its escrow names beside it.
+
+    Of a path in several parts, the whole first folder: a former certificate lies beside the present one. Even a file
+    that cannot be read as YAML keeps the folder of its name. `_changed` is when the file last changed.
+    """
     with open(path, "rb") as file:
-        return (
-            re.search(rb"^name\s*:\s*[\"']?" + re.escape(clinic.encode()) + rb"[\"']?\s*(#|$)", file.read(), re.M)
-            is not None
-        )
+        content = file.read(clinic_text.LARGEST)
+    if not clinic_text.names_plugin(content):
+        return ()
+    name = _NAME_LINE.search(content)
+    named = [name.group(1).decode()] if name else []
+    folder = os.path.dirname(path)
+    firsts = {
+        os.path.relpath(os.path.join(folder, place), folder).split(os.sep)[0] for place in [*named, *_escrow(content)]
+    }
+    return tuple(os.path.join(folder, first) for first in sorted(firsts - {os.curdir, os.pardir}))
+
+
+def _escrow(content: bytes) -> list[str]:
+    """Return the paths that a clinic file names under escrow; none where it cannot be read."""
+    try:
+        data = clinic_text.read(content).data
+    except clinic_text.UnreadableError:
+        return []
+    escrow = data.get("escrow") if isinstance(data, dict) else None
+    if not isinstance(escrow, dict):
+        return []
+    lists = [escrow.get(key) for key in ("certificates", "folders")]
+    return [place for listed in lists if isinstance(listed, list) for place in listed if isinstance(place, str)]
 
 
 def _controls() -> list[str]:

@@ -8,6 +8,7 @@ import copy
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +195,42 @@ def test_what_a_clinic_keeps_is_no_inventory(tmp_path: Path) -> None:
     inventory = InventoryData()
     InventoryModule().parse(inventory, DataLoader(), str(tmp_path / "test" / "vault.yml"))
     assert not inventory.hosts
+
+
+@pytest.mark.parametrize(
+    ("kept", "ours"),
+    [
+        ("escrow/provider.pem", True),
+        ("escrow/former.pem", True),
+        ("escrow/keys/archive.rue-lumiere/studies/header.img.gz", True),
+        ("rue-lumiere/authority/ca.key", True),
+        ("other/provider.pem", False),
+        ("provider.pem", False),
+        ("second-disk/escrow/provider.pem", False),
+    ],
+)
+def test_what_the_escrow_keeps_is_no_inventory(tmp_path: Path, kept: str, ours: bool) -> None:
+    shutil.copy(ROOT / "inventories" / "example" / "rue-lumiere.yml", tmp_path)
+    file = tmp_path / kept
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"-----BEGIN CERTIFICATE-----\n\x8b\n")
+    assert InventoryModule().verify_file(str(file)) is ours
+
+
+def test_a_broken_clinic_file_still_keeps_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "test.yml").write_bytes(SMALL + b"escrow: [\n")
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "vault.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n", encoding="utf-8")
+    assert InventoryModule().verify_file(str(tmp_path / "test" / "vault.yml"))
+
+
+def test_a_folder_with_clinics_and_their_escrow_is_an_inventory(tmp_path: Path) -> None:
+    for file in (ROOT / "inventories" / "example").glob("*.yml"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "escrow").mkdir()
+    (tmp_path / "escrow" / "provider.pem").write_text("-----BEGIN CERTIFICATE-----\n", encoding="ascii")
+    listed = json.loads(ansible_inventory("-i", str(tmp_path), "--list").stdout)
+    assert listed["orthanc_servers"]["hosts"] == ["pacs.bord-de-mer", "archive.rue-lumiere"]
 
 
 def _replace(data: Any, chance: random.Random, tree: Any) -> None:
