@@ -81,10 +81,8 @@ def lasts(directory: str, name: str) -> bool:
     )
     if not (certificate and authority):
         return False
-    signed, ours = (
-        x509.load_pem_x509_certificate(certificate.encode()),
-        x509.load_pem_x509_certificate(authority.encode()),
-    )
+    signed = load_certificate(certificate, certificate_path(directory, name))
+    ours = load_certificate(authority, authority_path(directory))
     if request and _public(load_request(request, request_path(directory, name))) != _public(signed):
         return False
     try:
@@ -92,6 +90,14 @@ def lasts(directory: str, name: str) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return signed.not_valid_after_utc - datetime.datetime.now(tz=datetime.UTC) > RENEWAL_DAYS * DAY
+
+
+def load_certificate(text: str, path: str) -> x509.Certificate:
+    """Return a certificate (X.509, PEM); HardeningError names the file where it is none."""
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError as error:
+        raise HardeningError(f"{path} is not a certificate in PEM form: {error}.") from error
 
 
 def load_request(text: str, path: str) -> x509.CertificateSigningRequest:
@@ -187,21 +193,52 @@ def fingerprint(certificate: str) -> str:
     return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
 
 
+def demand_whole(secrets: Secrets, directory: str) -> None:
+    """Raise HardeningError where the authority is not there as a whole; one that was never made lacks nothing.
+
+    A new one in the place of one that signed would shut every device out.
+    """
+    if os.path.exists(_key_path(directory)):
+        _open(secrets, directory)
+        return
+    folder = os.path.join(directory, "certificates")
+    signed = sorted(name for name in os.listdir(folder) if name.endswith(".crt")) if os.path.isdir(folder) else []
+    if signed:
+        raise HardeningError(
+            f"{_key_path(directory)} is missing, and a new authority would shut out whoever holds "
+            f"{os.path.join(folder, signed[0])}; restore it from its backup, or remove {folder} to begin anew."
+        )
+
+
 def _authority(secrets: Secrets, directory: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """Return the authority's key and certificate, made the first time."""
-    key_path = os.path.join(directory, "authority", "ca.key")
-    passphrase = secrets.ensure("authority_passphrase", lambda: random.token_urlsafe(32)).encode()
-    if not os.path.exists(key_path):
-        _make_authority(directory, key_path, passphrase)
+    if not os.path.exists(_key_path(directory)):
+        demand_whole(secrets, directory)
+        passphrase = secrets.ensure("authority_passphrase", lambda: random.token_urlsafe(32))
+        _make_authority(directory, _key_path(directory), passphrase.encode())
+    return _open(secrets, directory)
+
+
+def _open(secrets: Secrets, directory: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return the authority's key and certificate as they lie there; HardeningError where they do not fit."""
+    key_path, passphrase = _key_path(directory), secrets.get("authority_passphrase")
+    if passphrase is None:
+        raise HardeningError(
+            f"{secrets.path} lacks authority_passphrase, which opens {key_path}; restore both from one backup."
+        )
     try:
         with open(key_path, "rb") as file:
-            key = serialization.load_pem_private_key(file.read(), passphrase)
+            key = serialization.load_pem_private_key(file.read(), str(passphrase).encode())
     except (OSError, ValueError) as error:
         raise HardeningError(f"{key_path} does not open with the passphrase in {secrets.path}: {error}.") from error
-    authority = x509.load_pem_x509_certificate(read(authority_path(directory)).encode())
+    authority = load_certificate(read(authority_path(directory)), authority_path(directory))
     if not isinstance(key, ec.EllipticCurvePrivateKey) or _public(authority) != _bytes(key.public_key()):
         raise HardeningError(f"{key_path} is not the key of {authority_path(directory)}; restore both from one backup.")
     return key, authority
+
+
+def _key_path(directory: str) -> str:
+    return os.path.join(directory, "authority", "ca.key")
 
 
 def _make_authority(directory: str, key_path: str, passphrase: bytes) -> None:

@@ -94,6 +94,18 @@ class Secrets:
         self.made.append(".".join(path))
         return made
 
+    def lacking(self, *names: tuple[str, ...]) -> list[str]:
+        """Return the dotted names of secrets that a run would make; HardeningError where it could not read or save."""
+        values = self._read()
+        found = {name: _find(values, name) for name in names}
+        missing = [name for name, secret in found.items() if secret is None]
+        if missing:
+            self._demand_password("write")
+        for name, secret in found.items():
+            if secret is not None:
+                _text(secret, name, self.path)
+        return [".".join(name) for name in missing]
+
     def _read(self) -> dict[str, Any]:
         """Return a copy of the mapping that the file holds now; empty when there is no file."""
         try:

@@ -21,7 +21,13 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-SECRETS: Any = SimpleNamespace(ensure=lambda _name, _factory: "a passphrase", path="vault.yml")
+
+def kept(passphrase: str | None) -> Any:
+    """Stand for a vault file that holds this passphrase."""
+    return SimpleNamespace(get=lambda _name: passphrase, ensure=lambda _name, _factory: passphrase, path="vault.yml")
+
+
+SECRETS = kept("a passphrase")
 DEVICE = {"name": "ct", "address": "10.0.0.30", "address6": "2001:db8::30"}
 
 
@@ -60,9 +66,29 @@ def test_the_authority_s_key_is_encrypted_and_root_s_alone(tmp_path: Path) -> No
     key = tmp_path / "authority" / "ca.key"
     assert b"ENCRYPTED PRIVATE KEY" in key.read_bytes()
     assert os.stat(key).st_mode & 0o777 == 0o600
-    wrong: Any = SimpleNamespace(ensure=lambda _name, _factory: "another", path="vault.yml")
     with pytest.raises(HardeningError, match=r"ca\.key does not open with the passphrase in vault\.yml"):
-        authority.sign(wrong, str(tmp_path), request(), "ct")
+        authority.sign(kept("another"), str(tmp_path), request(), "ct")
+    with pytest.raises(HardeningError, match=r"vault\.yml lacks authority_passphrase, which opens .*ca\.key"):
+        authority.sign(kept(None), str(tmp_path), request(), "ct")
+
+
+def test_no_second_authority_takes_the_place_of_one_that_signed(tmp_path: Path) -> None:
+    authority.demand_whole(SECRETS, str(tmp_path))
+    authority.sign(SECRETS, str(tmp_path), request(), "ct")
+    authority.demand_whole(SECRETS, str(tmp_path))
+    first = (tmp_path / "authority" / "ca.crt").read_bytes()
+    (tmp_path / "authority" / "ca.key").unlink()
+    for act in (authority.demand_whole, lambda *given: authority.sign(*given, request(), "ct")):
+        with pytest.raises(HardeningError, match=r"ca\.key is missing, .* whoever holds .*/certificates/ct\.crt"):
+            act(SECRETS, str(tmp_path))
+    assert (tmp_path / "authority" / "ca.crt").read_bytes() == first
+
+
+def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
+    authority.sign(SECRETS, str(tmp_path), request(), "ct")
+    (tmp_path / "certificates" / "ct.crt").write_text("nothing of the kind", encoding="ascii")
+    with pytest.raises(HardeningError, match=r"ct\.crt is not a certificate in PEM form"):
+        authority.lasts(str(tmp_path), "ct")
 
 
 def test_devices_are_signed_once_and_the_absent_are_named(tmp_path: Path) -> None:

@@ -103,3 +103,16 @@ def test_other_secrets_in_the_file_stay(tmp_path):
     here.ensure(("passwords", "alice"))
     assert here.get("note") == "kept"
     assert here.get("passwords", "bruno") == "his own"
+
+
+def test_what_a_run_would_make_is_named_and_nothing_is_saved(tmp_path):
+    asked = (("passwords", "alice"), ("passwords", "bruno"))
+    assert secrets.Secrets(str(tmp_path), vault()).lacking(*asked) == ["passwords.alice", "passwords.bruno"]
+    with pytest.raises(HardeningError, match="to write it, give the vault's password"):
+        secrets.Secrets(str(tmp_path), VaultLib(None)).lacking(*asked)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "vault.yml").write_bytes(vault().encrypt("passwords: {alice: her own}\n"))
+    assert secrets.Secrets(str(tmp_path), vault()).lacking(*asked) == ["passwords.bruno"]
+    (tmp_path / "vault.yml").write_bytes(vault().encrypt("passwords: {alice: 12345}\n"))
+    with pytest.raises(HardeningError, match=r"passwords\.alice is not text"):
+        secrets.Secrets(str(tmp_path), vault()).lacking(*asked)
