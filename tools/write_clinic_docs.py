@@ -36,7 +36,8 @@ any_unparsed_is_failed = true
 
 `ansible-inventory -i <file> --list --yaml` shows what the file yields, or says in one sentence what is wrong: file and
 line, key, what was found, what is accepted. Nothing is touched before the whole file is right. The file holds no
-secrets; they are made later, and kept in the folder beside it that bears the clinic's name.
+secrets; they are made later, and kept in the folder beside it that bears the clinic's name. The playbook `validate`
+checks what goes with the file as well, and reaches no host either.
 
 Beside what each key accepts, these hold:
 

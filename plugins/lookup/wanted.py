@@ -38,7 +38,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, inputs
+from ansible_collections.radiology.hardening.plugins.plugin_utils import inputs
 from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
 
 
@@ -47,14 +47,7 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Select the controls in force on this host and merge their demands."""
-        given = variables or {}
-        render = self._templar.template
         try:
-            return [self._wanted(role, given, render) for role in terms]
+            return [inputs.wanted(role, variables or {}, self._templar.template, trusted) for role in terms]
         except HardeningError as error:
             raise AnsibleLookupError(str(error)) from error
-
-    def _wanted(self, role: str, variables: dict[str, Any], render: inputs.Template) -> dict[str, Any]:
-        controls = catalogue.in_force(catalogue.load(role), **inputs.selection(variables, render))
-        catalogue.refuse_weaker(controls, inputs.inputs(role, variables, render, trusted))
-        return catalogue.wanted(controls)

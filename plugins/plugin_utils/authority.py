@@ -110,6 +110,12 @@ def load_request(text: str, path: str) -> x509.CertificateSigningRequest:
         raise HardeningError(f"{path} is not a certificate request in PEM form: {error}.") from error
     if not genuine:
         raise HardeningError(f"{path} is not signed by the key that it names.")
+    demand_strong(key, path)
+    return request
+
+
+def demand_strong(key: Any, path: str) -> None:
+    """Refuse a public key that is too weak, or of a kind that neither TLS here nor an envelope takes."""
     strong = isinstance(key, ec.EllipticCurvePublicKey) or (
         isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
     )
@@ -117,7 +123,6 @@ def load_request(text: str, path: str) -> x509.CertificateSigningRequest:
         raise HardeningError(
             f"{path}: accepted are keys on elliptic curves and RSA keys of {SMALLEST_RSA} bits or more."
         )
-    return request
 
 
 def check_names(request: x509.CertificateSigningRequest, path: str, name: str, addresses: Sequence[str]) -> None:

@@ -196,6 +196,8 @@ def waivers_of(listed: Any) -> list[Waiver]:
     """Read `hardening_waivers`; a waiver that is incomplete or names no control is refused by name."""
     known = {control.id: control for control in load()}
     found: list[Waiver] = []
+    if not isinstance(listed or [], list) or any(not isinstance(entry, dict) for entry in listed or []):
+        raise HardeningError("hardening_waivers: accepted: a list of mappings with control, reason, owner and expires.")
     for entry in listed or []:
         missing = [key for key in ("control", "reason", "owner", "expires") if not entry.get(key)]
         if missing:

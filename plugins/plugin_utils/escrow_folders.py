@@ -34,7 +34,8 @@ def certificates(escrow: Mapping[str, Any], directory: str) -> list[str]:
             with open(path, encoding="ascii") as file:
                 text = file.read()
         except (OSError, UnicodeDecodeError) as error:
-            raise HardeningError(f"escrow.certificates names {path}, which cannot be read as PEM: {error}.") from error
+            why = getattr(error, "strerror", "") or "it is not ASCII"
+            raise HardeningError(f"escrow.certificates names {path}, which cannot be read as PEM: {why}.") from error
         if "BEGIN CERTIFICATE" not in text:
             raise HardeningError(f"escrow.certificates names {path}; accepted is an X.509 certificate as PEM.")
         found.append(text)

@@ -29,10 +29,19 @@ def inputs(role: str, variables: Mapping[str, Any], template: Template, trust: T
 
     `trust` marks a default as the collection's own, so that it may be rendered.
     """
-    return {
-        name: template(variables[name]) if name in variables else template(trust(default))
-        for name, default in defaults(role).items()
-    }
+    return {name: value(role, name, variables, template, trust) for name in defaults(role)}
+
+
+def value(role: str, name: str, variables: Mapping[str, Any], template: Template, trust: Template) -> Any:
+    """Return one of the role's inputs on a host."""
+    return template(variables[name]) if name in variables else template(trust(defaults(role)[name]))
+
+
+def wanted(role: str, variables: Mapping[str, Any], template: Template, trust: Template) -> dict[str, Any]:
+    """Return what the controls in force demand of the role's facts; HardeningError where an input falls short."""
+    controls = catalogue.in_force(catalogue.load(role), **selection(variables, template))
+    catalogue.refuse_weaker(controls, inputs(role, variables, template, trust))
+    return catalogue.wanted(controls)
 
 
 def scope(role: str, given: Mapping[str, Any]) -> dict[str, Any]:

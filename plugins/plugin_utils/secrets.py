@@ -38,6 +38,9 @@ No `:` (it ends the login in HTTP Basic, RFC 7617) and no `$` (Orthanc replaces 
 LENGTH = 24
 """Characters of a generated password: 24 of 56 give 139 bits."""
 
+HEADER = b"$ANSIBLE_VAULT;"
+"""How a file begins that Ansible Vault has encrypted as a whole."""
+
 HOW = "give the vault's password with --vault-password-file or ANSIBLE_VAULT_PASSWORD_FILE"
 
 
@@ -122,7 +125,7 @@ class Secrets:
         return copy
 
     def _decrypt(self, cipher: bytes) -> dict[str, Any]:
-        if not cipher.startswith(b"$ANSIBLE_VAULT;"):
+        if not cipher.startswith(HEADER):
             raise HardeningError(
                 f"{self.path} is not encrypted: encrypt it with `ansible-vault encrypt` before anything reads it."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -65,6 +66,12 @@ def test_a_weaker_choice_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_block_out_of_form_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(HardeningError):
         catalogue.load(None, write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("listed", ["orthanc.webdav_off", ["orthanc.webdav_off"], {"control": "orthanc.webdav_off"}])
+def test_waivers_are_a_list_of_mappings(listed: Any) -> None:
+    with pytest.raises(HardeningError, match="accepted: a list of mappings with control, reason, owner and expires"):
+        catalogue.waivers_of(listed)
 
 
 def test_waivers_are_complete_and_name_a_control() -> None:

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a run would be given on one host, and how it would reach it, checked on the controller alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    catalogue,
+    inputs,
+    preflight_files,
+    preflight_settings,
+)
+from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+
+ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
+"""What may lead to another host of the same address, as a jump host does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """What the controller brings to a check; `user` is who logs in where no variable says so."""
+
+    render: inputs.Template
+    trust: inputs.Template
+    vault: Callable[[str], Secrets]
+    user: str
+    now: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """How a run would reach a host; of a vantage point, its kind and what it would look at."""
+
+    host: str
+    over: str
+    address: str
+    port: str
+    user: str
+    arguments: str
+    stands: str
+    looks_at: Sequence[str]
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        who = f"{self.user}@" if self.user else ""
+        way = "" if self.over == "ssh" else f" over {self.over}"
+        looks = f", to look from the {self.stands} at {', '.join(self.looks_at) or 'nothing'}" if self.stands else ""
+        return f"{who}{self.address} port {self.port}{way}{looks}"
+
+
+@dataclasses.dataclass
+class Checked:
+    """What was found of one host; reach is None where nobody logs in, profile where it is not to be hardened."""
+
+    remarks: Remarks
+    reach: Reach | None = None
+    profile: str | None = None
+    waivers: Sequence[catalogue.Waiver] = ()
+
+
+def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
+    """Check one host by its variables, unrendered."""
+    name = str(variables["inventory_hostname"])
+    found = Checked(Remarks())
+    for variable in preflight_settings.closed(variables):
+        found.remarks.problem(f"{name}: {variable} is encrypted and does not open with this run's vault password")
+    if not variables["clinic_managed"]:
+        found.remarks.note(f"{name} has no ssh block, so nobody logs in to it; a run counts it as unreachable")
+    else:
+        with found.remarks.refusals(f"{name}: how to reach it cannot be made out"):
+            found.reach = reach(name, variables, controller)
+    if variables["clinic_host"]["kind"] == "orthanc_server":
+        _check_server(found, variables, controller)
+    return found
+
+
+def reach(name: str, variables: Mapping[str, Any], controller: Controller) -> Reach:
+    """Return how a run would reach a host: its variables outrank Ansible's settings."""
+
+    def said(*names: str) -> str:
+        given = next((variables[each] for each in names if variables.get(each) is not None), "")
+        return str(controller.render(given))
+
+    targets = variables.get("clinic_targets") or []
+    return Reach(
+        host=name,
+        over=said("ansible_connection") or "ssh",
+        address=said("ansible_host", "ansible_ssh_host") or name,
+        port=said("ansible_port", "ansible_ssh_port") or "22",
+        user=said("ansible_user", "ansible_ssh_user") or controller.user,
+        arguments=" ".join(map(said, ARGUMENTS)).strip(),
+        stands=str((variables.get("clinic_vantage") or {}).get("kind", "")),
+        looks_at=tuple(dict.fromkeys(str(each) for target in targets for each in target["addresses"])),
+    )
+
+
+def _check_server(found: Checked, variables: Mapping[str, Any], controller: Controller) -> None:
+    given = preflight_settings.check(found.remarks, variables, controller.render, controller.trust)
+    preflight_files.check_secrets(found.remarks, given, controller.vault)
+    directory = os.path.dirname(str(variables["clinic"]["file"]))
+    with found.remarks.refusals():
+        authority.demand_cryptography()
+        preflight_files.check_certificates(found.remarks, given, controller.vault)
+        preflight_files.check_escrow(found.remarks, variables.get("clinic_escrow") or {}, directory, controller.now)
+    with found.remarks.refusals(str(variables["inventory_hostname"])):
+        chosen = inputs.selection(variables, controller.render)
+        found.profile, found.waivers = str(chosen["profile"]), chosen["waivers"]

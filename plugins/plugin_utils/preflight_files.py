@@ -1,0 +1,74 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a run needs of the files that are kept for a clinic: they are there, open, and hold what they should.
+
+Only read here: nothing is made, signed or saved, and no sentence shows what a file holds.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, escrow_folders
+from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+
+PASSPHRASE = ("authority_passphrase",)
+
+
+def check_secrets(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:
+    """Check the vault file: it opens, and what it holds of what is asked for is text; `given` are the roles' inputs."""
+    if not {"authentication_people", "authentication_clinic_directory"} <= given.keys():
+        return
+    secrets = vault(str(given["authentication_clinic_directory"]))
+    logins = [str(person["login"]) for person in given["authentication_people"] or []]
+    with remarks.refusals():
+        missing = secrets.lacking(PASSPHRASE, *(("passwords", login) for login in logins))
+        new = [name.partition(".")[2] for name in missing if name != ".".join(PASSPHRASE)]
+        if new:
+            remarks.note(f"{secrets.path} has no password yet for {', '.join(new)}; the next run of harden makes it.")
+
+
+def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:
+    """Check the clinic's authority, what it signed for this host, and what the devices handed in."""
+    if not {"dicom_tls_devices", "dicom_tls_clinic_directory"} <= given.keys():
+        return
+    directory = str(given["dicom_tls_clinic_directory"])
+    secrets = vault(directory)
+    with remarks.refusals():
+        authority.demand_whole(secrets, directory)
+    waiting: list[str] = []
+    for device in dicom_front.admitted(given["dicom_tls_devices"] or []):
+        with remarks.refusals():
+            waiting += authority.sign_devices(secrets, directory, [device], check_mode=True)[1]
+    own = [str(given["dicom_tls_name"])] if "dicom_tls_name" in given else []
+    for name in [*own, *(f"{name}-web".lower() for name in (given.get("authentication_names") or [])[:1])]:
+        with remarks.refusals():
+            authority.lasts(directory, name)
+    if waiting:
+        remarks.note(f"{os.path.join(directory, 'requests')} holds no request of {', '.join(waiting)}: not let in yet.")
+
+
+def check_escrow(remarks: Remarks, escrow: Mapping[str, Any], directory: str, now: datetime.datetime) -> None:
+    """Check the certificates that recovery keys would be sealed to, and that they would be kept in two places."""
+    if not escrow:
+        return
+    for place in escrow.get("certificates") or []:
+        with remarks.refusals():
+            path = os.path.join(directory, str(place))
+            (text,) = escrow_folders.certificates({"certificates": [place]}, directory)
+            if "PRIVATE KEY" in text:
+                raise HardeningError(
+                    f"escrow.certificates names {path}, which holds a private key too; accepted: the certificate alone."
+                )
+            certificate = authority.load_certificate(text, path)
+            authority.demand_strong(certificate.public_key(), path)
+            if certificate.not_valid_after_utc < now:
+                remarks.note(f"escrow.certificates names {path}, which has expired; see whether its key is still held.")
+    with remarks.refusals():
+        escrow_folders.folders(escrow, directory, "host", "volume")

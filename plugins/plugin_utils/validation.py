@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The clinics of an inventory, validated: what was found of each of their hosts, their waivers, and what is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight import Checked, Reach
+from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
+from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
+
+SOON = datetime.timedelta(days=30)
+"""How long before its end a waiver is told of."""
+
+CHECKED = ("orthanc_server", "vantage_point")
+"""The kinds of host that a run reaches."""
+
+
+@dataclasses.dataclass
+class Clinic:
+    """One clinic: what its file says of it, what is to be said, and how its hosts would be reached."""
+
+    name: str
+    title: str
+    file: str
+    profile: str
+    remarks: Remarks
+    reached: list[Reach]
+
+
+def clinic(given: Mapping[str, Any], hosts: Mapping[str, Checked], today: datetime.date) -> Clinic:
+    """Return one clinic; `given` is its variable `clinic`, `hosts` what was found of its servers and vantage points."""
+    remarks = Remarks()
+    for checked in hosts.values():
+        remarks.add(checked.remarks)
+    servers = {name: checked for name, checked in hosts.items() if checked.profile}
+    file = str(given["file"])
+    _judge_waivers(remarks, file, servers, today)
+    return Clinic(
+        name=str(given["name"]),
+        title=str(given["title"]),
+        file=file,
+        profile=", ".join(sorted({str(checked.profile) for checked in servers.values()})) or "unknown",
+        remarks=remarks,
+        reached=[checked.reach for checked in hosts.values() if checked.reach],
+    )
+
+
+def refuse_one_address(clinics: Sequence[Clinic]) -> None:
+    """Say which servers would be reached at one address: private ones repeat, and one host would get the other's."""
+    seen: dict[tuple[str, ...], tuple[str, str]] = {}
+    for each in clinics:
+        for server in (reach for reach in each.reached if not reach.stands):
+            where = (server.over, server.address, server.port, server.arguments)
+            first, file = seen.setdefault(where, (server.host, each.file))
+            if first != server.host:
+                address = f"{server.address} port {server.port}"
+                each.remarks.problem(
+                    f"{each.file}: {server.host} is reached at {address}, as {first} of {file} is;"
+                    " accepted: an ssh.address of its own, or a jump host in ansible_ssh_common_args"
+                )
+
+
+def lines(told: Clinic) -> list[str]:
+    """Return what is told of a clinic, line by line."""
+    width = max((len(reach.host) for reach in told.reached), default=0)
+    found = ["", f"{plain(told.title)} ({told.name}), profile {told.profile}, {plain(told.file)}"]
+    found += [f"  {reach.host:{width}}  {plain(reach)}" for reach in told.reached]
+    found += [f"  note: {plain(sentence)}" for sentence in told.remarks.notes]
+    return found + [f"  WRONG: {plain(sentence)}" for sentence in told.remarks.problems]
+
+
+def verdict(clinics: Sequence[Clinic], others: Remarks) -> str:
+    """Return the verdict on all clinics, in one line; `others` is what stands outside of each of them."""
+    wanting = [f"{each.name} ({len(each.remarks.problems)})" for each in clinics if each.remarks.problems]
+    if others.problems:
+        wanting.append(f"the inventory ({len(others.problems)})")
+    if wanting:
+        return f"FAIL: found wanting: {', '.join(wanting)}."
+    hosts = sum(len(each.reached) for each in clinics)
+    return f"PASS: clinics checked: {len(clinics)}; hosts that a run would reach: {hosts}; reached now: none."
+
+
+def _judge_waivers(remarks: Remarks, file: str, servers: Mapping[str, Checked], today: datetime.date) -> None:
+    """Say which waivers have expired, will soon, or stand for nothing."""
+    controls = {control.id: control for control in catalogue.load()}
+    for waiver in dict.fromkeys(waiver for checked in servers.values() for waiver in checked.waivers):
+        what = f"{file}: hardening_waivers: {waiver.control}" + (f" on {waiver.host}" if waiver.host else "")
+        owned = f"{what}, of {waiver.owner},"
+        profiles = controls[waiver.control].profiles
+        mine = [name for name in servers if waiver.host in (None, name)]
+        if waiver.expires < today:
+            remarks.problem(f"{owned} expired on {waiver.expires}; accepted: a later day, or no waiver")
+        elif not mine:
+            remarks.problem(f"{what} covers no host that is judged; accepted: {', '.join(servers)}, or no host")
+        elif not any(servers[name].profile in profiles for name in mine):
+            remarks.problem(
+                f"{what} covers no host, since the control is of profile {', '.join(profiles)}; accepted: no waiver"
+            )
+        elif waiver.expires - today <= SOON:
+            remarks.note(f"{owned} expires on {waiver.expires}")
