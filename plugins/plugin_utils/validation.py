@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
@@ -86,10 +86,19 @@ def verdict(clinics: Sequence[Clinic], others: Remarks) -> str:
     return f"PASS: clinics checked: {len(clinics)}; hosts that a run would reach: {hosts}; reached now: none."
 
 
+def _each_once(waivers: Iterable[catalogue.Waiver]) -> list[catalogue.Waiver]:
+    """Return waivers in their order, each once; one whose value is a list has no hash."""
+    found: list[catalogue.Waiver] = []
+    for waiver in waivers:
+        if waiver not in found:
+            found.append(waiver)
+    return found
+
+
 def _judge_waivers(remarks: Remarks, file: str, servers: Mapping[str, Checked], today: datetime.date) -> None:
     """Say which waivers have expired, will soon, or stand for nothing."""
     controls = {control.id: control for control in catalogue.load()}
-    for waiver in dict.fromkeys(waiver for checked in servers.values() for waiver in checked.waivers):
+    for waiver in _each_once(waiver for checked in servers.values() for waiver in checked.waivers):
         what = f"{file}: hardening_waivers: {waiver.control}" + (f" on {waiver.host}" if waiver.host else "")
         owned = f"{what}, of {waiver.owner},"
         profiles = controls[waiver.control].profiles

@@ -42,6 +42,11 @@ def test_a_waiver_that_stands_is_not_told_of() -> None:
     assert remarks(waiver(), waiver(host="pacs.test")) == Remarks()
 
 
+def test_a_waiver_whose_value_is_a_list_is_told_of_once() -> None:
+    listed = dataclasses.replace(waiver(expires="2026-11-25"), value=["TLSv1.2", "TLSv1.3", "TLSv1.1"])
+    assert len(remarks(listed).problems) == 1
+
+
 def test_an_expired_waiver_is_told_of_by_name_once() -> None:
     (problem,) = remarks(waiver(expires="2026-11-25")).problems
     assert problem == (
