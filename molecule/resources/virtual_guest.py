@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -121,7 +122,7 @@ class VirtualMachine:
         if self.running:
             return
         self._switched_off()
-        for stale in ("tpm.sock", "monitor.sock"):
+        for stale in ("tpm.sock", "monitor.sock", "console.sock"):
             (self.folder / stale).unlink(missing_ok=True)
         words = ["swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl", "type=unixio,path=tpm.sock"]
         spawn(self.folder, "tpm.log", *words, "--terminate", "--flags", "startup-clear")
@@ -180,6 +181,24 @@ class VirtualMachine:
         whole = [*self._ssh(), "--", "sudo", "-n", shlex.join(command)]
         with output.open("ab") as out, errors.open("wb") as err:
             return subprocess.Popen(whole, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+    def type(self, text: str) -> None:
+        """Type a line at its console, as a person in front of it would; raises MachineError when it is off."""
+        # A socket's name has 107 bytes at most; a folder's may be longer.
+        opened = os.open(self.folder, os.O_PATH)
+        try:
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect(f"/proc/self/fd/{opened}/console.sock")
+                line.settimeout(60)
+                line.sendall(text.encode() + b"\r")
+                # Closed at once, the line would lose what the machine has not yet taken.
+                line.shutdown(socket.SHUT_WR)
+                while line.recv(4096):
+                    pass
+        except OSError as error:
+            raise MachineError(f"{self.name} takes nothing at its console: {error}") from error
+        finally:
+            os.close(opened)
 
     def power_cut(self) -> None:
         """Take its power away, in the middle of whatever it does; what QEMU had not yet written is lost."""

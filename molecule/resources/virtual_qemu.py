@@ -19,6 +19,9 @@ QEMU = "qemu-system-x86_64"
 KERNEL_OPTIONS = "root=LABEL=root rw console=ttyS0 net.ifnames=0 panic=-1 mitigations=off no5lvl quiet loglevel=4"
 """The kernel's command line; what it saves is time without KVM, but for root and console."""
 
+CONSOLE = "socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on"
+"""Everything that the serial console says goes to a file; what a person would type there comes through a socket."""
+
 PROBE_SECONDS = 15
 
 
@@ -82,7 +85,7 @@ def command(
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for outside, inside in ports.items())
     words += ["-netdev", f"user,id=net{forwards}"]
     words += ["-device", "virtio-net-pci,netdev=net,romfile="]
-    words += ["-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console"]
+    words += ["-chardev", CONSOLE, "-serial", "chardev:console"]
     words += ["-qmp", "unix:monitor.sock,server=on,wait=off"]
     # The order of the disks is the order of their names in the guest: the system's comes first.
     return [*words, *(word for disk in disks for word in disk.options(folder))]

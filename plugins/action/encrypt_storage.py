@@ -79,11 +79,11 @@ class ActionModule(ActionBase):
             f"  device      {found['device']}",
             f"  mounted at  {found['mount_point']}",
             f"  holds       {studies}{found['files']} files, {found['bytes'] / (1 << 30):.2f} GiB",
-            f"  strategy    {found['strategy']}; stops {', '.join(found['services'])}",
+            f"  strategy    {found['strategy']}; stops {', '.join(found['services']) or 'nothing now'}",
             f"  takes       about {found['minutes']} min at the speed at which the device is read now",
             f"  unlocked by {found['unlock']} at every boot, or by the recovery key",
         )
-        for line in lines:
+        for line in (*lines, *(f"  mind        {note}" for note in found["notes"])):
             Display().display(line)
 
     def demand_confirmation(self, found: Mapping[str, Any]) -> None:
@@ -141,7 +141,7 @@ class ActionModule(ActionBase):
     def follow(self, found: dict[str, Any]) -> dict[str, Any]:
         """Show the job's sentences until it ends; it goes on without this terminal."""
         said = ""
-        while not found["done"] and not found["stopped"]:
+        while not (found["done"] or found["stopped"] or found.get("waiting")):
             if found["sentence"] not in ("", said):
                 said = found["sentence"]
                 Display().display(f"{self.host}: {said}")
@@ -151,6 +151,9 @@ class ActionModule(ActionBase):
                 self._connection.reset()  # the host restarts, or the line is down: its unit goes on by itself
         if found["stopped"]:
             raise HardeningError(f"{self.host} stopped at {found['stage']}: {found['sentence']}")
+        if found.get("waiting"):
+            Display().display(f"{self.host}: ready; restart it, and run the playbook again. {found['sentence']}")
+            return found
         lost = found.get("different", 0)
         but = f", {lost} of them not as they were, which was accepted" if lost else ""
         Display().display(f"{self.host}: encrypted, every file compared{but}; {found['device']}")

@@ -170,7 +170,7 @@ def people(clinic: Clinic) -> Found:
 
 def storages(clinic: Clinic) -> Found:
     """Disks: none to be encrypted without an escrow, a copy only onto a disk that is named."""
-    for host in clinic.servers:
+    for host in clinic.hosts:
         storage = host.given.get("storage")
         if storage is None:
             continue
@@ -190,7 +190,12 @@ def storages(clinic: Clinic) -> Found:
         if strategy != "system" and storage["folder"] == "/":
             yield (
                 (*path, "folder"),
-                f"{dotted(path)}.folder is /, but strategy is {shown(strategy)}; accepted: the folder with the images",
+                f"{dotted(path)}.folder is /, but strategy is {shown(strategy)}; accepted: strategy system",
+            )
+        if strategy == "system" and "tang" in storage.get("unlock", {}):
+            yield (
+                (*path, "unlock"),
+                f"{dotted(path)}.unlock is tang, but strategy is system, opened before the network is; accepted: tpm2",
             )
         if strategy != "volume" and "onto" in storage:
             yield (

@@ -2,15 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Encrypt the storage of a real machine with each strategy, its power cut at random moments, and look at every image.
 
-    run.py [--strategy in_place|online|volume|roomy|tight|failing]... [--release bookworm|trixie]... [--mib N] [--kills N]
-           [--seed N] [--short] [--keep]
+    run.py [--strategy in_place|online|volume|roomy|tight|system|failing]... [--release bookworm|trixie]... [--mib N]
+           [--kills N] [--seed N] [--short] [--keep]
 
 Of each: studies are stored over DICOM; the playbook refuses another device's name, then runs; the machine's power
 is cut while it works (five times online, once where everything but the end is done, images coming in all along), and
 the machine goes on by itself after the boot; every study comes back over DICOM as it was; it opens by itself after a
 reboot and a power cut, not with another TPM, nor with Tang away, then with the key from the escrow; no key and no image
-is left in clear on its disks. `failing` is in_place on a disk that fails. Each strategy on one release, unless they are named. The last line is
-`N machines, N proven`.
+is left in clear on its disks. `failing` is in_place on a disk that fails, `system` a whole machine's root, see
+failing.py and system.py. Each strategy on one release, unless they are named. The last line is `N machines, N proven`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import time
 
 from clinic import IMAGE
 from failing import FailingDisk
+from system import run as encrypt_system
 from trial import STRATEGIES, Trial, machine_name
 from trial import run as try_out
 from virtual_guest import VirtualMachine
@@ -31,6 +32,7 @@ from virtual_process import MachineError
 RELEASES = {
     "in_place": "bookworm",
     "roomy": "bookworm",
+    "system": "bookworm",
     "online": "trixie",
     "volume": "trixie",
     "tight": "trixie",
@@ -46,7 +48,7 @@ KILLS = {"online": 5}
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--strategy", choices=STRATEGIES, action="append")
+    parser.add_argument("--strategy", choices=(*STRATEGIES, "system"), action="append")
     parser.add_argument("--release", choices=("bookworm", "trixie"), action="append")
     parser.add_argument("--mib", type=int, default=512)
     parser.add_argument("--kills", type=int, default=0)
@@ -82,7 +84,10 @@ def one(strategy: str, release: str, given: argparse.Namespace) -> bool:
     """Try one strategy on one release, and say what came of it."""
     began, cut = time.monotonic(), False
     try:
-        try_out(KINDS.get(strategy, Trial), strategy, release, given)
+        if strategy == "system":
+            encrypt_system(strategy, release, given)
+        else:
+            try_out(KINDS.get(strategy, Trial), strategy, release, given)
         print(f"{strategy} on {release}: proven in {time.monotonic() - began:.0f} s", flush=True)
         return True
     except (AssertionError, MachineError, OSError, subprocess.SubprocessError) as error:

@@ -22,9 +22,11 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     job,
     records,
     retirement,
+    system_boot,
     unlock,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.system import AwaitedBootError
 
 NEEDS_A_PERSON = 3
 STILL_RUNNING = 4
@@ -57,10 +59,16 @@ def run(folder: str) -> int:
     """Take the job to its end; wait for its key as long as it takes. Cut after its end, it asks for no key any more."""
     machine, name = Machine(), os.path.basename(folder)
     if not engine.is_over(job.Job(folder)):
-        while (key := escrow.bound_key(machine, folder) or _asked(machine, folder)) is None:
+        needed = engine.strategy_of(job.Job(folder), machine, b"", tell_nobody).needs_key()
+        while (key := escrow.bound_key(machine, folder) or (_asked(machine, folder) if needed else b"")) is None:
             _say(name, f"{name}: waiting for the key: the TPM, or the Tang server, does not give it now")
             _wait(folder, 30)
-        engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
+        try:
+            engine.carry_out(folder, machine, key, lambda sentence: _say(name, sentence))
+        except AwaitedBootError as waiting:
+            before = records.read_json(os.path.join(folder, system_boot.SAID)) or {}
+            _say(name, " ".join((*filter(None, (before.get("sentence"),)), str(waiting))))
+            return 0
     escrow.forget(folder)
     found = job.Job(folder)
     if found.plan.tight:

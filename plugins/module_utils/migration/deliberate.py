@@ -19,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     job,
     planning,
     records,
+    system,
     units,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
@@ -50,6 +51,7 @@ def describe(machine: Machine, name: str, given: Mapping[str, Any]) -> dict[str,
         "services": list(plan.services),
         "unlock": str(plan.unlock.get("pin", "a person")),
         "refusals": list(found.refusals),
+        "notes": list(found.notes),
     }
 
 
@@ -63,6 +65,8 @@ def seal(machine: Machine, name: str, given: Mapping[str, Any], certificates: Se
         else list(planning.propose(machine, name, given).refusals)
     )
     escrow.seal(machine, b"", certificates)  # what cannot be sealed to stops this before a key is made
+    if given.get("strategy") == "system":
+        system.lay_folder(folder)
     records.synchronous_folder(folder)
     key = escrow.bound_key(machine, folder)
     if key is None:
@@ -131,7 +135,7 @@ def start(
 def answer(found: job.Job, machine: Machine, confirm: str, accept_different: int) -> None:
     """Record what a person answers to a job that stopped: the disk that it goes on with, the files that are lost."""
     source, follows = found.plan.source, False
-    if found.plan.strategy != "in_place" or source is None:
+    if found.plan.strategy not in ("in_place", "system") or source is None:
         return
     if source.serial:
         serials = machine.serials(machine.device(source))
@@ -156,6 +160,7 @@ def status(machine: Machine, name: str) -> dict[str, Any]:
         "device": (found.plan.target or found.plan.source or job.Device(found.plan.container, 0)).path,
         "armed": os.path.exists(os.path.join(folder, "armed")),
         "done": done,
+        "waiting": found.plan.strategy == "system" and found.stage == "installed",
         "stopped": bool(said.get("failed")) and found.stage != "retired",
         "sentence": str(said.get("sentence", "")),
         "worth": str(found.details.get("worth", "")),

@@ -12,6 +12,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.movi
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import Copy
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.online import Online
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.strategy import Strategy, Tell
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.system import System
 
 
 def strategy_of(job: Job, machine: Machine, key: bytes, tell: Tell) -> Strategy:
@@ -22,6 +23,8 @@ def strategy_of(job: Job, machine: Machine, key: bytes, tell: Tell) -> Strategy:
 def _kind(job: Job) -> type[Strategy]:
     if job.plan.strategy == "in_place":
         return Online if job.plan.online else InPlace
+    if job.plan.strategy == "system":
+        return System
     return Move if job.plan.tight else Copy
 
 

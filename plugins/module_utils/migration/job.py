@@ -17,7 +17,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
 FOLDER = "/var/lib/radiology-hardening/storage"
 """Where every job has a folder of its name; on the system disk, never on the storage itself."""
 
-STRATEGIES = ("in_place", "volume", "container")
+STRATEGIES = ("in_place", "volume", "container", "system")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Plan:
     tight: bool = False
     """Strategy container: there is no room for a second copy, files move one by one."""
     file_system: str = "ext4"
-    """Of the source (in_place), of the new volume (volume, container)."""
+    """Of the source (in_place, system), of the new volume (volume, container)."""
     sector_size: int = 4096
     """Bytes of an encryption sector; at most the block size of the file system."""
     luks_uuid: str = ""

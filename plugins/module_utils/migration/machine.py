@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -209,19 +210,29 @@ class Machine:
             " (wipefs) and run the playbook again."
         )
 
+    def uses(self, device: str) -> bool:
+        """Whether a block device is mounted, or anything else has it to itself."""
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return True
+        return False
+
     # Volumes
 
     def is_open(self, name: str) -> bool:
         """Whether a volume of that name is open."""
         return os.path.exists(f"/dev/mapper/{name}")
 
-    def open_volume(self, device: str, name: str, key: bytes, *, header: str = "") -> str:
+    def open_volume(self, device: str, name: str, key: bytes, *, header: str = "", read_only: bool = False) -> str:
         """Open an encrypted volume (a device, or a file) as /dev/mapper/<name> and return that path."""
         if self.is_open(name):
             self.confirm_volume(name, header or device)
         else:
-            detached = ("--header", header) if header else ()
-            self.must((*self.cryptsetup, "open", "--key-file", "-", *detached, device, name), stdin=key)
+            options = (*(("--header", header) if header else ()), *(("--readonly",) if read_only else ()))
+            self.must((*self.cryptsetup, "open", "--key-file", "-", *options, device, name), stdin=key)
         return f"/dev/mapper/{name}"
 
     def confirm_volume(self, name: str, header: str) -> None:
@@ -269,6 +280,10 @@ class Machine:
             self.must(("e2fsck", "-f", "-p", device), accepted=(0, 1))
         elif kind == "xfs":
             self.must(("xfs_repair", "-n", device))
+
+    def file_system_uuid(self, device: str) -> str:
+        """Return the UUID of the file system on a device."""
+        return self.must(("blkid", "-p", "-s", "UUID", "-o", "value", device)).decode().strip()
 
     def source_of(self, where: str) -> str:
         """Return the device that is mounted at `where`."""
@@ -356,6 +371,10 @@ class Machine:
     def _units(self, plan: Plan) -> tuple[str, ...]:
         mount = self.must(("systemd-escape", "--path", "--suffix=mount", plan.mount_point)).decode().strip()
         return (mount, *plan.services)
+
+    def make_initramfs(self) -> None:
+        """Make the initramfs of every installed kernel anew."""
+        self.must(("update-initramfs", "-u", "-k", "all"))
 
     def sync_tree(self, path: str) -> None:
         """Bring all of the file system that holds `path` to the disk."""

@@ -13,7 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, interlocks, system_layout
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import (
+    inspection,
+    interlocks,
+    system_planning,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.inspection import Block, Content, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import STRATEGIES, Device, Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
@@ -37,6 +41,8 @@ class Proposal:
     studies: int | None
     minutes: int
     refusals: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the engineer has to know of it beside."""
 
     @property
     def device(self) -> Block:
@@ -54,10 +60,10 @@ def propose(machine: Machine, name: str, given: Mapping[str, Any]) -> Proposal:
     own = place.mount_point != "/" and source is not None
     target = inspection.block(machine, _device_called(machine, str(given["onto"]))) if given.get("onto") else None
     strategy = str(given.get("strategy") or ("volume" if target else "in_place" if own else "container"))
-    if strategy == "system":
-        raise HardeningError(f"Nothing was changed. {system_layout.refusal(machine, place, source)}")
     if strategy not in STRATEGIES:
-        raise HardeningError(f"strategy is {strategy}; accepted are {', '.join((*STRATEGIES, 'system'))}.")
+        raise HardeningError(f"strategy is {strategy}; accepted are {', '.join(STRATEGIES)}.")
+    if strategy == "system":
+        return _system(machine, name, given, place, source)
     content = inspection.content(place.mount_point if own and strategy != "container" else place.folder)
     services = tuple(given.get("services") or ("orthanc.service",))
     plan = Plan(
@@ -83,6 +89,19 @@ def propose(machine: Machine, name: str, given: Mapping[str, Any]) -> Proposal:
     minutes = _minutes(plan, source, content.size)
     found = Proposal(plan, place, source, target, content, _studies(place.folder), minutes)
     return dataclasses.replace(found, refusals=(*_refusals(machine, found), *_always(machine, given)))
+
+
+def _system(machine: Machine, name: str, given: Mapping[str, Any], place: Place, source: Block | None) -> Proposal:
+    """Return the plan for the root of the installed system."""
+    device = None if source is None else Device(source.stable_path, source.size, source.serial, source.uuid)
+    sector = 4096 if source is None else _sector_size(machine, source)
+    unlock = dict(given.get("unlock") or {})
+    plan = Plan(name, "system", "/", device, sector_size=sector, memory=_memory(), unlock=unlock)
+    content = inspection.content("/")
+    minutes = _minutes(plan, source, 0)
+    refusals = (*system_planning.refusals(machine, plan, place, source), *_always(machine, given))
+    notes = tuple(system_planning.notes(plan, source, minutes))
+    return Proposal(plan, place, source, None, content, None, minutes, refusals, notes)
 
 
 def still_forbids(machine: Machine, plan: Plan, given: Mapping[str, Any]) -> list[str]:
@@ -212,7 +231,7 @@ def _minutes(plan: Plan, source: Block | None, size: int) -> int:
     rate = _rate(source.path) if source else 0
     if not rate or source is None:
         return 0
-    passes = 2.2 * source.size + 2 * size if plan.strategy == "in_place" else 3.2 * size
+    passes = 2.2 * source.size + 2 * size if plan.strategy in ("in_place", "system") else 3.2 * size
     return max(1, round(passes / rate / 60))
 
 

@@ -54,6 +54,10 @@ class Strategy:
         """Where the header lies that stage PREPARED stands for."""
         raise NotImplementedError
 
+    def needs_key(self) -> bool:
+        """Whether what is left to do opens a keyslot."""
+        return True
+
     # The parts of stages
 
     def hold_writers(self) -> None:

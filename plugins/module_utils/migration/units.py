@@ -28,6 +28,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     records,
     retirement,
     strategy,
+    system,
+    system_boot,
+    system_files,
     table,
     tree,
     unlock,
@@ -38,7 +41,8 @@ LIBRARY = "/usr/local/lib/radiology-hardening"
 UNITS = "/etc/systemd/system"
 PROGRAM: tuple[ModuleType, ...] = (
     errors, cli, copying, engine, escrow, in_place, inspection, interlocks, job, luks, machine, manifest, moving,
-    new_volume, online, processes, records, retirement, strategy, table, tree, unlock,
+    new_volume, online, processes, records, retirement, strategy, system,
+    system_boot, system_files, table, tree, unlock,
 )  # fmt: skip
 _COMMAND = f"/usr/bin/env PYTHONPATH={LIBRARY} PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m {cli.__name__}"
 

@@ -20,7 +20,7 @@ PATIENCE = 60.0
 def header_of(job: Job, machine: Machine) -> tuple[str, str]:
     """Return what the job's volume lies in, and its detached header (empty: in the volume itself)."""
     plan = job.plan
-    if plan.strategy == "in_place":
+    if plan.strategy in ("in_place", "system"):
         if plan.source is None:
             raise HardeningError(f"The plan of {plan.name} names no device.")
         return machine.device(plan.source), job.path("header")
