@@ -38,7 +38,7 @@ class FailingDisk(Trial):
         found = FILE.findall(self.machine.run(EXTENTS).stdout)
         worn = sorted(found, key=lambda each: int(each[1]))[-2:]
         relative = worn[0][0].removeprefix(f"{STORAGE}/")
-        backup = self.machine.run(f"tar -C {STORAGE} -c --numeric-owner {relative} | base64").stdout
+        backup = self.machine.run(f"tar -C {STORAGE} -c --format=posix --numeric-owner {relative} | base64").stdout
         run = self.begin()
         self.machine.wear_out("data", [PARTITION + int(sector) + 64 for _, sector in worn])
         self.start()

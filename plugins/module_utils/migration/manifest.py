@@ -23,6 +23,7 @@ READ, COPIED, PROVEN = 0, 1, 2
 
 
 ANOTHER_CONTENT = "has another content than before"
+OTHER_METADATA = "has other metadata than before (times, owner, mode, attributes)"
 NAMELESS = "misses a file that was there before"
 """Names are not kept: one may be a patient's."""
 
@@ -110,7 +111,7 @@ def _what(root: str, entry: tree.Entry, known: Row | None) -> str:
     if known is None:
         return "was not there before"
     if not known.same_file(entry) or known.attributes != tree.attributes(root, entry):
-        return "has other metadata than before"
+        return OTHER_METADATA
     return ""
 
 
@@ -196,7 +197,8 @@ class Manifest:
     def differences(self, root: str, tell: Callable[[int], None], *, read_again: bool) -> list[Difference]:
         """Return what below `root` is not as the manifest has it, and take back what it says of their copies.
 
-        Every entry's metadata is compared; the content of those not proven yet, or of all with `read_again`.
+        Every entry's metadata is compared; the content of those not proven yet, or of all with `read_again`. A file of
+        which metadata and content differ is told of by its content.
         """
         missing = self.keys()
         different: list[Difference] = []
@@ -218,7 +220,7 @@ class Manifest:
                 proven = []
                 for (entry, known), found in zip(to_read, contents, strict=True):
                     if found != known.content:
-                        wrong.setdefault(entry.key, Difference(entry.path, ANOTHER_CONTENT))
+                        wrong[entry.key] = Difference(entry.path, ANOTHER_CONTENT)
                     elif entry.key not in wrong:
                         proven.append(dataclasses.replace(known, progress=PROVEN))
                 self.put(proven)
