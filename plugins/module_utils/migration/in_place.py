@@ -152,6 +152,7 @@ class InPlace(Strategy):
         volume = self.machine.open_volume(device, self.plan.name, self.key, header=self.header)
         if "copied_from" in self.job.details:
             self.machine.check_file_system(volume, self.plan.file_system)
+        self.machine.unmount(self.plan.mount_point)  # a boot may have mounted what was opened just now
         manifest = self.manifest()
         try:
             self.machine.mount(volume, self.work("volume"), read_only=True)

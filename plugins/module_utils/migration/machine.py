@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,10 @@ TPMs, opens nothing for minutes or hours. It works on as before."""
 
 class OtherDiskError(HardeningError):
     """A device lies on another disk than the one that was confirmed."""
+
+
+CHECKED_WITHIN = 3600.0
+"""Seconds within which a boot's check of a large file system is over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,11 +304,23 @@ class Machine:
         return bool(told) and os.path.realpath(told[-1]) == os.path.realpath(f"/dev/mapper/{name}")
 
     def mount(self, source: str, where: str, *, read_only: bool = False) -> None:
-        """Mount a file system, with the options that the table has for the place; nothing happens when one is there."""
+        """Mount a file system, with the options that the table has for the place; nothing happens when one is there.
+
+        A boot checks what has just been opened (systemd-fsck) and has it alone meanwhile: that is waited for.
+        """
         os.makedirs(where, mode=0o700, exist_ok=True)
+        if self.mounted(where):
+            return
+        options = ("ro" if read_only else "rw", *table.options(os.path.join(self.etc, "fstab"), where))
+        command, until = ("mount", "-o", ",".join(options), source, where), time.monotonic() + CHECKED_WITHIN
+        while b"busy" in self.run(command).errors and time.monotonic() < until and not self.mounted_anywhere(source):
+            time.sleep(1)
         if not self.mounted(where):
-            options = ("ro" if read_only else "rw", *table.options(os.path.join(self.etc, "fstab"), where))
-            self.must(("mount", "-o", ",".join(options), source, where))
+            self.must(command)
+
+    def mounted_anywhere(self, source: str) -> bool:
+        """Whether a device is mounted at any place."""
+        return self.run(("findmnt", "--source", source)).status == 0
 
     def unmount(self, where: str) -> None:
         """Unmount what is mounted at `where`, its writes on the disk; nothing happens when nothing is."""
