@@ -313,14 +313,10 @@ class Machine:
             return
         options = ("ro" if read_only else "rw", *table.options(os.path.join(self.etc, "fstab"), where))
         command, until = ("mount", "-o", ",".join(options), source, where), time.monotonic() + CHECKED_WITHIN
-        while b"busy" in self.run(command).errors and time.monotonic() < until and not self.mounted_anywhere(source):
+        while b"busy" in self.run(command).errors and time.monotonic() < until:
             time.sleep(1)
         if not self.mounted(where):
             self.must(command)
-
-    def mounted_anywhere(self, source: str) -> bool:
-        """Whether a device is mounted at any place."""
-        return self.run(("findmnt", "--source", source)).status == 0
 
     def unmount(self, where: str) -> None:
         """Unmount what is mounted at `where`, its writes on the disk; nothing happens when nothing is."""
