@@ -40,7 +40,7 @@ class FailingDisk(Trial):
         relative = worn[0][0].removeprefix(f"{STORAGE}/")
         backup = self.machine.run(f"tar -C {STORAGE} -c --format=posix --numeric-owner {relative} | base64").stdout
         run = self.begin()
-        self.machine.wear_out("data", [PARTITION + int(sector) + 64 for _, sector in worn])
+        self.machine.wear_out("data", [PARTITION + int(sector) + 64 for dummy, sector in worn])
         self.start()
         self.wait_until(lambda: self.status() == "3", self.patience, "the disk's error")
         assert run.wait(timeout=900), "the playbook did not fail with the job"
@@ -54,7 +54,7 @@ class FailingDisk(Trial):
         said = self.clinic.refused("encrypt_storage", serial)
         assert "-e accept_different=2" in said, said[-2000:]
         named = self.machine.run(["cat", f"{JOB}/different"]).stdout
-        assert all(path in named for path, _ in worn) and len(named.splitlines()) == 2, named
+        assert all(path in named for path, dummy in worn) and len(named.splitlines()) == 2, named
         self.say("it named the two images that the disk could not read")
         self.machine.run(f"mkdir {BACKUP} && base64 -d | tar -x -p --numeric-owner -C {BACKUP}", stdin=backup)
         restore = f"rsync -aAX --inplace --checksum {BACKUP}/{relative} /mnt/{relative}"

@@ -125,7 +125,7 @@ def test_every_difference_is_found_in_one_pass(tmp_path: Path, monkeypatch: pyte
 def test_a_disk_that_fails_is_not_read_again_and_again(
     monkeypatch: pytest.MonkeyPatch, number: int, status: int
 ) -> None:
-    def fail(_: str) -> int:
+    def fail(dummy: str) -> int:
         raise OSError(number, os.strerror(number), "/srv/images/1.dcm")
 
     noted: list[str] = []
