@@ -22,13 +22,7 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is nothing to differ.
+extends_documentation_fragment: radiology.hardening.observer
 """
 
 EXAMPLES = """
