@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Strategy container without room for a second copy: files move into the volume, batch after batch.
 
-A file's original is removed only after its copy was flushed to the disk and read back from there, and that was
-recorded. A cut leaves every file in the clear folder, or in the volume, or, for one batch, whole in both.
+A file's original goes only after its copy was flushed to the disk and read back from there, and that was recorded. A
+cut leaves every file in the clear folder, or in the volume, or, for one batch, whole in both. An original loses its
+name before it is overwritten, so that what bears a file's name is that file, whole, at any moment.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_
 
 BATCH = 256 << 20
 """Bytes that are in both places at most, but for a single larger file."""
+LEAVING = ".radiology-hardening-leaving-"
+"""How the name of an original begins whose copy is proven, and which may be overwritten in part."""
 
 
 class Move(NewVolume):
@@ -61,7 +64,10 @@ class Move(NewVolume):
         target = self.open()
         try:
             with tree.workers() as pool:
-                for batch in batches(tree.walk(source), size=self.batch_size()):
+                for found in batches(tree.walk(source), size=self.batch_size()):
+                    leaving = [entry for entry in found if os.path.basename(entry.path).startswith(LEAVING)]
+                    self.erase(pool, [os.path.join(source, entry.path) for entry in leaving])
+                    batch = [entry for entry in found if entry not in leaving]
                     self.make_folders(target, batch)
                     self.move(pool, manifest, target, [entry for entry in batch if not entry.is_folder])
                     counted(sum(entry.status.st_size for entry in batch if entry.is_file))
@@ -102,7 +108,7 @@ class Move(NewVolume):
                 os.makedirs(os.path.join(target, entry.path), mode=0o700, exist_ok=True)
 
     def move(self, pool: Executor, manifest: Manifest, target: str, batch: list[tree.Entry]) -> None:
-        """Copy, flush, read back, record, and only then remove the originals."""
+        """Copy, flush, read back, record, and only then take the originals away."""
         source = self.plan.mount_point
         pairs = [(entry, self.known(manifest, entry)) for entry in batch]
         fresh = [(entry, known) for entry, known in pairs if known.progress < PROVEN]
@@ -124,9 +130,30 @@ class Move(NewVolume):
                     f"The copy of {os.path.join(source, entry.path)} is not what the file was; it stays where it is."
                 )
         manifest.put([dataclasses.replace(known, progress=PROVEN) for dummy, known in fresh])
+        self.take_away(pool, batch)
+
+    def take_away(self, pool: Executor, batch: list[tree.Entry]) -> None:
+        """Take originals out of the clear folder whose copies are proven."""
+        source, leaving = self.plan.mount_point, []
         for entry in batch:
-            os.unlink(os.path.join(source, entry.path))
+            path = os.path.join(source, entry.path)
+            if entry.is_file:
+                leaving.append(os.path.join(os.path.dirname(path), LEAVING + entry.key.hex()))
+                os.rename(path, leaving[-1])
+            else:
+                os.unlink(path)
         self.machine.sync_tree(source)
+        self.erase(pool, leaving)
+
+    def erase(self, pool: Executor, leaving: list[str]) -> None:
+        """Overwrite files that have lost their names, and remove them once that is on the disk."""
+        if not leaving:
+            return
+        list(pool.map(_overwrite, leaving))
+        self.machine.sync_tree(self.plan.mount_point)
+        for path in leaving:
+            os.unlink(path)
+        self.machine.sync_tree(self.plan.mount_point)
 
     def demand_unchanged(self, pool: Executor, left: list[tuple[tree.Entry, Row]]) -> None:
         """HardeningError when an original, left by a cut beside its proven copy, is no more what it was."""
@@ -188,5 +215,14 @@ class Move(NewVolume):
         self.release_writers()
 
     def reach_scrubbed(self) -> None:
-        """Overwrite the free space that the files in clear left behind."""
+        """Overwrite the free space too: files that were removed before the move may lie in it."""
         self.machine.overwrite_free_space(os.path.dirname(self.plan.container), self.plan.reserve)
+
+
+def _overwrite(path: str) -> None:
+    """Write zeros over a file; its caller syncs the file system."""
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    try:
+        records.overwrite(handle)
+    finally:
+        os.close(handle)

@@ -231,7 +231,10 @@ def _minutes(plan: Plan, source: Block | None, size: int) -> int:
     rate = _rate(source.path) if source else 0
     if not rate or source is None:
         return 0
-    passes = 2.2 * source.size + 2 * size if plan.strategy in ("in_place", "system") else 3.2 * size
+    if plan.strategy in ("in_place", "system"):
+        passes = 2.2 * source.size + 2 * size
+    else:
+        passes = (6.2 if plan.tight else 3.2) * size  # read, copied, read back, overwritten, compared
     return max(1, round(passes / rate / 60))
 
 

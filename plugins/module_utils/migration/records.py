@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -112,7 +113,8 @@ def supersede(temporary: str, path: str) -> None:
         commit(temporary, path)
         found = os.fstat(former)
         if found.st_nlink == 0:
-            _overwrite(former, found.st_size)
+            overwrite(former)
+            os.fsync(former)
     finally:
         os.close(former)
 
@@ -129,19 +131,31 @@ def remove(path: str) -> None:
     if stat.S_ISREG(found.st_mode):
         handle = os.open(path, os.O_WRONLY)
         try:
-            _overwrite(handle, found.st_size)
+            overwrite(handle)
+            os.fsync(handle)
         finally:
             os.close(handle)
     os.unlink(path)
     sync(os.path.dirname(path))
 
 
-def _overwrite(handle: int, size: int) -> None:
-    """Write zeros over so many bytes of an open file, durably."""
-    done = 0
-    while done < size:
-        done += os.pwrite(handle, bytes(min(_AT_ONCE, size - done)), done)
-    os.fsync(handle)
+def overwrite(handle: int) -> None:
+    """Write zeros over every block that an open file has, its holes left as they are; the caller syncs it."""
+    end = 0
+    while (begin := _next_block(handle, end)) is not None:
+        end = os.lseek(handle, begin, os.SEEK_HOLE)
+        while begin < end:
+            begin += os.pwrite(handle, bytes(min(_AT_ONCE, end - begin)), begin)
+
+
+def _next_block(handle: int, begin: int) -> int | None:
+    """Return where an open file's next data begins; None behind the last."""
+    try:
+        return os.lseek(handle, begin, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
 
 
 def drop(path: str) -> None:

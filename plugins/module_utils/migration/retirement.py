@@ -28,14 +28,15 @@ def worth(*, rotational: bool) -> str:
 
 
 def scrubbed(job: Job, machine: Machine) -> str:
-    """Return what it is worth that the free space was overwritten from which files moved into a container."""
+    """Return what it is worth that files were overwritten as they moved into a container, and the free space after."""
     folder = os.path.dirname(job.plan.container)
     rotational = inspection.block(machine, inspection.place(machine, folder).device).rotational
     space = os.statvfs(folder)
     left = (job.plan.reserve + (space.f_bfree - space.f_bavail) * space.f_frsize) >> 20
     return (
-        f"{left} MiB stay free for the system and were not overwritten: as much of the images in clear may survive"
-        f" there until the system writes over it; of the rest, {worth(rotational=rotational)}"
+        "every file in clear was overwritten before it was removed, and the free space after the last but for"
+        f" {left} MiB that stay free for the system: images that were removed before may survive there until the system"
+        f" writes over them; of the rest, {worth(rotational=rotational)}"
     )
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files that move one batch after the other: an original goes only while its copy is still what it is."""
+"""Files that move one batch after the other: an original goes only while its copy is still what it is, overwritten."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import tree
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import records
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import PROVEN, Manifest
-from ansible_collections.radiology.hardening.plugins.module_utils.migration.moving import Move
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.moving import LEAVING, Move
+
+IMAGE = os.urandom(5000)
 
 
 class PowerCutError(Exception):
@@ -35,7 +37,7 @@ class Still(Machine):
 def source(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
-    (folder / "image").write_bytes(os.urandom(5000))
+    (folder / "image").write_bytes(IMAGE)
     return folder
 
 
@@ -51,34 +53,88 @@ class Mover:
         self.move = Move(types.SimpleNamespace(plan=plan), self.machine, b"", lambda _: None)  # type: ignore[arg-type]
 
     def go_on(self) -> None:
-        files = [entry for entry in tree.walk(str(self.source)) if entry.is_file]
-        with tree.workers() as pool:
-            self.move.move(pool, self.manifest, str(self.target), files)
+        self.move.reach_moved()
 
-    def copy_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Come as far as the record that the copies are proven."""
+    def cut_at(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Come as far as the first call of a function of `os` that takes an original away."""
+        real = getattr(os, name)
+
+        def call(*paths: str) -> None:
+            if LEAVING in "".join(paths):
+                raise PowerCutError
+            real(*paths)
+
         with monkeypatch.context() as patched:
-            patched.setattr(os, "unlink", _cut)
+            patched.setattr(os, name, call)
             with pytest.raises(PowerCutError):
                 self.go_on()
 
-
-def _cut(path: str) -> None:
-    if "partial" not in path:
-        raise PowerCutError
-    raise FileNotFoundError
+    def copy_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Come as far as the record that the copies are proven."""
+        self.cut_at("rename", monkeypatch)
 
 
 @pytest.fixture
-def mover(tmp_path: Path, source: Path) -> Mover:
-    return Mover(tmp_path, source)
+def mover(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Mover:
+    made = Mover(tmp_path, source)
+    for name, stand_in in {
+        "hold_writers": lambda _: None,
+        "manifest": lambda _: Manifest(str(tmp_path / "job" / "manifest")),
+        "open": lambda _: str(made.target),
+        "shut": lambda _: None,
+    }.items():
+        monkeypatch.setattr(Move, name, stand_in)
+    return made
 
 
 def test_a_file_moves(mover: Mover, source: Path) -> None:
-    content = (source / "image").read_bytes()
     mover.go_on()
-    assert (mover.target / "image").read_bytes() == content
+    assert (mover.target / "image").read_bytes() == IMAGE
+    assert not os.listdir(source)
+
+
+def test_an_original_is_overwritten_before_it_is_removed(mover: Mover, source: Path) -> None:
+    with open(source / "image", "rb") as original:
+        mover.go_on()
+        assert original.read() == bytes(len(IMAGE))
+
+
+def test_an_original_is_overwritten_under_another_name(
+    mover: Mover, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mover.cut_at("unlink", monkeypatch)
     assert not (source / "image").exists()
+    (left,) = source.iterdir()
+    assert left.name.startswith(LEAVING)
+    assert left.read_bytes() == bytes(len(IMAGE))
+
+
+def test_an_original_that_a_cut_left_half_overwritten_goes(
+    mover: Mover, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mover.cut_at("unlink", monkeypatch)
+    (left,) = source.iterdir()
+    left.write_bytes(bytes(1000) + IMAGE[1000:])
+    with open(left, "rb") as half:
+        mover.go_on()
+        assert half.read() == bytes(len(IMAGE))
+    assert not os.listdir(source)
+    assert (mover.target / "image").read_bytes() == IMAGE
+
+
+def test_a_hole_takes_no_room_when_it_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+        file.seek(32 << 20)
+        file.write(IMAGE)
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        records.overwrite(handle)
+    finally:
+        os.close(handle)
+    assert path.stat().st_blocks * 512 < 1 << 20
+    assert path.read_bytes() == bytes(64 << 20)
 
 
 def test_nothing_is_removed_before_its_copy_is_synced(mover: Mover, source: Path) -> None:

@@ -25,5 +25,5 @@ def test_what_stays_free_was_not_overwritten(
     space = types.SimpleNamespace(f_bfree=3 << 10, f_bavail=1 << 10, f_frsize=1 << 20)
     monkeypatch.setattr(retirement.os, "statvfs", lambda _: space)
     sentence = retirement.scrubbed(found, object())  # type: ignore[arg-type]
-    assert sentence.startswith("2112 MiB stay free")
+    assert "but for 2112 MiB that stay free" in sentence
     assert said in sentence
