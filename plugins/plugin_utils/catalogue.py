@@ -41,10 +41,23 @@ class Clause:
 
 
 @dataclasses.dataclass(frozen=True)
+class ByHand:
+    """What a person runs to see a promise kept: on the host itself as root, or at each vantage point of some kinds."""
+
+    run: str
+    """Lines for bash."""
+    shows: str
+    """What the right answer looks like."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of vantage points; none for the host itself."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Control:
     """A promise about facts, as its role's meta/controls.yml states it.
 
     `advice` names the fact, a list of sentences, that tells what to do where the promise is broken; empty for none.
+    `left_to_you` says what a person does about it where the role does not do all; empty where it does.
     """
 
     id: str
@@ -57,7 +70,9 @@ class Control:
     applies_when: Clause | None
     expect: tuple[Clause, ...]
     expect_from: dict[str, tuple[Clause, ...]]
+    by_hand: tuple[ByHand, ...]
     advice: str = ""
+    left_to_you: str = ""
 
     @property
     def role(self) -> str:
@@ -237,7 +252,9 @@ def _control(entry: dict[str, Any], role: str, path: Path) -> Control:
             kind: tuple(_clause(clause, where) for clause in clauses)
             for kind, clauses in entry.get("expect_from", {}).items()
         },
+        by_hand=tuple(_by_hand(look, where) for look in entry.get("by_hand", [])),
         advice=entry.get("advice", ""),
+        left_to_you=" ".join(str(entry.get("left_to_you", "")).split()),
     )
     if control.role != role:
         raise HardeningError(f"{where}: an id begins with its role, {role}.")
@@ -247,7 +264,17 @@ def _control(entry: dict[str, Any], role: str, path: Path) -> Control:
         raise HardeningError(f"{where}: expect_from knows the vantage points {', '.join(VANTAGE_KINDS)}.")
     if not control.expect:
         raise HardeningError(f"{where}: a control expects at least one inside fact.")
+    if all(look.kinds for look in control.by_hand):
+        raise HardeningError(f"{where}: by_hand has to say what a person runs on the host.")
+    if {kind for look in control.by_hand for kind in look.kinds} != set(control.expect_from):
+        raise HardeningError(f"{where}: by_hand has to look from the vantage points of expect_from, and from no other.")
     return control
+
+
+def _by_hand(entry: dict[str, Any], where: str) -> ByHand:
+    if set(entry) - {"from", "run", "shows"} or not (entry.get("run") and entry.get("shows")):
+        raise HardeningError(f"{where}: by_hand is a list of run, shows and, where it is not the host, from: {entry}.")
+    return ByHand(str(entry["run"]), " ".join(str(entry["shows"]).split()), tuple(entry.get("from", ())))
 
 
 def _clause(entry: dict[str, Any], where: str) -> Clause:

@@ -21,7 +21,9 @@ BLOCK = {
     "catalogue": "or-find-limits",
     "references": {"nist_csf": ["PR.DS-4"]},
     "expect": [{"fact": "orthanc.config.LimitFindResults", "at_most": 100, "set_by": "orthanc_find_limit"}],
+    "by_hand": [{"run": "grep LimitFindResults /etc/orthanc/orthanc.json", "shows": "A number."}],
 }
+LOOK = BLOCK["by_hand"][0]  # type: ignore[index]
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -61,6 +63,14 @@ def test_a_weaker_choice_is_refused_by_name(tmp_path: Path) -> None:
         {"expect": [{"fact": "orthanc.x", "is": 3, "at_most": 4}]},
         {"expect": []},
         {"expect_from": {"moon": []}},
+        {"by_hand": []},
+        {"by_hand": [{"run": "true"}]},
+        {"by_hand": [{"shows": "Nothing."}]},
+        {"by_hand": [{**LOOK, "on": "the moon"}]},
+        {"by_hand": [{**LOOK, "from": ["lan"]}]},
+        {"by_hand": [LOOK, {**LOOK, "from": ["lan"]}]},
+        {"expect_from": {"lan": []}},
+        {"by_hand": [{**LOOK, "from": ["lan"]}], "expect_from": {"lan": []}},
     ],
 )
 def test_a_block_out_of_form_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
@@ -72,6 +82,16 @@ def test_a_block_out_of_form_is_refused(tmp_path: Path, changes: dict[str, objec
 def test_waivers_are_a_list_of_mappings(listed: Any) -> None:
     with pytest.raises(HardeningError, match="accepted: a list of mappings with control, reason, owner and expires"):
         catalogue.waivers_of(listed)
+
+
+def test_a_look_by_hand_is_on_the_host_or_from_vantage_points(tmp_path: Path) -> None:
+    looks = [LOOK, {"from": ["lan", "peer"], "run": "nmap ADDRESS\nnmap -6 ADDRESS", "shows": "No\n  port."}]
+    given = write(tmp_path, by_hand=looks, expect_from={"lan": [], "peer": []}, left_to_you="Ask\nwhy.")
+    (control,) = catalogue.load(None, given)
+    assert [look.kinds for look in control.by_hand] == [(), ("lan", "peer")]
+    assert control.by_hand[1].run.count("\n") == 1
+    assert control.by_hand[1].shows == "No port."
+    assert control.left_to_you == "Ask why."
 
 
 def test_waivers_are_complete_and_name_a_control() -> None:

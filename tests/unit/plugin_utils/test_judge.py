@@ -29,6 +29,7 @@ def control(**changes: object) -> Control:
         "applies_when": Clause("orthanc.installed", "is", True),
         "expect": (Clause("orthanc.config.WebDavEnabled", "is", False),),
         "expect_from": {"lan": (Clause("wire.http.cleartext_ports", "empty", True),)},
+        "by_hand": (),
         **changes,
     }
     return Control(**fields)  # type: ignore[arg-type]
