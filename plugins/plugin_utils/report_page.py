@@ -10,30 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, report_drawing
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, frameworks, report_drawing
 from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import expected, observed, plain
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "report" / "templates"
-FRAMEWORKS = {
-    "anssi_hygiene": "ANSSI hygiene guide",
-    "anssi_linux": "ANSSI Linux",
-    "anssi_ssh": "ANSSI SSH",
-    "anssi_tls": "ANSSI TLS",
-    "bsi_grundschutz": "BSI IT-Grundschutz",
-    "cis_debian12": "CIS Debian 12",
-    "cnil_guide_2024": "CNIL guide 2024",
-    "dicom": "DICOM",
-    "gdpr": "GDPR art.",
-    "hipaa": "HIPAA",
-    "ihe": "IHE",
-    "mds2": "MDS2",
-    "nis2": "NIS2 art.",
-    "nist_csf": "NIST CSF",
-    "orthanc_book": "Orthanc Book",
-    "pgssi_s": "PGSSI-S",
-    "recyf": "ReCyF",
-}
 
 
 def html(document: Mapping[str, Any], evidence: str) -> str:
@@ -57,9 +38,8 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
 
 def references(finding: Mapping[str, Any]) -> str:
     """Return a finding's references with readable names."""
-    return "; ".join(
-        f"{FRAMEWORKS.get(name, name)} {', '.join(clauses)}" for name, clauses in finding["references"].items()
-    )
+    known = frameworks.load()
+    return "; ".join(f"{known[name].name} {', '.join(clauses)}" for name, clauses in finding["references"].items())
 
 
 def groups(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:

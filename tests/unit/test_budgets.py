@@ -17,25 +17,6 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import catalog
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.parent.parent for path in (ROOT / "roles").glob("*/tasks/main.yml"))
 CONTROLLED = sorted({control.role for control in catalogue.load()})
-FRAMEWORKS = {
-    "anssi_hygiene",
-    "anssi_linux",
-    "anssi_ssh",
-    "anssi_tls",
-    "bsi_grundschutz",
-    "cis_debian12",
-    "cnil_guide_2024",
-    "dicom",
-    "gdpr",
-    "hipaa",
-    "ihe",
-    "mds2",
-    "nis2",
-    "nist_csf",
-    "orthanc_book",
-    "pgssi_s",
-    "recyf",
-}
 FORBIDDEN_MODULES = {"command", "shell", "raw", "script"}
 
 
@@ -101,8 +82,7 @@ def test_ids_are_unique_and_named_after_their_role() -> None:
 
 
 @pytest.mark.parametrize("control", catalogue.load(), ids=lambda control: control.id)
-def test_a_control_names_declared_facts_and_known_frameworks(control: catalogue.Control) -> None:
-    assert set(control.references) <= FRAMEWORKS
+def test_a_control_names_declared_facts_and_cites_a_framework(control: catalogue.Control) -> None:
     assert control.references
     clauses = [*control.expect, *([control.applies_when] if control.applies_when else [])]
     for clause in clauses:
