@@ -35,7 +35,7 @@ FACTS: dict[str, str] = {
     "workstation": "bool: it has, and the clinic file calls it a workstation",
     "places": "list of dict: where patient data lie or pass, what protects each, and what lies under it",
     "data.in_clear": "list of str: folders of images, their index, their database, or declared, that are not encrypted",
-    "data.not_luks2": "list of str: volumes under them that are not LUKS2, or not wholly encrypted",
+    "data.not_luks2": "list of str: volumes under such folders that are not LUKS2, or not wholly encrypted",
     "data.closed": "dict: mount point to source of encrypted volumes that are to be mounted but are not",
     "data.advice": "list of str: how to encrypt, or to open, what is in clear: the command and the minutes it takes",
     "data.estimates": "dict: mount point to bytes, minutes and the assumed rate of encrypting what is in clear",
