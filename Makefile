@@ -49,7 +49,7 @@ machine: setup ## Encrypt real virtual machines, cut their power, look at every 
 bench: setup ## Measure what the care of the migration costs, as ratios to the stock commands
 	@$(RUN) benchmarks/run.py
 
-docs: setup ## Write docs/controls.md anew from the controls
+docs: setup ## Write the pages of docs/ anew from their sources
 	@$(RUN) tools/write_docs.py
 
 lock: setup ## Renew the pins of requirements.lock from requirements.in

@@ -37,7 +37,7 @@ EXAMPLES = """
 
 RETURN = """
 facts:
-  description: The facts, surface by surface; docs/controls.md lists them.
+  description: The facts, surface by surface; the pages of the roles below docs/roles list them.
   type: dict
   returned: success
 """
