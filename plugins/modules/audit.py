@@ -22,7 +22,8 @@ options:
     type: list
     elements: str
     default: []
-extends_documentation_fragment: radiology.hardening.observer
+extends_documentation_fragment:
+  - radiology.hardening.observer
 """
 
 EXAMPLES = """

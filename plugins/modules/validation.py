@@ -17,7 +17,8 @@ description:
   - Reads the clinic files of the inventory again, so that a file that Ansible left out with a warning is named as well.
   - Prints a few lines a clinic, whom a run would reach, and the verdict in one line, and fails when anything is wrong.
     No line shows a secret or the value of a setting that was refused.
-extends_documentation_fragment: radiology.hardening.observer
+extends_documentation_fragment:
+  - radiology.hardening.observer
 """
 
 EXAMPLES = """
