@@ -3,8 +3,9 @@
 """Break controls on real hosts, one at a time; each has to be named by the audit and repaired by its role.
 
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
-machine, of Debian 12 or of what RADIOLOGY_RELEASE names, all others in two containers, of Debian 12 and 13. The last
-line is `N controls: N broken, N named, N repaired`.
+machine, of Debian 12 or of what RADIOLOGY_RELEASE names, all others in two containers, of Debian 12 and 13. Two can
+run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is `N controls: N broken, N
+named, N repaired`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import virtual_clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from lab import Lab
 
-NAME = "sabotage"
+NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
 IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall")
 IN_MACHINE = ("disk_encryption",)
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"

@@ -54,7 +54,7 @@ class ByHand:
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """A promise about facts, as its role's meta/controls.yml states it.
+    """A promise about facts, as its role's meta/controls*.yml state it.
 
     `advice` names the fact, a list of sentences, that tells what to do where the promise is broken; empty for none.
     `left_to_you` says what a person does about it where the role does not do all; empty where it does.
@@ -105,17 +105,18 @@ class Waiver:
 
 @functools.cache
 def load(role: str | None = None, roles: Path = ROLES) -> tuple[Control, ...]:
-    """Return the controls of one role, or of all roles, in the order of their files."""
-    names = [role] if role else sorted(path.parent.parent.name for path in roles.glob("*/meta/controls.yml"))
+    """Return the controls of one role, or of all roles, in the order of their files.
+
+    A role has them in meta/controls.yml, and further ones, by topic, in files called meta/controls_<topic>.yml.
+    """
+    names = [role] if role else sorted({path.parent.parent.name for path in roles.glob("*/meta/controls*.yml")})
     found: list[Control] = []
     for name in names:
-        path = roles / name / "meta" / "controls.yml"
-        if not path.is_file():
-            continue
-        listed = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(listed, list):
-            raise HardeningError(f"{path}: a list of controls is expected.")
-        found += [_control(entry, name, path) for entry in listed]
+        for path in sorted((roles / name / "meta").glob("controls*.yml")):
+            listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if not isinstance(listed, list):
+                raise HardeningError(f"{path}: a list of controls is expected.")
+            found += [_control(entry, name, path) for entry in listed]
     return tuple(found)
 
 
