@@ -79,7 +79,8 @@ RESTING = ("planned", "done", "scrubbed", "retiring", "retired")
 """Stages of a deliberate encryption in which it holds neither Orthanc nor the mount point."""
 HELD = ("data.", "mount_points.", "temporary.in_clear", "keyslots.", "recovery.", "parameters.")
 """Facts that are left alone while it does: it mends them itself, and a restart of Orthanc would fail."""
-ROTATE = "ansible-playbook radiology.hardening.rotate_disk_keys -l {name}"
+ROTATE = "`ansible-playbook radiology.hardening.rotate_disk_keys -l {name}`"
+REBIND = "`ansible-playbook radiology.hardening.unlock -l {name} -e rebind=true`"
 Repair = Callable[[Any, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], list[Step]]
 """Takes the value of an unmet fact, all facts, those of this surface, and the scope."""
 
@@ -223,9 +224,9 @@ def _bound(value: Any, facts: Mapping[str, Any], mine: Mapping[str, Any], scope:
     ]
 
 
-def _keys(what: str) -> Repair:
+def _keys(advice: str) -> Repair:
     def repair(value: Any, facts: Mapping[str, Any], mine: Mapping[str, Any], scope: Mapping[str, Any]) -> list[Step]:
-        return [deliberate(f"{said}: {what} by `{ROTATE.format(name=scope['name'])}`") for said in value]
+        return [deliberate(f"{said}: {advice.format(name=scope['name'])}") for said in value]
 
     return repair
 
@@ -250,12 +251,19 @@ REPAIRS: dict[str, Repair] = {
     "removable.unprotected": lambda value, facts, mine, scope: disk_removable.steps(mine["removable"]),
     "swap.in_clear": lambda value, facts, mine, scope: disk_swap.steps(mine["swap"]),
     "swap.hibernation_exposed": lambda value, facts, mine, scope: disk_swap.sleep_steps(),
-    "keyslots.unknown": _keys("make new keys and remove the others"),
-    "recovery.not_escrowed": _keys("make a recovery key and have it escrowed"),
+    "keyslots.unknown": _keys(
+        f"ask whose key it is, remove it by `cryptsetup luksKillSlot`, then have the header escrowed anew by {ROTATE}"
+    ),
+    "recovery.not_escrowed": _keys(f"make a recovery key and have it escrowed by {ROTATE}"),
     "temporary.in_clear": lambda value, facts, mine, scope: disk_traces.steps(facts, mine, scope),
     "temporary.core_dumps_in_clear": lambda value, facts, mine, scope: disk_traces.core_steps(),
-    "parameters.weak": _keys("bring it to aes-xts-plain64 with 512 bits and argon2id"),
-    "unlock.exposed": _keys("bind it to the TPM or to Tang, and remove the key in clear,"),
-    "unlock.unbound": _keys("bind it to the TPM or to Tang"),
+    "parameters.weak": _keys(
+        "copy a volume of another cipher into a new one; bring a passphrase to Argon2id by `cryptsetup luksConvertKey"
+        f" --pbkdf argon2id`, then have the changed header escrowed by {ROTATE}"
+    ),
+    "unlock.exposed": _keys(
+        f"bind the volume by {REBIND}, then take the key file out of /etc/crypttab and destroy it by `shred -u`"
+    ),
+    "unlock.unbound": _keys(f"bind it to the TPM or to Tang by {REBIND}"),
 }
 """What mends a fact that is not as a control wants it; every fact of the controls has its line."""

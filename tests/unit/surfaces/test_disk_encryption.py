@@ -154,6 +154,23 @@ def test_none_of_it_concerns_a_container():
     assert disk_encryption.plan(facts, WANTED, CLEAR["scope"]) == []
 
 
+@pytest.mark.parametrize(
+    ("group", "key", "act"),
+    [
+        ("keyslots", "unknown", "luksKillSlot"),
+        ("recovery", "not_escrowed", "rotate_disk_keys -l pacs.clinic"),
+        ("parameters", "weak", "luksConvertKey --pbkdf argon2id"),
+        ("unlock", "exposed", "shred -u"),
+        ("unlock", "unbound", "unlock -l pacs.clinic -e rebind=true"),
+    ],
+)
+def test_what_concerns_keys_names_the_act_that_mends_it(tmp_path, group, key, act):
+    facts = observed(tmp_path)
+    facts[group][key] = ["images: as it should not be"]
+    (told,) = [step.does for step in planned(facts) if step.does.startswith("images: as it should not be: ")]
+    assert act in told
+
+
 def test_every_fact_of_a_control_has_its_repair():
     facts = {clause.fact.removeprefix("disk_encryption.") for control in CONTROLS for clause in control.expect}
     assert facts == set(disk_encryption.REPAIRS)
