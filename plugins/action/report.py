@@ -33,9 +33,12 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, variables)
         _checked, arguments = self.validate_argument_spec({"directory": {"type": "path", "default": "reports"}})
         now = datetime.datetime.now(tz=datetime.UTC)
-        documents = report_document.build(variables["hostvars"], variables["groups"], now)
+        limited = "ansible_limit" in variables
+        documents = report_document.build(variables["hostvars"], variables["groups"], now, limited=limited)
         if not documents:
-            raise AnsibleActionFail("There is no clinic in this inventory, so nothing was judged.")
+            raise AnsibleActionFail(
+                "There is no clinic in this inventory, or none within --limit, so nothing was judged."
+            )
         written = []
         for document in json.loads(json.dumps(documents)):
             folder = os.path.join(os.path.abspath(arguments["directory"]), document["clinic"]["name"])

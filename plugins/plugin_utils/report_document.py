@@ -17,6 +17,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import catalog
 FORMAT = 1
 NOT_LOOKED_AT = "it was not looked at in this run"
 DECLARED_ONLY = "declared and drawn; hosts of this kind are not audited in this version"
+LOOKS = ("hardening_audit", "hardening_exposure")
+"""Variables that the playbooks audit and probe register."""
 SEVERITY_ORDER = {name: number for number, name in enumerate(catalogue.SEVERITIES)}
 VERDICT_ORDER = {
     name: number for number, name in enumerate(("fail", "error", "not_audited", "waived", "pass", "not_applicable"))
@@ -33,9 +35,12 @@ def version() -> str:
 
 
 def build(
-    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], now: datetime.datetime
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], now: datetime.datetime, *, limited: bool = False
 ) -> list[dict[str, Any]]:
-    """Return a document a clinic, for every clinic of the inventory."""
+    """Return a document a clinic, for every clinic of the inventory.
+
+    In a run that --limit narrowed, for those alone at which anything was looked: the others keep their last report.
+    """
     clinics: dict[str, list[str]] = {}
     for host in groups.get("clinic_hosts", []):
         clinics.setdefault(str(hostvars[host]["clinic"]["name"]), []).append(host)
@@ -47,6 +52,7 @@ def build(
             now,
         )
         for clinic, hosts in sorted(clinics.items())
+        if not limited or any(name in hostvars[host] for host in hosts for name in LOOKS)
     ]
 
 

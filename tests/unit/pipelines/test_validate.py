@@ -81,6 +81,16 @@ def test_a_limit_is_refused(repository: Repository) -> None:
     assert "Nothing was checked, since --limit leaves out the controller" in said(done)
 
 
+@pytest.mark.parametrize("name", ["audit", "probe"])
+@pytest.mark.parametrize(("limit", "refused"), [("clinic_rue_lumiere", True), ("clinic_rue_lumiere,localhost", False)])
+def test_a_look_without_its_verdict_is_refused(repository: Repository, name: str, limit: str, refused: bool) -> None:
+    done = repository.run(f"ansible-playbook -i clinics radiology.hardening.{name} --limit {limit}")
+    assert done.returncode != 0
+    assert (f"accepted: --limit '{limit},localhost'" in said(done)) is refused
+    assert bool(repository.called) is not refused
+    assert ("Found wanting: rue-lumiere." in said(done)) is not refused
+
+
 def test_settings_of_groups_are_checked_and_no_value_is_shown(repository: Repository) -> None:
     settings = {
         "authentication_root_login": SECRET,

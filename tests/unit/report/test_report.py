@@ -284,3 +284,17 @@ def test_a_waiver_that_ended_is_told_in_every_form() -> None:
     assert said in report_console.table(built)
     assert said in report_junit.xml(built)
     assert said in report_page.html(built, json.dumps(built))
+
+
+def test_a_limited_run_leaves_the_reports_of_other_clinics_alone() -> None:
+    known = hostvars(CLOSED)
+    looked = {
+        name: {key: value for key, value in each.items() if key not in report_document.LOOKS}
+        for name, each in known.items()
+    }
+    assert report_document.build(looked, GROUPS, NOW, limited=True) == []
+    assert (
+        len(report_document.build(looked, GROUPS, NOW))
+        == len(report_document.build(known, GROUPS, NOW, limited=True))
+        == 1
+    )
