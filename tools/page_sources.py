@@ -28,7 +28,7 @@ def load(path: Path) -> Any:
 def playbooks(role: str) -> list[tuple[str, str]]:
     """Return the playbooks that run a role, each with the hosts it runs it on."""
     return [
-        (path.stem, play["hosts"])
+        (path.stem, play["hosts"].partition(":!")[0])
         for path in sorted((ROOT / "playbooks").glob("*.yml"))
         for play in load(path)
         for each in play.get("roles", [])

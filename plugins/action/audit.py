@@ -15,6 +15,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import catalog
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, View, judge
 from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
 
+DECLARED_ONLY = "the clinic file declares this host without an ssh block, so nobody looks inside"
+
 
 class ActionModule(ActionBase):
     """Gather the facts of a host and return its findings."""
@@ -53,8 +55,9 @@ class ActionModule(ActionBase):
 
     def _sight(self, variables: dict[str, Any], wanted: list[str], look_inside: bool) -> Sight:
         inside: dict[str, Any] | None = None
-        why = ""
-        if look_inside:
+        managed = variables.get("clinic_managed", True)
+        why = "" if managed else DECLARED_ONLY
+        if look_inside and managed:
             answer = self._execute_module(
                 module_name="radiology.hardening.posture",
                 module_args={"scope": self._scopes(variables, wanted), "surfaces": wanted},

@@ -11,7 +11,8 @@ description:
   - Reads a YAML file that describes one clinic. It names networks, Orthanc servers, workstations, modalities, people
     and vantage points.
   - Yields one host each, called C(<host>.<clinic>), in the groups C(orthanc_servers), C(workstations), C(modalities),
-    C(vantage_points), C(clinic_hosts) and C(clinic_<name>).
+    C(vantage_points), C(clinic_hosts) and C(clinic_<name>). Those without an C(ssh) block are in C(declared_only) as
+    well, and no playbook logs in to them.
   - Refuses a file that cannot work before anything is touched, in one sentence that names file, line, key, what was
     found and what is accepted.
   - What the file may hold is told by C(meta/clinic.schema.json) of this collection, from which editors complete and

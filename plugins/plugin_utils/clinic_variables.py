@@ -18,6 +18,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model i
 )
 
 ALL_HOSTS = "clinic_hosts"
+DECLARED_ONLY = "declared_only"
+"""Group of the hosts without an `ssh` block, which nobody logs in to."""
 PORTS = {"dicom-tls": 2762, "https": 443, "ssh": 22}
 """Service of a hardened Orthanc server -> TCP port (2762 is IANA's dicom-tls)."""
 
@@ -43,6 +45,7 @@ def inventory(clinic: Clinic, file: str, directory: str) -> Inventory:
     group = f"clinic_{clinic.name.replace('-', '_')}"
     groups[group] = list(hosts)
     groups[ALL_HOSTS] = list(hosts)
+    groups[DECLARED_ONLY] = [name for name, known in hosts.items() if not known["clinic_managed"]]
     return Inventory(group, _shared(clinic, file, directory), hosts, groups)
 
 

@@ -73,7 +73,7 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
     for variable in preflight_settings.closed(variables):
         found.remarks.problem(f"{name}: {variable} is encrypted and does not open with this run's vault password")
     if not variables["clinic_managed"]:
-        found.remarks.note(f"{name} has no ssh block, so nobody logs in to it; a run counts it as unreachable")
+        found.remarks.note(f"{name} has no ssh block, so nobody logs in to it; an audit counts it as not audited")
     else:
         with found.remarks.refusals(f"{name}: how to reach it cannot be made out"):
             found.reach = reach(name, variables, controller)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -89,6 +90,23 @@ def test_a_look_without_its_verdict_is_refused(repository: Repository, name: str
     assert (f"accepted: --limit '{limit},localhost'" in said(done)) is refused
     assert bool(repository.called) is not refused
     assert ("Found wanting: rue-lumiere." in said(done)) is not refused
+
+
+def test_a_server_that_is_only_declared_is_left_alone_and_told(repository: Repository) -> None:
+    file = repository.clinics / "rue-lumiere.yml"
+    clinic = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for key in ("ssh", "storage"):
+        del clinic["orthanc_servers"]["archive"][key]
+    file.write_text(yaml.safe_dump(clinic), encoding="utf-8")
+    done = repository.run(f"ansible-playbook -i {file} radiology.hardening.harden")
+    assert done.returncode == 0, said(done)
+    assert repository.called == []
+    done = repository.run(f"ansible-playbook -i {file} radiology.hardening.audit -e report_directory=reports")
+    assert done.returncode != 0
+    report = json.loads((repository.folder / "reports" / "rue-lumiere" / "report.json").read_text(encoding="utf-8"))
+    assert {each["verdict"] for each in report["findings"]} == {"not_audited"}
+    assert "declares this host without an ssh block" in json.dumps(report["findings"])
+    assert "archive" not in " ".join(repository.called)
 
 
 def test_settings_of_groups_are_checked_and_no_value_is_shown(repository: Repository) -> None:
