@@ -10,6 +10,7 @@ version_added: 0.1.0
 description:
   - Returns the variables that a role of this collection takes, with the role's prefix removed.
   - The audit builds the same dictionary, so that hardening and audit look at a host alike.
+  - C(clock) is the controller's clock in seconds since 1970, by which a host sees that its own is wrong.
 options:
   _terms:
     description: The name of one role.
@@ -31,6 +32,7 @@ _raw:
   elements: dict
 """
 
+import time
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
@@ -47,7 +49,10 @@ class LookupModule(LookupBase):
         """Render each role's inputs on the variables of this host."""
         try:
             return [
-                inputs.scope(role, inputs.inputs(role, variables or {}, self._templar.template, trusted))
+                {
+                    **inputs.scope(role, inputs.inputs(role, variables or {}, self._templar.template, trusted)),
+                    "clock": time.time(),
+                }
                 for role in terms
             ]
         except HardeningError as error:

@@ -8,7 +8,9 @@ a folder as the root of a host and a table of answers in place of its commands.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import grp
 import hashlib
 import os
@@ -16,15 +18,22 @@ import pwd
 import stat
 import subprocess
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
 KEPT = "/var/lib/radiology-hardening/kept"
 """Where the first former version of every file that we replace is kept, for `undo`."""
+
+LOCK = "/run/radiology-hardening.lock"
+"""Held by whoever changes this host; it ends with its process, even a killed one."""
+
+PATIENCE = 600
+"""Seconds for which another run's change is waited for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +204,19 @@ class Host:
         except OSError as error:
             raise HardeningError(f"{path} cannot be removed: {error.strerror}.") from error
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let one process at a time change this host; HardeningError when another goes on for too long."""
+        with open(self.path(LOCK), "w", encoding="ascii") as file:
+            deadline = time.monotonic() + PATIENCE
+            while not _taken(file.fileno()):
+                if time.monotonic() > deadline:
+                    raise HardeningError(
+                        f"Another run has been changing this host for {PATIENCE} s: let it end, then run this again."
+                    )
+                time.sleep(0.2)
+            yield
+
     def keep(self, path: str) -> None:
         """Keep the first former version of a file (mode 0600, root only), so that it can be put back."""
         content = self.read(path)
@@ -211,6 +233,14 @@ class Host:
             os.replace(kept + ".tmp", kept)
         except OSError as error:
             raise HardeningError(f"The former {path} cannot be kept in {KEPT}: {error.strerror}.") from error
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sync_folder(folder: str) -> None:

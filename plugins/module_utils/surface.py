@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import time
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, apply
+
+DAY = 86400
+"""Seconds; certificates are signed so that they count from a day before."""
 
 ARGUMENTS: dict[str, Any] = {
     "scope": {"type": "dict", "required": True},
@@ -26,17 +31,40 @@ def observe(surface: ModuleType, host: Host, scope: Mapping[str, Any]) -> dict[s
 
 def main(surface: ModuleType, **secrets: Any) -> None:
     """Observe, plan, apply unless check mode. `secrets` are further module arguments, handed to the plan only."""
-    module = AnsibleModule(argument_spec={**ARGUMENTS, **secrets}, supports_check_mode=True)
-    host = Host()
-    scope: Mapping[str, Any] = module.params["scope"]
-    try:
+
+    def plan(host: Host, given: Mapping[str, Any]) -> list[Step]:
+        scope: Mapping[str, Any] = given["scope"]
+        demand_clock(scope)
         facts = observe(surface, host, scope)
-        given = {name: module.params[name] for name in secrets}
-        steps = surface.plan(facts, module.params["wanted"], {**scope, **given})
-        if not module.check_mode:
-            apply(host, steps)
+        steps: list[Step] = surface.plan(facts, given["wanted"], {**scope, **{name: given[name] for name in secrets}})
+        return steps
+
+    follow({**ARGUMENTS, **secrets}, plan)
+
+
+def follow(arguments: Mapping[str, Any], plan: Callable[[Host, Mapping[str, Any]], list[Step]]) -> None:
+    """Make a plan, bring it about unless check mode, and tell it; a run beside this one waits for its end."""
+    module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True)
+    host = Host()
+    try:
+        with contextlib.nullcontext() if module.check_mode else host.alone():
+            steps = plan(host, module.params)
+            if not module.check_mode:
+                apply(host, steps)
     except HardeningError as error:
         module.fail_json(msg=str(error))
-    plan = [step.does for step in steps]
-    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in plan)}
-    module.exit_json(changed=bool(steps), plan=plan, diff=diff)
+    told = [step.does for step in steps]
+    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in told)}
+    module.exit_json(changed=bool(steps), plan=told, diff=diff)
+
+
+def demand_clock(scope: Mapping[str, Any]) -> None:
+    """Refuse a host whose clock is more than a day off: it would take every certificate for a past or a future one."""
+    if "clock" not in scope:
+        return
+    seconds = time.time() - float(scope["clock"])
+    if abs(seconds) > DAY:
+        raise HardeningError(
+            f"The clock of this host is {abs(seconds) / DAY:.0f} days {'ahead of' if seconds > 0 else 'behind'} the "
+            "controller's, so that certificates would count as expired or not yet valid: set it, then run this again."
+        )

@@ -40,6 +40,8 @@ deliberate:
   returned: success
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.radiology.hardening.plugins.module_utils import disk_deliberate, steps, surface
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -53,11 +55,13 @@ def main() -> None:
     host = Host()
     scope = module.params["scope"]
     try:
-        facts = surface.observe(disk_encryption, host, scope)
-        planned = disk_encryption.plan(facts, module.params["wanted"], scope)
-        ordinary, left = disk_deliberate.parted(planned)
-        if not module.check_mode:
-            steps.apply(host, ordinary)
+        surface.demand_clock(scope)
+        with contextlib.nullcontext() if module.check_mode else host.alone():
+            facts = surface.observe(disk_encryption, host, scope)
+            planned = disk_encryption.plan(facts, module.params["wanted"], scope)
+            ordinary, left = disk_deliberate.parted(planned)
+            if not module.check_mode:
+                steps.apply(host, ordinary)
     except HardeningError as error:
         module.fail_json(msg=str(error))
     plan, deliberate = [step.does for step in ordinary], [step.does for step in left]

@@ -1,0 +1,33 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What every module refuses before it looks, and that two of them never change a host at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import host as seam
+from ansible_collections.radiology.hardening.plugins.module_utils import surface
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+
+
+@pytest.mark.parametrize(("days", "words"), [(365, "365 days ahead of"), (-365, "365 days behind")])
+def test_a_clock_a_year_off_is_refused(days: int, words: str) -> None:
+    with pytest.raises(HardeningError, match=words):
+        surface.demand_clock({"clock": time.time() - days * surface.DAY})
+
+
+def test_a_clock_some_hours_off_is_none_of_our_business() -> None:
+    surface.demand_clock({"clock": time.time() - 3 * 3600})
+    surface.demand_clock({})
+
+
+def test_a_second_run_waits_and_says_so_when_the_first_goes_on(tmp_path, monkeypatch) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(seam, "PATIENCE", 0.3)
+    first, second = seam.Host(str(tmp_path)), seam.Host(str(tmp_path))
+    with first.alone(), pytest.raises(HardeningError, match="Another run"), second.alone():
+        pass
+    with second.alone():
+        pass
