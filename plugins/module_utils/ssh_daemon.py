@@ -76,6 +76,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "included": any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines),
         "shadows": [line["where"] for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)],
         "exceptions": [line["where"] for line in lines if line["match"] and _differs(line, wanted)],
+        "unconfirmed": ssh_undo.UNDO.waits(host),
         "older_than_configuration": unit_state.is_older(host, unit, files),
         "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
         "keys_from_elsewhere": any(each != "none" for each in elsewhere),
@@ -89,7 +90,7 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
         return []
     _refuse_lockout(facts, scope)
     steps: list[Step] = []
-    if facts["file"] != digest:
+    if facts["file"] != digest or facts["unconfirmed"]:
         steps.append(
             Step(f"Let people in over SSH by key only ({FILE})", lambda host: _write(host, FILE, render(scope)))
         )

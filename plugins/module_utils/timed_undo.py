@@ -58,19 +58,29 @@ class Undo:
         host.must(["systemctl", "--quiet", "disable", "--now", self.timer])
         host.must(["rm", "-rf", self.folder])
 
+    def waits(self, host: Host) -> bool:
+        """Tell whether a change waits for its confirmation: the run that made it was broken off before."""
+        return host.stat(self.script) is not None
+
+    @property
+    def script(self) -> str:
+        """The script that puts the former files back; it is there from the arming to the confirmation or the undo."""
+        return f"{self.folder}/undo.sh"
+
     def _arm(self, host: Host, paths: Sequence[str]) -> None:
+        """Keep the files; of a change that nobody confirmed yet, those before it stay what is put back."""
         host.folder(self.folder, mode=0o700)
-        lines = ["set -u"]
-        for number, path in enumerate(paths):
+        kept = (host.text(self.script) or "").splitlines()[1 : -len(self._ends())]
+        known = {shlex.split(line)[-1] for line in kept}
+        for number, path in enumerate((path for path in paths if path not in known), len(kept)):
             content, entry = host.read(path), host.stat(path)
             if content is None or entry is None:
-                lines.append(f"rm -f {shlex.quote(path)}")
+                kept.append(f"rm -f {shlex.quote(path)}")
                 continue
             copy = f"{self.folder}/{number}"
             host.write(copy, content, mode=int(entry.mode, 8))
-            lines.append(f"cp -p {shlex.quote(copy)} {shlex.quote(path)}")
-        lines += [*self.finish, f"systemctl disable {self.timer}", f"rm -rf {self.folder}"]
-        host.write(f"{self.folder}/undo.sh", "\n".join(lines) + "\n", mode=0o700)
+            kept.append(f"cp -p {shlex.quote(copy)} {shlex.quote(path)}")
+        host.write(self.script, "\n".join(["set -u", *kept, *self._ends()]) + "\n", mode=0o700)
         for path, text in self._units().items():
             if host.text(path) != text:
                 host.write(path, text)
@@ -78,17 +88,20 @@ class Undo:
         host.must(["systemctl", "--quiet", "enable", self.timer])
         host.must(["systemctl", "restart", self.timer])
 
+    def _ends(self) -> list[str]:
+        return [*self.finish, f"systemctl disable {self.timer}", f"rm -rf {self.folder}"]
+
     def _units(self) -> dict[str, str]:
         head = f"# Kept by radiology.hardening (role {self.role}): undoes what nobody confirmed.\n"
         return {
             f"/etc/systemd/system/{self.service}": f"""\
 {head}[Unit]
 Description=Undo of an unconfirmed change to {self.what}
-ConditionPathExists={self.folder}/undo.sh
+ConditionPathExists={self.script}
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh {self.folder}/undo.sh
+ExecStart=/bin/sh {self.script}
 """,
             f"/etc/systemd/system/{self.timer}": f"""\
 {head}[Unit]

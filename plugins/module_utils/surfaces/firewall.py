@@ -32,6 +32,7 @@ FACTS: dict[str, str] = {
     "persistent.file": "str: SHA-256 of the ruleset that is then loaded; null: no file",
     "persistent.file_is_declared": "bool: the ruleset that is then loaded is the one that the clinic file gives",
     "persistent.unit": "str: SHA-256 of the unit that loads it; null: no unit",
+    "unconfirmed": "bool: a change waits for its confirmation, else the host undoes it",
     "unneeded_services": "list of str: active units that an imaging server does not need on its network",
     "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
     "engineers": "list of str: addresses that are connected to the SSH port now",
@@ -94,6 +95,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "file_is_declared": host.text(rules.FILE) == text,
             "unit": host.digest(rules.UNIT_FILE),
         },
+        "unconfirmed": UNDO.waits(host),
         "unneeded_services": _active(host, UNNEEDED),
         "upnp_services": _active(host, UPNP),
         "engineers": _engineers(host, ssh),
@@ -116,7 +118,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     persistent = mine["persistent"]
     kept = persistent["file"] == digest(text) and persistent["unit"] == digest(rules.SERVICE) and persistent["enabled"]
     drifted = (
-        mine["input"]["undeclared_rules"]
+        mine["unconfirmed"]
+        or mine["input"]["undeclared_rules"]
         or mine["input"]["missing_rules"]
         or mine["forward"]["undeclared_rules"]
         or [name for name in unmet if name.split(".")[1] not in ("unneeded_services", "upnp_services")]

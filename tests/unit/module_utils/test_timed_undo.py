@@ -1,0 +1,50 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""An undo that a broken-off run left armed keeps what was there before that run."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import os
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
+from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
+
+UNDO = Undo(name="trial", what="the trial", role="trial", finish=("true",))
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch) -> Host:
+    monkeypatch.setattr(Host, "run", lambda self, command, **_given: Result(0, "", ""))
+    plain = Host.write
+    mine = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+
+    def write(self: Host, path: str, content: bytes | str, *, mode: int = 0o644, **_whose: str) -> None:
+        plain(self, path, content, mode=mode, **mine)
+
+    monkeypatch.setattr(Host, "write", write)
+    monkeypatch.setattr(Host, "folder", lambda self, path, **_given: os.makedirs(self.path(path), exist_ok=True))
+    return Host(str(tmp_path))
+
+
+def test_what_is_put_back_is_what_was_there_before_the_run_that_was_broken_off(host: Host) -> None:
+    host.write("/etc/one", "before")
+    assert not UNDO.waits(host)
+    UNDO.arm(["/etc/one", "/etc/two"]).do(host)
+    assert UNDO.waits(host)
+    host.write("/etc/one", "unconfirmed")
+    host.write("/etc/two", "unconfirmed")
+    host.write("/etc/three", "before, too")
+    UNDO.arm(["/etc/one", "/etc/two", "/etc/three"]).do(host)
+    script = (host.text(UNDO.script) or "").splitlines()
+    assert script[:4] == [
+        "set -u",
+        f"cp -p {UNDO.folder}/0 /etc/one",
+        "rm -f /etc/two",
+        f"cp -p {UNDO.folder}/2 /etc/three",
+    ]
+    assert host.text(f"{UNDO.folder}/0") == "before"
+    assert host.text(f"{UNDO.folder}/2") == "before, too"
+    assert script[4:] == ["true", f"systemctl disable {UNDO.timer}", f"rm -rf {UNDO.folder}"]
