@@ -27,7 +27,7 @@ def account(host: Host) -> None:
 def request(host: Host, scope: Mapping[str, Any]) -> None:
     """Make the front's key, which stays here, unless there is one, and the request for its certificate."""
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
-    if host.stat(dicom_front.KEY) is None:
+    if not host.run(["openssl", "pkey", "-in", dicom_front.KEY, "-noout"]).ok:
         _write(host, dicom_front.KEY, _new_key(host))
     names = ",".join(dicom_front.names(scope))
     asked = ["openssl", "req", "-new", "-key", dicom_front.KEY, "-subj", f"/CN={scope['name']}"]
@@ -59,12 +59,14 @@ def tighten(host: Host) -> None:
 def serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> None:
     """Write what changed, have nginx check it, start or reload, and prove it; else put the former back."""
     former = {path: host.read(path) for path in texts}
+    started = False
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
     try:
         for path, text in texts.items():
             _write(host, path, text)
         host.must([*dicom_front.CHECK, dicom_front.CONFIGURATION])
         unit = dicom_front.UNIT_FILE
+        started = True
         _start(host, restart=former[unit] != texts[unit].encode())
         _prove(host, scope)
     except HardeningError:
@@ -72,7 +74,8 @@ def serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> Non
             for path, content in former.items():
                 if content is not None:
                     _write(host, path, content)
-            _start(host, restart=True)
+            if started:  # else it runs with what it read before, whatever its files say
+                _start(host, restart=True)
         raise
 
 

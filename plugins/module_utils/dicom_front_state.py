@@ -35,8 +35,11 @@ KEYS = {
 BINDING = re.compile(r'^\s*"[0-9a-f]{40} (\S+)" (127\.[\d.]+);', re.MULTILINE)
 
 
-def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of the front; what only a running front can tell is null while it does not run."""
+def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[str, Any]:
+    """Return the facts of the front; what only a running front can tell is null while it does not run.
+
+    `fits`: its certificate fits its key.
+    """
     unit = unit_state.properties(host, dicom_front.UNIT)
     active = unit_state.is_active(unit)
     text = host.text(dicom_front.CONFIGURATION) or ""
@@ -58,7 +61,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "cleartext_listens": _cleartext(directives),
         "undeclared_devices": _undeclared(text, scope),
         "files": {path: host.digest(path) for path in TEXTS},
-        "request": host.digest(dicom_front.REQUEST),
+        "request": web_front_state.request(host, dicom_front.REQUEST, dicom_front.KEY, fits=fits),
     }
 
 

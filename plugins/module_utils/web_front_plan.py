@@ -122,7 +122,7 @@ def _account(host: Host) -> None:
 
 def _request(host: Host, scope: Mapping[str, Any]) -> None:
     host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
-    if host.stat(web_front.KEY) is None:
+    if not host.run(["openssl", "pkey", "-in", web_front.KEY, "-noout"]).ok:
         made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
         host.write(web_front.KEY, made, mode=0o640, group=web_front.USER)
     names = web_front.alternative_names(scope)
@@ -145,6 +145,7 @@ def _serve(
     if certificate is not None:
         new[web_front.CERTIFICATE] = certificate
     former = {path: host.read(path) for path in new}
+    started = False
     host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
     try:
         for path, text in new.items():
@@ -152,6 +153,7 @@ def _serve(
         if host.stat("/run/orthanc-web") is None:
             host.folder("/run/orthanc-web", mode=0o700, owner=web_front.USER, group=web_front.USER)
         host.must([*web_front.CHECK, web_front.CONFIGURATION])
+        started = True
         _start(host, restart=former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode())
         _prove(host, scope)
     except HardeningError:
@@ -159,8 +161,9 @@ def _serve(
             for path, content in former.items():
                 if content is not None:
                     _write(host, path, content)
-            _start(host, restart=True)
-            _silent(scope)
+            if started:  # else it runs with what it read before, whatever its files say
+                _start(host, restart=True)
+                _silent(scope)
         raise
 
 

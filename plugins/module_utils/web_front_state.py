@@ -35,13 +35,14 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     active = unit_state.is_active(unit)
     directives = tokens(host.text(web_front.CONFIGURATION) or "")
     addresses = [str(address) for address in scope.get("addresses") or []]
+    known = certificate(host)
     asked = asked_of(addresses) if active and addresses else {}
     return {
         "installed": host.stat("/usr/sbin/nginx") is not None,
         "files": {path: host.digest(path) for path in (web_front.CONFIGURATION, *_FIXED)},
         "people": host.digest(web_front.PEOPLE),
-        "request": host.digest(web_front.REQUEST),
-        "certificate": certificate(host),
+        "request": request(host, web_front.REQUEST, web_front.KEY, fits=known.get("matches_key", False)),
+        "certificate": known,
         "active": active,
         "enabled": unit_state.is_enabled(unit),
         "older_than_configuration": unit_state.is_older(host, unit, READ),
@@ -98,6 +99,19 @@ def certificate(host: Host) -> dict[str, Any]:
         "names": alternative_names(said),
         "days_left": days_left(said),
     }
+
+
+def request(host: Host, path: str, key: str, *, fits: bool) -> str | None:
+    """Return the SHA-256 of a request; null where it was made for another key, so that a new one is due.
+
+    `fits`: the certificate fits the key, so that nothing need be asked of the request.
+    """
+    if not fits and host.stat(path) is not None:
+        theirs = host.run(["openssl", "req", "-in", host.path(path), "-noout", "-pubkey"])
+        ours = host.run(["openssl", "pkey", "-in", host.path(key), "-pubout"])
+        if not (theirs.ok and ours.ok and theirs.output == ours.output):
+            return None
+    return host.digest(path)
 
 
 def alternative_names(said: str) -> list[str]:

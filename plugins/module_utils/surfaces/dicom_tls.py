@@ -37,7 +37,7 @@ FACTS: dict[str, str] = {
     "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
     "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has",
     "front.files.*": "str: SHA-256 of each file of the front; null: no file",
-    "front.request": "str: SHA-256 of the certificate request; null: none",
+    "front.request": "str: SHA-256 of the certificate request for the front's key; null: none",
     "certificate.present": "bool: the front has a certificate",
     "certificate.digest": "str: SHA-256 of the certificate file",
     "certificate.days_left": "int: whole days until it ends; -1 when there is none",
@@ -79,9 +79,10 @@ BEHIND_THE_FRONT = {
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts."""
     configuration = orthanc_configuration.observe(host)["config"]
+    certificate = dicom_front_state.certificate(host)
     return {
-        "front": dicom_front_state.observe(host, scope),
-        "certificate": dicom_front_state.certificate(host),
+        "front": dicom_front_state.observe(host, scope, fits=certificate["matches_key"]),
+        "certificate": certificate,
         "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
         "links": dicom_front_state.links(host),
         "keys": {"loose": dicom_front_state.loose_keys(host)},
@@ -91,7 +92,10 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
-    """Return the steps: keys and certificates, then Orthanc's own TLS, then the front before it."""
+    """Return the steps: keys and certificates, the front, then Orthanc's own TLS behind it.
+
+    Orthanc takes DICOM in clear until the front stands, so that a run which is broken off leaves one of the two ways.
+    """
     mine = facts[NAME]
     unmet = expectation.unmet(facts, wanted)
     steps: list[Step] = []
@@ -99,15 +103,16 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps.append(Step(f"Give the DICOM front an account of its own ({dicom_front.USER})", dicom_front_plan.account))
     if not mine["links"]["usable"] or mine["links"]["days_left"] < RENEWAL_DAYS:
         steps.append(Step("Make the key pairs between the front and Orthanc", dicom_front_plan.links))
-    if not _requested(mine, scope):
+    requested = _requested(mine, scope)
+    if not requested:
         steps.append(Step(REQUESTED, lambda host: dicom_front_plan.request(host, scope)))
     if mine["keys"]["loose"]:
         steps.append(
             Step(f"Keep {', '.join(mine['keys']['loose'])} from all but their service", dicom_front_plan.tighten)
         )
-    if scope.get("certificate"):
-        steps += _orthanc(facts, wanted, unmet)
+    if scope.get("certificate") and (requested or scope["certificate"] == TO_BE_SIGNED):
         steps += _front(mine, wanted, unmet, scope)
+        steps += _orthanc(facts, wanted, unmet)
     return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})
 
 
