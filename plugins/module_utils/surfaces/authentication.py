@@ -102,7 +102,11 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
-    """Return the steps: Orthanc first, so that the front never stands before an open server."""
+    """Return the steps: Orthanc first, so that the front never stands before an open server.
+
+    Where Orthanc is open to other hosts already, the front comes first, so that a run which is broken off leaves the
+    web served one way or the other.
+    """
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     if scope.get("confirm"):
@@ -113,8 +117,11 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         held = orthanc_configuration.configure(facts, told, "let in declared people and devices only")
         if not held and _below(unmet, "http", "users", "dicom"):
             held = [Step("Start Orthanc anew, which answers otherwise than its configuration says", _restart_orthanc)]
-        steps += held
-        steps += web_front_plan.plan(mine["web"], _below(unmet, "web"), scope)
+        front = web_front_plan.plan(mine["web"], _below(unmet, "web"), scope)
+        is_open = facts["orthanc"]["config"].get("RemoteAccessAllowed")
+        if is_open and front and not scope.get("certificate"):
+            return front  # the controller signs, and calls again
+        steps += [*front, *held] if is_open else [*held, *front]
         steps += web_front_plan.plan_distribution(mine["web"])
     steps += [
         Step(f"Keep {path} from all but those who need it", lambda host, path=path: _tighten(host, path))  # type: ignore[misc]

@@ -98,6 +98,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         "DicomAet": scope["ae_title"],
         "Name": scope["name"],
     }
+    if scope.get("front_follows") and facts["orthanc"]["config"].get("RemoteAccessAllowed"):
+        settings["RemoteAccessAllowed"] = True  # the role authentication closes it as soon as the front stands
     text = sandbox(facts["orthanc"], wanted, scope)
     drop_in = {SANDBOX_DROP_IN: (text, 0o644, "root", "root")}
     drifted = facts["orthanc"]["sandbox_file"] != orthanc_configuration.digest(text)

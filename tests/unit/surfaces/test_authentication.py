@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import web_front_plan
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import authentication
 
+RECORDED = Path(__file__).with_name("hardened")
 CT = {
     "name": "ct",
     "ae_title": "LUM_CT1",
@@ -100,3 +105,16 @@ def test_files_with_secrets_are_found_by_what_they_say(tmp_path, text, is_secret
     (folder / "copy.json.bak").write_text(text)
     (folder / "copy.json.bak").chmod(0o644)
     assert authentication._loose(Host(str(tmp_path))) == (["/etc/orthanc/copy.json.bak"] if is_secret else [])
+
+
+def test_a_server_that_is_open_is_closed_only_once_the_front_stands():
+    recorded = json.loads((RECORDED / "authentication.debian12.json").read_text(encoding="utf-8"))
+    facts, scope = recorded["facts"], recorded["scope"]
+    facts["orthanc"]["config"]["RemoteAccessAllowed"] = True
+    facts["authentication"]["web"].update(active=False, certificate={"present": False}, request=None)
+    wanted = {"orthanc.config.RemoteAccessAllowed": {"is": False}}
+    first = [step.does for step in authentication.plan(facts, wanted, {**scope, "certificate": ""})]
+    assert first == [web_front_plan.REQUESTED]
+    given = {**scope, "certificate": web_front_plan.TO_BE_SIGNED}
+    second = [step.does.partition(" (")[0].partition(":")[0] for step in authentication.plan(facts, wanted, given)]
+    assert second[-2:] == ["Serve Orthanc over HTTPS", "Configure Orthanc to let in declared people and devices only"]
