@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -37,8 +37,11 @@ molecule: setup ## Run every Molecule scenario
 sabotage: setup ## Break every control on real hosts; each must be named and repaired
 	@$(RUN) tools/sabotage.py
 
-control: setup ## Do so with one control: make control ID=orthanc.webdav_off
-	@$(RUN) tools/sabotage.py $(ID)
+control: setup ## Do so with one control, on a lab that stays: make control ID=orthanc.webdav_off
+	@$(RUN) tools/control.py $(ID)
+
+trouble: setup ## Harden under trouble: kills, bad rulesets, full disks; nothing may be lost (an hour and more)
+	@$(RUN) tests/trouble/run.py
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost
 	@$(RUN) tests/powercut/run.py

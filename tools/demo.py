@@ -13,8 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "molecule" / "resources"
-sys.path.insert(0, str(RESOURCES))
+sys.path[:0] = [str(RESOURCES), str(Path(__file__).resolve().parent)]
 
+import control
 from lab import Lab
 from story import STUDIES, Practice, readable_series
 from topology import TOPOLOGY
@@ -124,7 +125,8 @@ def main(arguments: list[str]) -> int:
         return Demo().up()
     if arguments == ["down"]:
         Lab(NAME).down()
-        print("The demo is gone.")
+        control.remove()
+        print("The demo is gone, and what `make control` keeps standing.")
         return 0
     print(__doc__)
     return 2

@@ -28,6 +28,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import catalog
 from lab import Lab
 
 NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
+RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
+HOSTS = ("pacs-1", "pacs-2")
 IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall")
 IN_MACHINE = ("disk_encryption",)
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
@@ -46,19 +48,24 @@ def main(controls: list[str]) -> int:
         chosen = [control for control in controls if control.partition(".")[0] in roles]
         if chosen or not controls:
             tallies.append(break_there(roles, chosen))
-    controls_, broken, named, repaired = (sum(column) for column in zip(*tallies, strict=True))
-    print(f"{controls_} controls: {broken} broken, {named} named, {repaired} repaired")
-    return 0 if len({controls_, broken, named, repaired}) == 1 and controls_ else 1
+    return tell(tallies)
+
+
+def tell(tallies: Sequence[tuple[int, ...]]) -> int:
+    """Print the tally of all places; 0 when every control was broken, named and repaired."""
+    controls, broken, named, repaired = (sum(column) for column in zip(*tallies, strict=True))
+    print(f"{controls} controls: {broken} broken, {named} named, {repaired} repaired")
+    return 0 if len({controls, broken, named, repaired}) == 1 and controls else 1
 
 
 def in_containers(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
     """Harden two servers in containers by the whole playbook, break and repair, and return the tally."""
-    lab = Lab(NAME, ("pacs-1", "pacs-2"))
+    lab = Lab(NAME, HOSTS)
     inventory = lab.state / "inventory"
     lab.up(inventory)
     try:
-        playbook(inventory, "playbooks/harden.yml", roles, [])
-        return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls))
+        harden_containers(inventory)
+        return break_in_containers(inventory, roles, controls)
     finally:
         lab.down()
 
@@ -68,11 +75,31 @@ def in_machine(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
     with tempfile.TemporaryDirectory() as folder:
         inventory = Path(folder)
         try:
-            virtual_clinic.up(NAME, os.environ.get("RADIOLOGY_RELEASE", "bookworm"), inventory)
-            playbook(inventory, "molecule/resources/converge.yml", roles, [])
-            return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls, ON_A_WORKSTATION))
+            virtual_clinic.up(NAME, RELEASE, inventory)
+            harden_machine(inventory)
+            return break_in_machine(inventory, roles, controls)
         finally:
             virtual_clinic.down(NAME)
+
+
+def harden_containers(inventory: Path) -> None:
+    """Harden servers by the whole playbook."""
+    playbook(inventory, "playbooks/harden.yml", IN_CONTAINERS, [])
+
+
+def harden_machine(inventory: Path) -> None:
+    """Harden a virtual machine by the role that only it can prove."""
+    playbook(inventory, "molecule/resources/converge.yml", IN_MACHINE, [])
+
+
+def break_in_containers(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Break and repair on hardened servers, and return the tally."""
+    return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls))
+
+
+def break_in_machine(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Break and repair on a hardened virtual machine, and return the tally."""
+    return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls, ON_A_WORKSTATION))
 
 
 def tally(told: str) -> tuple[int, ...]:

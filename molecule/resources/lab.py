@@ -46,15 +46,19 @@ INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 class Lab:
     """One instance of the lab, by its name; `hosts` are those that it is made of."""
 
-    def __init__(self, name: str, hosts: tuple[str, ...] = ()) -> None:
-        """Take the instance's name and the names of its hosts, all of the topology's by default."""
+    def __init__(self, name: str, hosts: tuple[str, ...] = (), stations: tuple[str, ...] = ()) -> None:
+        """Take the instance's name and the names of its hosts, all of the topology's by default.
+
+        Of `stations` the place on the networks is made alone, no container: what stands there is run by the machine.
+        """
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", name):
             raise SystemExit(f"lab: no lab can be called {name!r}; accepted: small letters, digits, _ and -.")
-        unknown = set(hosts) - set(TOPOLOGY.hosts)
+        unknown = {*hosts, *stations} - set(TOPOLOGY.hosts)
         if unknown:
             raise SystemExit(f"lab: no host {', '.join(sorted(unknown))}; accepted: {', '.join(TOPOLOGY.hosts)}.")
         self.name = name
         self.hosts = [TOPOLOGY.hosts[host] for host in hosts] or list(TOPOLOGY.hosts.values())
+        self.stations = [TOPOLOGY.hosts[station] for station in stations]
         self.state = machine.cache() / "labs" / name
 
     def up(self, folder: Path) -> None:
@@ -67,7 +71,7 @@ class Lab:
         with machine.alone():
             machine.share_namespaces()
         self._say("laying the networks")
-        network.lay(self.name, self.hosts)
+        network.lay(self.name, [*self.hosts, *self.stations])
         self._say(f"starting {len(self.hosts)} hosts")
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(self._start, self.hosts))
@@ -85,17 +89,35 @@ class Lab:
 
     def status(self) -> bool:
         """Say of each host whether it runs; true when all of them do."""
-        found = self._containers()
-        states = {host.name: found.get(network.namespace(self.name, host.name), "absent") for host in self.hosts}
-        for host, state in states.items():
+        for host, state in self.states().items():
             print(f"{host:12} {state}")
-        return set(states.values()) == {"running"}
+        return self.runs()
+
+    def states(self) -> dict[str, str]:
+        """Return podman's word for the state of each host."""
+        found = self._containers()
+        return {host.name: found.get(network.namespace(self.name, host.name), "absent") for host in self.hosts}
+
+    def runs(self) -> bool:
+        """Tell whether all hosts run."""
+        return set(self.states().values()) == {"running"}
 
     def execute(
         self, host: str, *command: str, stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a host as root and return what it answered."""
         return machine.podman("exec", "-i", network.namespace(self.name, host), *command, check=check, stdin=stdin)
+
+    def cut_power(self, host: str) -> None:
+        """End a host at once, with all that it held in memory; its rules of nftables are such memory too."""
+        name = network.namespace(self.name, host)
+        machine.podman("kill", "--signal", "KILL", name)
+        machine.root("ip", "netns", "exec", name, "nft", "flush", "ruleset")
+
+    def give_power(self, host: str) -> None:
+        """Start a host whose power was cut, and wait until it has booted."""
+        machine.podman("start", network.namespace(self.name, host))
+        self._booted(TOPOLOGY.hosts[host])
 
     def _start(self, host: Host) -> None:
         name = network.namespace(self.name, host.name)
@@ -109,11 +131,14 @@ class Lab:
     def _settle(self, host: Host) -> None:
         """Let the engineer in, and give the host the state in which the practice left it."""
         key = (self.state / "id.pub").read_text(encoding="utf-8")
-        script = practices.settle(host, key)
+        self._booted(host)
+        self.execute(host.name, "sh", "-eu", "-s", stdin=practices.settle(host, key))
+
+    def _booted(self, host: Host) -> None:
+        """Wait until a host has booted; a minute at the most."""
         for _attempt in range(60):
             done = self.execute(host.name, "systemctl", "is-system-running", "--wait", check=False)
             if done.stdout.strip() in ("running", "degraded"):
-                self.execute(host.name, "sh", "-eu", "-s", stdin=script)
                 return
             state = self._containers().get(network.namespace(self.name, host.name), "absent")
             if state != "running":
