@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    orthanc_ask,
     orthanc_options,
+    orthanc_peers,
     orthanc_service,
     orthanc_text,
     unit_state,
@@ -69,6 +71,7 @@ def observe(host: Host) -> dict[str, Any]:
         **orthanc_options.DEFAULTS,
         "AuthenticationEnabled": bool(config.get("RemoteAccessAllowed", False)),
     }
+    answering = unit_state.is_active(found) and orthanc_service.answers(config)
     older = orthanc_service.is_older(host, found, config, list(contents))
     return {
         "installed": host.stat(orthanc_service.BINARY) is not None,
@@ -86,12 +89,16 @@ def observe(host: Host) -> dict[str, Any]:
         "service": {
             "active": unit_state.is_active(found),
             "enabled": unit_state.is_enabled(found) or found.get("UnitFileState") == "alias",
-            "answers": unit_state.is_active(found) and orthanc_service.answers(config),
+            "answers": answering,
             "older_than_configuration": older,
             "user": found.get("User", ""),
             "Restart": found.get("Restart", ""),
             "environment": sorted(found.get("Environment", "").split()),
+            "LimitCORE": found.get("LimitCORE", ""),
         },
+        "exposure": orthanc_service.exposure(host),
+        "peers": orthanc_peers.observe(host, merged),
+        "asked": _asked(config, users) if answering else dict.fromkeys(("plugins", "traces", "stored_mib")),
         "sandbox": {name: found.get(name, "") for name in orthanc_service.SANDBOX},
         "memory_maximum_mib": _mebibytes(found.get("MemoryMax", "")),
     }
@@ -181,6 +188,14 @@ def _differs(found: Mapping[str, Any], key: str, value: Any) -> bool:
     if key == "RegisteredUsers":
         return bool(found["registered_users"] != fingerprints(value))
     return key not in found["config"] or found["config"][key] != value
+
+
+def _asked(config: Mapping[str, Any], users: Any) -> dict[str, Any]:
+    """Return what only the running server knows; without HTTP nobody can have changed how it logs."""
+    server = orthanc_ask.Server(config, users if isinstance(users, dict) else {})
+    if not config.get("HttpServerEnabled", True):
+        return {"plugins": None, "traces": [], "stored_mib": None}
+    return {"plugins": server.plugins(), "traces": server.traces(), "stored_mib": server.stored_mib()}
 
 
 def _version(host: Host) -> str:

@@ -68,6 +68,7 @@ LATER = {
 
 DEFAULTS: dict[str, Any] = {
     "AuthenticationEnabled": False,
+    "DeidentifyLogs": True,
     "DicomAet": "ORTHANC",
     "DicomAlwaysAllowEcho": True,
     "DicomAlwaysAllowFind": False,
@@ -85,6 +86,12 @@ DEFAULTS: dict[str, Any] = {
     "ExecuteLuaEnabled": False,
     "HttpDescribeErrors": True,
     "HttpPort": 8042,
+    "HttpsCACertificates": "",
+    "HttpsVerifyPeers": True,
+    "LimitFindInstances": 0,
+    "LimitFindResults": 0,
+    "MaximumPatientCount": 0,
+    "MaximumStorageSize": 0,
     "OrthancPeersInDatabase": False,
     "OverwriteInstances": False,
     "RemoteAccessAllowed": False,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import time
@@ -48,7 +49,10 @@ SANDBOX = {
 }
 """systemd properties that are facts, with the value that confines the service (systemd.exec(5))."""
 
-PROPERTIES = ("ExecStart", "User", "Restart", "Environment", "MemoryMax", "NeedDaemonReload", "NRestarts", *SANDBOX)
+PROPERTIES = (
+    *("ExecStart", "User", "Restart", "Environment", "MemoryMax", "LimitCORE", "NeedDaemonReload", "NRestarts"),
+    *SANDBOX,
+)
 
 Content = tuple[str, int, str, str]
 """Text, mode, owner and group of a file."""
@@ -60,6 +64,13 @@ def properties(host: Host) -> dict[str, str]:
     answer = host.run(["systemctl", "show", UNIT, f"--property={wanted}"])
     pairs = (line.partition("=") for line in answer.output.splitlines()) if answer.ok else ()
     return {name: value for name, _equals, value in pairs}
+
+
+def exposure(host: Host) -> float | None:
+    """Return systemd's own score of how little it confines the unit, 0.0 to 10.0; None where it gives none."""
+    answer = host.run(["systemd-analyze", "security", UNIT, "--no-pager"])
+    score = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", answer.output)
+    return float(score[1]) if score else None
 
 
 def configuration_path(found: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, apply
@@ -43,19 +44,26 @@ def main(surface: ModuleType, **secrets: Any) -> None:
 
 
 def follow(arguments: Mapping[str, Any], plan: Callable[[Host, Mapping[str, Any]], list[Step]]) -> None:
-    """Make a plan, bring it about unless check mode, and tell it; a run beside this one waits for its end."""
+    """Make a plan, bring about what is not left to a person unless check mode, and tell it; two runs take turns."""
     module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True)
     host = Host()
     try:
         with contextlib.nullcontext() if module.check_mode else host.alone():
-            steps = plan(host, module.params)
+            ordinary, left = parted(plan(host, module.params))
             if not module.check_mode:
-                apply(host, steps)
+                apply(host, ordinary)
     except HardeningError as error:
         module.fail_json(msg=str(error))
-    told = [step.does for step in steps]
-    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in told)}
-    module.exit_json(changed=bool(steps), plan=told, diff=diff)
+    told, deliberate = [step.does for step in ordinary], [step.does for step in left]
+    for sentence in deliberate:
+        module.warn(f"Left to you: {sentence}")
+    shown = [*told, *(f"Left to you: {sentence}" for sentence in deliberate)] if module.check_mode else told
+    module.exit_json(
+        changed=bool(ordinary or (left and module.check_mode)),
+        plan=told,
+        **({"deliberate": deliberate} if deliberate else {}),
+        diff={"before": "", "after": "".join(f"{sentence}\n" for sentence in shown)},
+    )
 
 
 def demand_clock(scope: Mapping[str, Any]) -> None:

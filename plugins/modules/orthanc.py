@@ -12,6 +12,9 @@ description:
   - Holds the settings that the controls want in one file of its own, which carries the meaning of all the package's
     files; confines the service by systemd; restarts it when it is older than its configuration, and proves the start
     by asking the server. A configuration that does not start is taken back.
+  - Closes the account, the folders and the logs of the server, which goes on running meanwhile.
+  - What may be in use is left as it is and named in RV(deliberate), such as a plugin that is not declared, or another
+    server that takes images in clear. In check mode it counts as a change.
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -29,6 +32,11 @@ plan:
   type: list
   elements: str
   returned: success
+deliberate:
+  description: What only a person may bring about, one sentence an act.
+  type: list
+  elements: str
+  returned: where there is any
 """
 
 from ansible_collections.radiology.hardening.plugins.module_utils import surface

@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
 from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_addresses
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
@@ -23,34 +24,6 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text im
 )
 
 Found = Iterator[tuple[Path, str]]
-
-FACTORY_AE_TITLES = frozenset(
-    {
-        "ANY-SCP",
-        "ANYSCP",
-        "ANY_SCP",
-        "AETITLE",
-        "AE_TITLE",
-        "CLEARCANVAS",
-        "CONQUESTSRV1",
-        "DCM4CHEE",
-        "DCMQRSCP",
-        "DICOM",
-        "ECHOSCU",
-        "FINDSCU",
-        "GETSCU",
-        "HOROS",
-        "MOVESCU",
-        "ORTHANC",
-        "OSIRIX",
-        "PYNETDICOM",
-        "RADIANT",
-        "STORESCP",
-        "STORESCU",
-        "WEASIS",
-    }
-)
-"""AE titles with which software leaves the factory; a stranger tries them first."""
 
 SHARED_LOGINS = frozenset(
     {

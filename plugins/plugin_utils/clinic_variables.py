@@ -151,6 +151,8 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
     if host.kind == "orthanc_server":
         found["clinic_services"] = services(clinic, host)
+    if "plugins" in host.given:
+        found["clinic_plugins"] = list(host.given["plugins"])
     if "storage" in host.given:
         found["clinic_storage"] = _storage(host.given["storage"])
     if host.kind == "vantage_point":

@@ -183,3 +183,13 @@ def test_without_jsonschema_one_sentence_says_what_to_install(monkeypatch: pytes
 def test_a_file_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(HardeningError, match=r"cannot be read: No such file"):
         clinic_file.load(str(tmp_path / "none.yml"))
+
+
+def test_the_plugins_that_a_server_declares_become_its_variable() -> None:
+    declared = SMALL.replace(
+        "    ssh: {user: engineer, port: 22}", "    plugins: [dicom-web]\n    ssh: {user: engineer}", 1
+    )
+    assert clinic_file.build(declared.encode(), "test.yml", controls).hosts["pacs.test"]["clinic_plugins"] == [
+        "dicom-web"
+    ]
+    assert "clinic_plugins" not in clinic_file.build(SMALL.encode(), "test.yml", controls).hosts["pacs.test"]

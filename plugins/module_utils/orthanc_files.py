@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Orthanc's folders and files: who may enter and change them, and how long its logs stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Entry, Host
+from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_account import USER
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+LOGS = "/var/log/orthanc"
+SHARED = ("/", "/tmp", "/var/tmp")  # noqa: S108 - the names of what systemd gives the service in private
+"""Folders that are not Orthanc's own."""
+RETENTION = "/etc/tmpfiles.d/radiology-orthanc.conf"
+CLEANER = "systemd-tmpfiles-clean.timer"
+RETENTION_TEXT = """\
+# Written by radiology.hardening: Orthanc begins a log at each start and never removes one.
+e {folder} - - - mM:{days}d
+"""
+
+
+def folders(config: Mapping[str, Any]) -> list[str]:
+    """Return the folders that Orthanc writes patient data to, its own ones only."""
+    named = {str(config.get(key) or "") for key in ("StorageDirectory", "IndexDirectory", "TemporaryDirectory")}
+    return sorted(each for each in named if each.startswith("/") and each.rstrip("/") not in (*SHARED, ""))
+
+
+def observe(host: Host, config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the folders, the files of the configuration and the logs that others than they should may use."""
+    own = [*folders(config), LOGS]
+    logs = [path for path in _below(host, LOGS) if (entry := host.stat(path)) and not entry.is_directory]
+    named = [orthanc_service.PACKAGED, *_below(host, orthanc_service.PACKAGED), *_below(host, orthanc_service.FOLDER)]
+    return {
+        "open_folders": [path for path in own if _is(host.stat(path), USER, 0o027)],
+        "open_configuration": [path for path in named if _is(host.stat(path), "root", 0o022)],
+        "open_logs": [path for path in logs if _is(host.stat(path), USER, 0o137)],
+    }
+
+
+def steps(found: Mapping[str, list[str]], unmet: Iterable[str]) -> list[Step]:
+    """Return what gives each of them the mode and owner that it should have; nothing is restarted."""
+    due = {"open_folders": (USER, 0o027), "open_configuration": ("root", 0o022), "open_logs": (USER, 0o137)}
+    return [_close(found[name], *due[name]) for name in found if f"orthanc.files.{name}" in unmet]
+
+
+def retention_days(host: Host) -> int:
+    """Return after how many days without a line a log is removed; 0: it stays for ever."""
+    kept = re.search(rf"(?m)^e {LOGS} - - - mM:(\d+)d$", host.text(RETENTION) or "")
+    active = kept and unit_state.is_active(unit_state.properties(host, CLEANER))
+    return int(kept[1]) if kept and active else 0
+
+
+def keep_logs(days: int) -> Step:
+    """Return the step that has systemd remove logs nobody wrote to for so many days."""
+
+    def do(host: Host) -> None:
+        host.write(RETENTION, RETENTION_TEXT.format(folder=LOGS, days=days))
+        host.must(["systemctl", "enable", "--now", "--quiet", CLEANER])
+
+    return Step(f"Have Orthanc's logs removed after {days} days", do)
+
+
+def _below(host: Host, folder: str) -> list[str]:
+    return [f"{folder}/{name}" for name in host.list(folder)]
+
+
+def _is(entry: Entry | None, owner: str, forbidden: int) -> bool:
+    """Tell whether a path is there and has another owner, or one of these permission bits."""
+    return entry is not None and (entry.owner != owner or bool(int(entry.mode, 8) & forbidden))
+
+
+def _close(paths: list[str], owner: str, forbidden: int) -> Step:
+    def do(host: Host) -> None:
+        for path in paths:
+            entry = host.stat(path)
+            if entry is not None:
+                host.own(path, mode=int(entry.mode, 8) & ~forbidden, owner=owner, group=entry.group)
+
+    named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    return Step(f"Close {named} to all but {owner} and its readers", do)
