@@ -32,9 +32,13 @@ from machine import cache
 from virtual_guest import VirtualMachine
 
 NAME = sabotage.NAME
-SOURCES = ("roles", "plugins", "playbooks", "inventories/lab")
+SOURCES = ("roles/**/*", "plugins/**/*", "playbooks/*")
 """What a hardened host depends on."""
-RECIPE = ("molecule/resources", "inventories/lab")
+RECIPE = (
+    "inventories/lab/*",
+    *(f"molecule/resources/{name}.*" for name in ("images", "inventory", "lab", "network", "practices", "topology")),
+    "molecule/resources/virtual_*",
+)
 """What the lab itself depends on."""
 STAMPS = cache() / "control"
 Break = Callable[[Path, Sequence[str], list[str]], tuple[int, ...]]
@@ -114,11 +118,11 @@ def places() -> tuple[Place, Place]:
     )
 
 
-def digest(folders: Sequence[str]) -> str:
-    """Return a hash of the names and contents of every file in these folders, and of where they are."""
+def digest(patterns: Sequence[str]) -> str:
+    """Return a hash of the names and contents of every file of these patterns, and of where they are."""
     found = hashlib.sha256(str(sabotage.ROOT).encode())
-    for folder in folders:
-        for path in sorted((sabotage.ROOT / folder).rglob("*")):
+    for pattern in patterns:
+        for path in sorted(sabotage.ROOT.glob(pattern)):
             if path.is_file() and "__pycache__" not in path.parts:
                 found.update(f"\0{path.relative_to(sabotage.ROOT)}\0".encode() + path.read_bytes())
     return found.hexdigest()
