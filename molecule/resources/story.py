@@ -53,19 +53,19 @@ class Practice:
         """Make studies on the modality and say how many."""
         return self.run("ct", "studies.py", "/root/studies", self.clinic, str(studies))
 
-    def hand_in_requests(self, directory: Path) -> None:
+    def hand_in_requests(self, directory: Path, kinds: tuple[str, ...] = ("ct", "ws")) -> None:
         """Let each device make its key, and put its request into the clinic's folder."""
         folder = directory / "requests"
         folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("ct", "ws"):
+        for kind in kinds:
             addresses = [word for family in (4, 6) for word in ("--address", self.address(kind, family))]
             asked = self.run(kind, "device.py", "request", "--name", kind, *addresses)
             (folder / f"{kind}.csr").write_text(asked + "\n", encoding="utf-8")
 
-    def fetch_certificates(self, directory: Path) -> None:
+    def fetch_certificates(self, directory: Path, kinds: tuple[str, ...] = ("ct", "ws")) -> None:
         """Install on each device the certificate that the clinic's authority signed, and the authority's own."""
         authority = (directory / "authority" / "ca.crt").read_text(encoding="utf-8")
-        for kind in ("ct", "ws"):
+        for kind in kinds:
             certificate = (directory / "certificates" / f"{kind}.crt").read_text(encoding="utf-8")
             for name, content in (("device.crt", certificate), ("ca.crt", authority)):
                 host = f"{kind}-{self.number}"
