@@ -8,20 +8,27 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
+import yaml
 from case import Case
-from place import Place, Run
+from place import ROOT, Place, Run
 
 KINDS = ("controller", "module", "power")
-TASKS = 14
-"""Tasks of the hardening of one server; the runner refuses to go on when they have become more or fewer."""
 SHORTEST = 0.3
 """Seconds between two tasks of which no duration is known, for the last one."""
 Strike = Callable[[Place, Run], bool]
 
 
+def tasks() -> int:
+    """Return how many tasks the hardening of one server has: those of its roles, and the check of what each is given."""
+    plays = yaml.safe_load((ROOT / "playbooks" / "harden.yml").read_text(encoding="utf-8"))
+    names = [role["role"].rpartition(".")[2] for play in plays for role in play.get("roles", [])]
+    files = [ROOT / "roles" / name / "tasks" / "main.yml" for name in names]
+    return sum(1 + len(yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files)
+
+
 def cases() -> Iterator[Case]:
     """Yield a case for each task and each way to be killed."""
-    for task in range(TASKS):
+    for task in range(tasks()):
         for kind in KINDS:
             yield Case(f"kill-{kind}-{task + 1:02}", _bring(kind, task))
 
@@ -52,8 +59,8 @@ def _bring(kind: str, task: int) -> Callable[[Place, random.Random], Run]:
 def _duration(place: Place, task: int) -> float:
     """Return how long a task takes on this server when nothing troubles it, in seconds."""
     begins = [at for at, _name in timeline(place)]
-    if len(begins) != TASKS + 1:
-        raise SystemExit(f"The hardening has {len(begins) - 1} tasks, and tests/trouble/kills.py expects {TASKS}.")
+    if len(begins) != tasks() + 1:
+        raise SystemExit(f"The hardening has {len(begins) - 1} tasks, and its roles have {tasks()}.")
     return max(SHORTEST, begins[task + 1] - begins[task])
 
 
