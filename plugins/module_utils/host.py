@@ -144,8 +144,8 @@ class Host:
         """Run a command that has to succeed and return its output."""
         result = self.run(command, stdin=stdin, timeout=timeout)
         if not result.ok:
-            said = (result.errors or result.output).strip() or f"exit status {result.status}"
-            raise HardeningError(f"`{' '.join(command)}` failed: {said}")
+            said = in_one_line(result.errors or result.output) or f"exit status {result.status}"
+            raise HardeningError(f"`{' '.join(command)}` failed: {said}.")
         return result.output
 
     def write(
@@ -233,6 +233,12 @@ class Host:
             os.replace(kept + ".tmp", kept)
         except OSError as error:
             raise HardeningError(f"The former {path} cannot be kept in {KEPT}: {error.strerror}.") from error
+
+
+def in_one_line(said: str) -> str:
+    """Return a program's words in one line, without the marks below them that point at a place, and without the dot."""
+    lines = (" ".join(line.split()) for line in said.splitlines())
+    return " ".join(line for line in lines if line.strip("^~ ")).rstrip(".")
 
 
 def _taken(handle: int) -> bool:

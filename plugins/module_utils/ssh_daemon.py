@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, in_one_line
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 MAIN = "/etc/ssh/sshd_config"
@@ -224,7 +224,7 @@ def _write(host: Host, path: str, text: str) -> None:
         host.remove(path)
     else:
         host.write(path, former, mode=int(entry.mode, 8) if entry else 0o644)
-    raise HardeningError(f"sshd refuses it, and {path} is as before: {checked.errors.strip()}")
+    raise HardeningError(f"sshd refuses it, and {path} is as before: {in_one_line(checked.errors)}.")
 
 
 def _include_first(host: Host) -> None:

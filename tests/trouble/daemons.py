@@ -20,7 +20,7 @@ import network
 import yaml
 from case import SENTENCE, Case, Verdict, prepare, said
 from place import ROOT, Place
-from witness import Witness
+from witness import Look, Witness
 
 COLLECTIONS = "/opt/trouble"
 PLUGINS = f"{COLLECTIONS}/ansible_collections/radiology/hardening"
@@ -30,6 +30,7 @@ WORKS = {
     "firewall": "/etc/radiology-firewall/ruleset.nft",
     "sshd": "/etc/ssh/sshd_config.d/00-radiology-hardening.conf",
 }
+HARDENED = Look(("TLS",), ("HTTPS",))
 UNDO = {"firewall": "firewall", "sshd": "ssh"}
 STATE = """
 nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//'
@@ -84,10 +85,10 @@ def walk(place: Place, only: str) -> Iterator[Verdict]:
     place.on("mkdir", "-p", PLUGINS)
     container = network.namespace(place.lab.name, place.host)
     machine.podman("cp", f"{ROOT}/plugins", f"{container}:{PLUGINS}/plugins")
-    witness = Witness(place)
+    witness, former = Witness(place), place.shell(STATE, check=False)
     for bad in chosen:
         try:
-            yield _meet(bad, place, witness)
+            yield _meet(bad, place, witness, former)
         except (Exception, SystemExit) as error:
             yield Verdict(bad.name, place.release, unsaid=f"the test itself broke off: {error!r}")
     run = place.harden().end()
@@ -96,12 +97,11 @@ def walk(place: Place, only: str) -> Iterator[Verdict]:
     yield after
 
 
-def _meet(bad: Bad, place: Place, witness: Witness) -> Verdict:
+def _meet(bad: Bad, place: Place, witness: Witness, former: str) -> Verdict:
     verdict = Verdict(bad.name, place.release)
     began = time.monotonic()
-    former, works = place.shell(STATE, check=False), place.on("cat", WORKS[bad.daemon])
-    seen_before = witness.look()
-    program = (Path(__file__).with_name("on_host.py")).read_text(encoding="utf-8")
+    works = place.on("cat", WORKS[bad.daemon])
+    program = Path(__file__).with_name("on_host.py").read_text(encoding="utf-8")
     place.on("sh", "-c", "cat >/root/on_host.py", stdin=program)
     command = ("python3", "/root/on_host.py", COLLECTIONS, bad.daemon, str(SECONDS))
     verdict.told = place.on(*command, stdin=bad.text(works)).strip()
@@ -111,7 +111,8 @@ def _meet(bad: Bad, place: Place, witness: Witness) -> Verdict:
     _settle(place, bad)
     verdict.lost = not place.engineer()
     verdict.converged = place.shell(STATE, check=False) == former
-    verdict.down = witness.look().falls_short_of(seen_before)
+    if not bad.refused:
+        verdict.down = witness.look().falls_short_of(HARDENED)
     verdict.seconds = time.monotonic() - began
     return verdict
 
@@ -124,8 +125,10 @@ def _unsaid(bad: Bad, told: str) -> str:
 
 
 def _settle(place: Place, bad: Bad) -> None:
-    """Wait until the host's undo has ended."""
+    """Wait until the host's undo has ended; where nothing was applied, spare the time."""
     deadline = time.monotonic() + SECONDS + 20
     folder = f"/var/lib/radiology-hardening/{UNDO[bad.daemon]}-undo"
+    if bad.refused:
+        place.shell(f"systemctl disable --now radiology-{UNDO[bad.daemon]}-undo.timer; rm -rf {folder}", check=False)
     while time.monotonic() < deadline and place.on("sh", "-c", f"test ! -e {folder} || echo waits", check=False):
         time.sleep(0.3)

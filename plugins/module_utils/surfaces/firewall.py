@@ -126,6 +126,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     )
     if drifted or not kept:
         _keep_the_engineer(mine["engineers"], scope["services"])
+        steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
         steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE)))
         steps.append(Step(f"Close the firewall but for {_told(scope['services'])}", lambda host: _load(host, text)))
     return steps
@@ -166,9 +167,13 @@ def _told(services: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{each['name']} (TCP {each['port']}, {len(each['sources'])} sources)" for each in services)
 
 
-def _load(host: Host, text: str) -> None:
-    """Check, write, enable and load."""
+def _check(host: Host, text: str) -> None:
+    """Have nftables refuse what it does not understand, before anything changes."""
     host.must(["nft", "--check", "--file", "-"], stdin=text)
+
+
+def _load(host: Host, text: str) -> None:
+    """Write, enable and load."""
     host.folder(rules.FOLDER, mode=0o755)
     host.write(rules.FILE, text)
     host.write(rules.UNIT_FILE, rules.SERVICE)
