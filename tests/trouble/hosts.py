@@ -11,6 +11,7 @@ import machine
 import network
 from case import Case, said
 from place import Place, Run
+from topology import TOPOLOGY
 
 FULL = """
 mkdir -p /run/full /var/lib/radiology-hardening
@@ -67,7 +68,7 @@ BROKEN = "cp -a {path} /root/whole.json; printf '{{ \"Name\" : ' >{path}"
 
 def cases() -> Iterator[Case]:
     """Yield every case."""
-    yield Case("unreachable", _unreachable, _reachable, "(?i)connect")
+    yield Case("unreachable", _unreachable, _reachable)
     yield Case("index-unreachable", _before(NO_INDEX), _script(INDEX), "cannot be installed: .*index cannot be renewed")
     yield Case("disk-full", _before(FULL), _script("rm /run/full/ballast"), "No space left on device")
     yield Case("disk-read-only", _before("mount -o remount,bind,ro /"), _writable, "(?i)read-only file system")
@@ -161,23 +162,28 @@ def _writable(place: Place) -> None:
     place.shell("mount -o remount,bind,rw /")
 
 
-def _link(place: Place, state: str) -> None:
-    machine.root("ip", "-netns", network.namespace(place.lab.name, place.host), "link", "set", "admin", state)
+def _route(place: Place, act: str) -> None:
+    """Add or delete, at the engineer's station, a route that leads to the host no more."""
+    station = network.namespace(place.lab.name, network.ADMIN)
+    address = TOPOLOGY.hosts[place.host].plain(f"admin{place.number}")[0]
+    machine.root("ip", "-netns", station, "route", act, "blackhole", f"{address}/32")
 
 
 def _unreachable(place: Place, chance: random.Random) -> Run:
-    """Cut the host from the engineer's network; its audit has to name it nonetheless."""
-    _link(place, "down")
+    """Cut the engineer off the host: the run says that it is unreachable, and its audit that it was not audited."""
+    _route(place, "add")
     run = place.harden().end()
     audit = Run(place, "playbooks/audit.yml", "-e", f"report_directory={place.folder / 'report'}").end()
     told = "".join(path.read_text(encoding="utf-8") for path in (place.folder / "report").rglob("*.json"))
-    if audit.status == 0 or f'"pacs.{place.clinic}"' not in told or "not_audited" not in told:
-        raise SystemExit(f"the audit's status is {audit.status}, and its report lacks the unreachable host")
+    if "UNREACHABLE!" not in run.output or audit.status == 0 or f'"pacs.{place.clinic}"' not in told:
+        raise SystemExit(f"the audit's status is {audit.status}, and the unreachable host is missing: {told[:500]}")
+    if "not_audited" not in told:
+        raise SystemExit(f"the report does not say that the host was not audited: {told[:500]}")
     return run
 
 
 def _reachable(place: Place) -> None:
-    _link(place, "up")
+    _route(place, "delete")
 
 
 def _other_certificate(place: Place, chance: random.Random) -> Run:
