@@ -24,6 +24,7 @@ DROP_IN = orthanc_service.MOUNTS_DROP_IN
 UNCOVERED = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
 """Runs a line where the mount point is uncovered, in a mount namespace of its own: the host's mounts stay."""
 LOOK = 'umount --lazy "$0" && lsattr -d "$0" && ls -A "$0" | wc -l'
+OPEN = 'umount --lazy "$0"; chattr -i "$0"'
 CLOSE = 'umount --lazy "$0" && test -z "$(ls -A "$0")" && chattr +i "$0"'
 
 
@@ -124,6 +125,7 @@ def _guard(sentence: str) -> Step:
 
 def _close(point: str) -> Step:
     def do(host: Host) -> None:
+        host.undone_by(f"Let the folder under the mount point {point} be written again", *UNCOVERED, OPEN, point)
         host.must([*UNCOVERED, CLOSE, point])
 
     return Step(f"Make the empty folder under the mount point {point} immutable", do)

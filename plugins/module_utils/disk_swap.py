@@ -47,6 +47,24 @@ SEVERAL = "several signatures"
 """What is said of a device on which blkid(8) finds more than one thing (its status 8)."""
 ABSENT = "absent"
 """The file-system table names a swap device that is not there, so nothing is written to it."""
+IN_USE = 'swapon --show=NAME --noheadings --raw | grep -qxF "$(readlink -f "$0")"'
+AGAIN = f'{IN_USE} || swapon "$0"'
+"""Swaps to $0, unless it is swapped to already."""
+BACK = f"""\
+if [ -e "/dev/mapper/$1" ]; then
+  swapoff "$(readlink -f "/dev/mapper/$1")" 2>/dev/null
+  systemctl stop "systemd-cryptsetup@$1.service" 2>/dev/null
+  [ ! -e "/dev/mapper/$1" ] || cryptsetup close "$1" || exit 1
+fi
+{IN_USE} && exit 0
+if wipefs --noheadings --output TYPE "$0" | grep -qvx swap; then
+  echo "$0 holds something else than swap and is left as it is" >&2
+  exit 1
+fi
+[ -z "$2" ] || [ "$(blkid -p -s UUID -o value "$0")" = "$2" ] || mkswap -U "$2" "$0" >/dev/null || exit 1
+[ -z "$3" ] || swapon "$0"
+"""
+"""Makes swap in clear of $0 again, by the UUID $2, once $1 is closed; where $3 says so it is swapped to."""
 GUARD = "zz-radiology-only-swap.conf"
 SHARE = 0.8
 """How much of the available memory what is swapped out may fill when it is taken back."""
@@ -248,6 +266,7 @@ def _lasting(devices: Sequence[Mapping[str, Any]]) -> bool:
 
 def _end(host: Host, device: Mapping[str, Any]) -> None:
     if device["active"]:
+        host.undone_by(f"Swap to {device['path']} again", "sh", "-c", AGAIN, device["path"])
         host.must(["swapoff", device["path"]], timeout=600)
     if device["sources"]:
         host.write(TABLE, with_source(host.text(TABLE) or "", device["sources"], ""))
@@ -263,6 +282,9 @@ def _install(host: Host) -> None:
 def _encrypt(host: Host, device: Mapping[str, Any]) -> None:
     """Stop swapping, look at the device once more, write both tables, open it with a random key, swap again."""
     path, source, name = device["path"], device["source"], volume_name(device["source"])
+    uuid = host.run(["blkid", "-p", "-s", "UUID", "-o", "value", _resolved(host, source)]).output.strip()
+    on = "swapon" if device["active"] else ""
+    host.undone_by(f"Swap to {path} in clear again", "sh", "-c", BACK, source, name, uuid, on)
     if device["active"]:
         host.must(["swapoff", path], timeout=600)
     real = _resolved(host, source)

@@ -19,15 +19,15 @@ import stat
 import subprocess
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
-KEPT = "/var/lib/radiology-hardening/kept"
-"""Where the first former version of every file that we replace is kept, for `undo`."""
+if TYPE_CHECKING:
+    from ansible_collections.radiology.hardening.plugins.module_utils.kept import Ledger
 
 LOCK = "/run/radiology-hardening.lock"
 """Held by whoever changes this host; it ends with its process, even a killed one."""
@@ -69,6 +69,8 @@ class Host:
     def __init__(self, root: str = "/") -> None:
         """Take `root` as the host's file system; commands run on the real machine."""
         self.root = root
+        self.ledger: Ledger | None = None
+        """Keeps what a surface replaces, before it is replaced; none where nothing is to be undone later."""
 
     def path(self, path: str) -> str:
         """Return where the host's absolute `path` lies for this process."""
@@ -122,6 +124,8 @@ class Host:
 
     def run(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> Result:
         """Run a command (no shell) and return what it answered; status 127 when it is not installed."""
+        if self.ledger is not None:
+            self.ledger.command(command)
         try:
             # The seam itself; observers and fixture hosts have no AnsibleModule to call run_command of.
             done = subprocess.run(  # pylint: disable=ansible-bad-function
@@ -153,7 +157,7 @@ class Host:
     ) -> None:
         """Replace a file atomically: temporary file in the same folder, fsync, rename.
 
-        The first former version is kept below `KEPT`. Missing parent folders are made, 0755 root:root.
+        What was there is kept first. Missing parent folders are made, 0755 root:root.
         """
         self.keep(path)
         target = self.path(path)
@@ -175,9 +179,13 @@ class Host:
             if temporary and os.path.exists(temporary):
                 os.unlink(temporary)
             raise HardeningError(f"{path} cannot be written: {error}.") from error
+        if self.ledger is not None:
+            self.ledger.written(path, content.encode() if isinstance(content, str) else content)
 
     def folder(self, path: str, *, mode: int = 0o755, owner: str = "root", group: str = "root") -> None:
         """Make a folder, or give an existing one this mode, owner and group."""
+        if self.ledger is not None:
+            self.ledger.mode(path)
         target = self.path(path)
         try:
             os.makedirs(target, mode=mode, exist_ok=True)
@@ -188,6 +196,8 @@ class Host:
 
     def own(self, path: str, *, mode: int, owner: str = "root", group: str = "root") -> None:
         """Give an existing file this mode, owner and group; its content stays."""
+        if self.ledger is not None:
+            self.ledger.mode(path)
         try:
             os.chown(self.path(path), pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
             os.chmod(self.path(path), mode)
@@ -195,7 +205,7 @@ class Host:
             raise HardeningError(f"{path} cannot be given to {owner}:{group}: {error}.") from error
 
     def remove(self, path: str) -> None:
-        """Remove a file, kept below `KEPT` the first time; nothing happens when there is none."""
+        """Remove a file, which is kept first; nothing happens when there is none."""
         self.keep(path)
         try:
             os.unlink(self.path(path))
@@ -218,21 +228,19 @@ class Host:
             yield
 
     def keep(self, path: str) -> None:
-        """Keep the first former version of a file (mode 0600, root only), so that it can be put back."""
-        content = self.read(path)
-        kept = self.path(KEPT + path)
-        if content is None or os.path.exists(kept):
-            return
-        try:
-            os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
-            handle = os.open(kept + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(kept + ".tmp", kept)
-        except OSError as error:
-            raise HardeningError(f"The former {path} cannot be kept in {KEPT}: {error.strerror}.") from error
+        """Keep a file as it is before a surface first changes it, or that there is none."""
+        if self.ledger is not None:
+            self.ledger.file(path)
+
+    def keep_keys(self, path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Keep the keys that change of a JSON file which several surfaces write, in place of the whole file."""
+        if self.ledger is not None:
+            self.ledger.keys(path, before, after)
+
+    def undone_by(self, name: str, *command: str) -> None:
+        """Keep the command that undoes what is about to be done and what no file and no unit says."""
+        if self.ledger is not None:
+            self.ledger.undone_by(name, command)
 
 
 def in_one_line(said: str) -> str:

@@ -168,11 +168,13 @@ def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) ->
             f"{', '.join(twice)} in {path} stands in two files, so that Orthanc does not start; keep it in one of them."
         )
     known = orthanc_options.known(_version(host))
+    former = meaning
     meaning = {key: value for key, value in meaning.items() if key in known}
     if "${" in json.dumps(meaning):
         raise HardeningError(f"The files in {path} hold ${{...}}, which depends on the environment; write the value.")
     meaning.update(settings)
     text = json.dumps(meaning, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    host.keep_keys(orthanc_service.FILE, former, meaning)
     host.folder(orthanc_service.FOLDER, mode=0o750, group="orthanc")
     files[orthanc_service.FILE] = (text, 0o640, "root", "orthanc")
     files[orthanc_service.CONFIGURATION_DROP_IN] = (orthanc_service.DROP_IN, 0o644, "root", "root")

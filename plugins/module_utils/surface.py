@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.kept import Ledger
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, apply
 
 DAY = 86400
@@ -30,6 +31,11 @@ def observe(surface: ModuleType, host: Host, scope: Mapping[str, Any]) -> dict[s
     return {each.NAME: each.observe(host, scope) for each in (*getattr(surface, "USES", ()), surface)}
 
 
+def recording(host: Host, surface: ModuleType) -> None:
+    """Have the host keep what this surface replaces from now on."""
+    host.ledger = Ledger(host, surface.NAME, surface.OWN)
+
+
 def main(surface: ModuleType, **secrets: Any) -> None:
     """Observe, plan, apply unless check mode. `secrets` are further module arguments, handed to the plan only."""
 
@@ -37,6 +43,7 @@ def main(surface: ModuleType, **secrets: Any) -> None:
         scope: Mapping[str, Any] = given["scope"]
         demand_clock(scope)
         facts = observe(surface, host, scope)
+        recording(host, surface)
         steps: list[Step] = surface.plan(facts, given["wanted"], {**scope, **{name: given[name] for name in secrets}})
         return steps
 

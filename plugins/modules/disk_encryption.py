@@ -61,6 +61,7 @@ def main() -> None:
             planned = disk_encryption.plan(facts, module.params["wanted"], scope)
             ordinary, left = disk_deliberate.parted(planned)
             if not module.check_mode:
+                surface.recording(host, disk_encryption)
                 steps.apply(host, ordinary)
     except HardeningError as error:
         module.fail_json(msg=str(error))
