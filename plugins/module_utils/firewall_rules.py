@@ -26,6 +26,7 @@ Before=network-pre.target shutdown.target
 After=nftables.service
 Conflicts=shutdown.target
 PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 
 [Service]
 Type=oneshot

@@ -69,13 +69,16 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     lines = list(_lines(host, MAIN))
     files = [MAIN, *(f"{FOLDER}/{name}" for name in host.list(FOLDER))]
     unit = unit_state.properties(host, UNIT)
+    shadows = [line for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)]
+    exceptions = [line for line in lines if line["match"] and _differs(line, wanted)]
     elsewhere = (said.get("authorizedkeyscommand", "none"), said.get("trustedusercakeys", "none"))
     return {
         "installed": asked.status != 127,
         "file": host.digest(FILE),
         "included": any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines),
-        "shadows": [line["where"] for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)],
-        "exceptions": [line["where"] for line in lines if line["match"] and _differs(line, wanted)],
+        "shadows": [line["where"] for line in shadows],
+        "exceptions": [line["where"] for line in exceptions],
+        "overriding": [_told(line) for line in (*shadows, *exceptions)],
         "unconfirmed": ssh_undo.UNDO.waits(host),
         "older_than_configuration": unit_state.is_older(host, unit, files),
         "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
@@ -187,6 +190,10 @@ def _shadows(host: Host, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     above = [line for line in lines[: own[0]] if line["where"].startswith(f"{MAIN}:")] if own else []
     earlier = [name for name in host.list(FOLDER) if name.endswith(".conf") and f"{FOLDER}/{name}" < FILE]
     return [*above, *(line for name in earlier for line in _lines(host, f"{FOLDER}/{name}"))]
+
+
+def _told(line: Mapping[str, Any]) -> str:
+    return f"{line['keyword']} {line['value']} in {line['where']} wins over {FILE}: take it out, or run the role again"
 
 
 def _differs(line: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:

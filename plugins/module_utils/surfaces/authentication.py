@@ -28,6 +28,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
 
 NAME = "authentication"
+OWN = (web_front.UNIT_FILE, ssh_daemon.FILE)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 USES = (orthanc,)
 FACTS: dict[str, str] = {
     "http.anonymous_status": "int: what Orthanc itself answers to GET /system without credentials; null: no answer",
@@ -64,6 +66,7 @@ FACTS: dict[str, str] = {
     "sshd.shadows": "list of str: file:line of settings that are read before the drop-in and differ",
     "sshd.exceptions": "list of str: file:line in Match blocks that differ from the drop-in",
     "sshd.unconfirmed": "bool: a change waits for its confirmation, else the host undoes it",
+    "sshd.overriding": "list of str: the lines of shadows and exceptions with their settings",
     "sshd.older_than_configuration": "bool: the running sshd has not read its newest files",
     "sshd.authorized_keys": "dict: login -> number of authorized keys",
     "sshd.keys_from_elsewhere": "bool: keys come from a command or a certificate authority too",

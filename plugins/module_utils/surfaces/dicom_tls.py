@@ -23,6 +23,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
 
 NAME = "dicom_tls"
+OWN = (dicom_front.UNIT_FILE,)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 USES = (orthanc,)
 FACTS: dict[str, str] = {
     "front.installed": "bool: nginx and its stream module are on the host",

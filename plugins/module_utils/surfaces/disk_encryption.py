@@ -29,6 +29,15 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
 
 NAME = "disk_encryption"
+OWN = (
+    disk_swap.SLEEP,
+    disk_swap.RESUME,
+    disk_traces.CORE_FILE,
+    disk_traces.TEMPORARY_UNIT,
+    disk_traces.SCRATCH_DROP_IN,
+    disk_removable.RULE,
+)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 USES = (orthanc,)
 FACTS: dict[str, str] = {
     "own_disks": "bool: the host has disks of its own; a container has those of its machine",

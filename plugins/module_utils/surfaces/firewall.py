@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import expectation, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import expectation, others, unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -17,6 +17,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
 
 NAME = "firewall"
+OWN = (rules.FILE, rules.UNIT_FILE)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 FACTS: dict[str, str] = {
     "installed": "bool: nftables is on the host",
     "input.policy": "str: what happens to a packet that no rule accepts; null: our table is not loaded",
@@ -33,6 +35,7 @@ FACTS: dict[str, str] = {
     "persistent.file_is_declared": "bool: the ruleset that is then loaded is the one that the clinic file gives",
     "persistent.unit": "str: SHA-256 of the unit that loads it; null: no unit",
     "unconfirmed": "bool: a change waits for its confirmation, else the host undoes it",
+    "flushed_by": "list of str: our table was loaded and is gone: where the host removes all tables",
     "unneeded_services": "list of str: active units that an imaging server does not need on its network",
     "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
     "engineers": "list of str: addresses that are connected to the SSH port now",
@@ -54,6 +57,7 @@ UNNEEDED = (
     "xinetd.service",
 )
 UPNP = ("minidlna.service", "miniupnpd.service", "rygel.service", "upnpd.service")
+UNLOAD = f"nft list table inet {rules.TABLE} >/dev/null 2>&1 || exit 0; nft delete table inet {rules.TABLE}"
 SHOWN = ["unshare", "--net", "sh", "-c", f"nft -f - && nft -j list table inet {rules.TABLE}"]
 """Has nftables itself bring a ruleset into its own form, in a network of its own where it changes nothing."""
 
@@ -96,6 +100,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "unit": host.digest(rules.UNIT_FILE),
         },
         "unconfirmed": UNDO.waits(host),
+        "flushed_by": others.flushing(host) if not policies and unit_state.is_active(unit) else [],
         "unneeded_services": _active(host, UNNEEDED),
         "upnp_services": _active(host, UPNP),
         "engineers": _engineers(host, ssh),
@@ -174,6 +179,7 @@ def _check(host: Host, text: str) -> None:
 
 def _load(host: Host, text: str) -> None:
     """Write, enable and load."""
+    host.undone_by(f"Unload the table inet {rules.TABLE}", "sh", "-c", UNLOAD)
     host.folder(rules.FOLDER, mode=0o755)
     host.write(rules.FILE, text)
     host.write(rules.UNIT_FILE, rules.SERVICE)

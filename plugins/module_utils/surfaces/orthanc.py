@@ -17,6 +17,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_plugins,
     orthanc_service,
     orthanc_storage,
+    others,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
@@ -49,6 +50,7 @@ FACTS: dict[str, str] = {
     "exposure": "float: what `systemd-analyze security` gives, 0 (confined) to 10; null: it says nothing",
     "memory_maximum_mib": "int: systemd's MemoryMax in MiB; 0 where there is no bound",
     "uncontained_flaws": "list of str: published flaws of this version that nothing on the host contains",
+    "overriding": "list of str: what another's drop-in sets otherwise than ours, with its file",
     "sandbox_file": "str: SHA-256 of the drop-in that confines the service; null: none",
     "factory_ae_title": "bool: the server's own AE title is one that software has from the factory",
     "plugins.loaded": "list of str: plugins that the running server names; null: it does not answer",
@@ -74,6 +76,8 @@ FACTS: dict[str, str] = {
 }
 
 SANDBOX_DROP_IN = f"{orthanc_service.DROP_INS}/zz-radiology-sandbox.conf"
+OWN = (SANDBOX_DROP_IN,)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 KEPT_OFF = {"SslEnabled": False}
 """Debian's Orthanc crashes at the first HTTPS request (1.10.1, 1.12.7); the web front in front of it speaks TLS."""
 
@@ -139,6 +143,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "account": orthanc_account.observe(host),
         "files": orthanc_files.observe(host, config),
         "logs": {"days": orthanc_files.retention_days(host), "traces": told["traces"]},
+        "overriding": others.overriding(host, orthanc_service.UNIT, SANDBOX_DROP_IN),
     }
 
 
