@@ -1,0 +1,310 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The steps that restore what a surface replaced on a host.
+
+Each is right however often it is taken, so that an undo which was broken off is taken again from its start. Where
+another surface changed the same thing later, that one goes on holding it, and takes over what was there before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    kept,
+    orthanc_service,
+    orthanc_text,
+    reversion,
+    ssh_daemon,
+    ssh_undo,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.kept import Entry
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
+from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
+
+GUARDED: dict[str, tuple[Undo, str]] = {
+    "firewall": (firewall.UNDO, "/etc/"),
+    "authentication": (ssh_undo.UNDO, "/etc/ssh/"),
+}
+"""Surface -> what keeps the engineer in while it is undone, and below which folder lies what that puts back."""
+
+STAYS = {
+    "orthanc": "The package stays installed.",
+    "dicom_tls": "Packages and the account dicom-front stay; the keys made here go, the next hardening makes others.",
+    "authentication": (
+        "Packages and the account orthanc-web stay; the front's key goes, and the next hardening makes another."
+    ),
+    "firewall": "The package stays installed.",
+    "disk_encryption": (
+        "Disks that were encrypted stay so, and keys that were replaced stay replaced; what swap and the temporary "
+        "folder held is gone. /tmp is on the disk again from the next start on."
+    ),
+}
+"""Surface -> what its undo does not bring back."""
+
+
+def plan(host: Host, surface: str) -> list[Step]:
+    """Return the steps; HardeningError with one sentence when nothing was kept."""
+    entries = kept.read(host, surface)
+    if entries is None:
+        raise HardeningError(
+            f"Nothing of {surface} was kept on this host: it was never hardened, was undone already, or was hardened "
+            "by an earlier release, which kept nothing. Nothing was changed."
+        )
+    entries = sorted(entries, key=lambda entry: -entry.order)
+    above = {entry.thing: _above(host, surface, entry) for entry in entries}
+    alone = [entry for entry in entries if above[entry.thing] is None]
+    units = [entry for entry in entries if entry.kind == "unit"]
+    steps = [
+        *_guard(host, surface, alone),
+        *(step for entry in alone if entry.kind == "unit" for step in _end(host, entry)),
+        *(step for entry in alone if entry.kind in RESTORE for step in RESTORE[entry.kind](host, entry)),
+        *_keys(host, [entry for entry in alone if entry.kind == "key"]),
+        *(step for entry in alone if entry.kind == "keyed" for step in _keyed(entry)),
+        *(_folder(surface, entry) for entry in entries if entry.kind == "folder"),
+        *(_handed(entry, heir) for entry in entries if (heir := above[entry.thing]) is not None),
+        Step("Have systemd read its units anew", lambda host: _must(host, "systemctl", "daemon-reload")),
+        *(step for entry in units for step in _begin(entry)),
+    ]
+    return steps if surface in GUARDED else [*steps, *finish(host, surface)]
+
+
+def finish(host: Host, surface: str) -> list[Step]:
+    """Return the step that forgets what was kept: for a guarded surface, once the engineer came in anew."""
+
+    def do(host: Host) -> None:
+        if surface in GUARDED:
+            undo = GUARDED[surface][0]
+            for unit in (undo.service, undo.timer):
+                host.remove(f"/etc/systemd/system/{unit}")
+            host.must(["systemctl", "daemon-reload"])
+        shutil.rmtree(host.path(kept.folder(surface)), ignore_errors=True)
+
+    return [] if kept.read(host, surface) is None else [Step(f"Forget what was kept of {surface}", do)]
+
+
+def _above(host: Host, surface: str, entry: Entry) -> str | None:
+    """Return the surface that was the next to change the same thing."""
+    later = [
+        (other.order, name)
+        for name in kept.surfaces(host)
+        if name != surface
+        for other in kept.read(host, name) or []
+        if other.thing == entry.thing and other.order > entry.order and entry.kind not in ("unit", "folder")
+    ]
+    return min(later)[1] if later else None
+
+
+def _guard(host: Host, surface: str, entries: Sequence[Entry]) -> list[Step]:
+    """Return the step that has the host bring the hardened state back unless the engineer comes in anew."""
+    if surface not in GUARDED:
+        return []
+    undo, folder = GUARDED[surface]
+    paths = [entry.name for entry in entries if entry.kind == "file" and entry.name.startswith(folder)]
+    return [undo.arm(paths)] if paths else []
+
+
+def _end(host: Host, entry: Entry) -> list[Step]:
+    """Return the steps that stop and disable a unit which did not run and did not start with the machine."""
+    verbs = []
+    if not entry.former["active"]:
+        verbs.append("stop")
+    if entry.former["state"] != "enabled" and _shown(host, entry.name)["UnitFileState"] == "enabled":
+        verbs.append("disable")
+
+    def do(host: Host) -> None:
+        for verb in verbs:
+            if _shown(host, entry.name)["LoadState"] not in ("not-found", "masked"):
+                host.must(["systemctl", "--quiet", verb, entry.name])
+
+    return [Step(f"{' and '.join(verbs).capitalize()} {entry.name}", do)] if verbs else []
+
+
+def _begin(entry: Entry) -> list[Step]:
+    """Return the steps that enable and start a unit which did so before, and have it read what was restored."""
+    wanted = entry.former
+
+    def do(host: Host) -> None:
+        shown = _shown(host, entry.name)
+        if wanted["state"] == "masked" and shown["UnitFileState"] != "masked":
+            host.must(["systemctl", "--quiet", "mask", entry.name])
+        if wanted["state"] != "masked" and shown["UnitFileState"] == "masked":
+            host.must(["systemctl", "--quiet", "unmask", entry.name])
+        if wanted["state"] == "enabled" and shown["UnitFileState"] != "enabled":
+            host.must(["systemctl", "--quiet", "enable", entry.name])
+        if wanted["active"]:
+            _read_anew(host, entry)
+
+    if not wanted["active"] and wanted["state"] not in ("enabled", "masked"):
+        return []
+    does = "Have it read its files anew" if wanted["verb"] == "reload" else "Start it with its former files"
+    return [Step(f"{does}: {entry.name}", do)]
+
+
+def _read_anew(host: Host, entry: Entry) -> None:
+    if entry.name == ssh_daemon.UNIT:
+        ssh_daemon.reload(host)
+        return
+    host.run(["systemctl", "reset-failed", entry.name])
+    host.must(["systemctl", "reload" if entry.former["verb"] == "reload" else "restart", entry.name])
+    if entry.name != orthanc_service.UNIT:
+        return
+    path = orthanc_service.configuration_path(orthanc_service.properties(host))
+    told = orthanc_text.merge(orthanc_text.read(host, path))[0]
+    end = time.monotonic() + orthanc_service.SECONDS
+    while not orthanc_service.answers(told):
+        if time.monotonic() > end:
+            raise HardeningError(f"Orthanc does not answer with what {path} says: look at `journalctl -u orthanc`.")
+        time.sleep(0.2)
+
+
+def _file(host: Host, entry: Entry) -> list[Step]:
+    path, former = entry.name, entry.former
+    if former is None:
+        return [Step(f"Remove {path}", lambda host: host.remove(path))]
+    if "link" in former:
+        return [Step(f"Restore {path}, a link to {former['link']}", lambda host: _link(host, path, former["link"]))]
+    content, ours = host.read(former["copy"]), host.read(f"{former['copy']}.ours")
+    if content is None:
+        raise HardeningError(f"{former['copy']}, the former {path}, is missing. Nothing was changed.")
+    present = host.read(path)
+    restored = content if present is None or ours is None else reversion.revert(present, ours, content)
+    if restored is None:
+        kept_for_you = f"{kept.STATE}/{entry.order}-{os.path.basename(path)}"
+
+        def leave(host: Host) -> None:
+            kept.put(host, kept_for_you, content, former)
+
+        return [Step(f"Leave {path}, which others changed since: what was there is kept in {kept_for_you}", leave)]
+    which = "Restore" if restored == content else "Take our lines, and no others, out of"
+    return [Step(f"{which} {path}", lambda host: kept.put(host, path, restored, former))]
+
+
+def _link(host: Host, path: str, to: str) -> None:
+    host.remove(path)
+    try:
+        os.symlink(to, host.path(path))
+    except OSError as error:
+        raise HardeningError(f"{path} cannot be made: {error.strerror}.") from error
+
+
+def _mode(host: Host, entry: Entry) -> list[Step]:
+    former = entry.former
+
+    def do(host: Host) -> None:
+        if host.stat(entry.name) is None:
+            return
+        try:
+            os.chown(host.path(entry.name), former["user"], former["group"])
+            os.chmod(host.path(entry.name), former["mode"])
+        except OSError as error:
+            raise HardeningError(f"{entry.name} keeps its owner and mode: {error.strerror}.") from error
+
+    return [Step(f"Give {entry.name} its owner and mode {former['mode']:04o} back", do)]
+
+
+def _folder(surface: str, entry: Entry) -> Step:
+    def do(host: Host) -> None:
+        found = host.path(entry.name)
+        if os.path.isdir(found) and not os.listdir(found):
+            os.rmdir(found)
+        for heir in kept.surfaces(host):
+            theirs = kept.read(host, heir) or []
+            inside = any(each.name.startswith(f"{entry.name}/") for each in theirs)
+            if heir != surface and inside and entry.thing not in {each.thing for each in theirs}:
+                kept.store(host, heir, [entry, *theirs])
+
+    return Step(f"Remove the folder {entry.name}, unless something else lies in it", do)
+
+
+def _kernel(host: Host, entry: Entry) -> list[Step]:
+    def do(host: Host) -> None:
+        try:
+            with open(host.path(entry.name), "w", encoding="utf-8") as file:
+                file.write(entry.former or "")
+        except OSError as error:
+            raise HardeningError(f"{entry.name} cannot be set: {error.strerror}.") from error
+
+    return [Step(f"Set {entry.name} to {(entry.former or '').strip()} again", do)] if entry.former is not None else []
+
+
+def _command(host: Host, entry: Entry) -> list[Step]:
+    return [Step(entry.name, lambda host: _must(host, *entry.former))]
+
+
+def _keys(host: Host, entries: Sequence[Entry]) -> list[Step]:
+    """Return a step for each JSON file: its keys as they were, all others as they are."""
+    steps = []
+    for path in dict.fromkeys(entry.name.partition("#")[0] for entry in entries):
+        mine = {entry.name.partition("#")[2]: entry.former for entry in entries if entry.name.startswith(f"{path}#")}
+        does = f"Set back in {path}: {', '.join(sorted(mine))}"
+        steps.append(Step(does, lambda host, path=path, mine=mine: _set_back(host, path, mine)))  # type: ignore[misc]
+    return steps
+
+
+def _set_back(host: Host, path: str, mine: Mapping[str, Any]) -> None:
+    text, entry = host.text(path), host.stat(path)
+    if text is None or entry is None:
+        return
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise HardeningError(f"{path} cannot be read: {error}.") from error
+    for key, former in mine.items():
+        if former is None:
+            told.pop(key, None)
+        else:
+            told[key] = former["value"]
+    found = os.stat(host.path(path))
+    new = json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    how = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
+    kept.put(host, path, new.encode(), how)
+
+
+def _keyed(entry: Entry) -> list[Step]:
+    if entry.former["there"]:
+        return []
+    return [Step(f"Remove {entry.name}", lambda host: host.remove(entry.name))]
+
+
+def _handed(entry: Entry, heir: str) -> Step:
+    return Step(f"Leave {entry.name} as {heir} holds it", lambda host: _hand(host, entry, heir))
+
+
+def _hand(host: Host, entry: Entry, heir: str) -> None:
+    """Let the surface that changed the thing next have the former state of this one."""
+    former = entry.former
+    if entry.kind == "file" and former and "copy" in former:
+        copy = f"{kept.folder(heir)}/{entry.order}"
+        kept.put(host, copy, host.read(former["copy"]) or b"", former)
+        former = {**former, "copy": copy}
+    entries = kept.read(host, heir) or []
+    theirs = next(each for each in entries if each.thing == entry.thing)
+    if entry.kind == "file" and former and theirs.former and "copy" in theirs.former:
+        ours = host.read(f"{theirs.former['copy']}.ours")
+        if ours is not None:
+            kept.put(host, f"{former['copy']}.ours", ours, former)
+    kept.store(host, heir, [dataclasses.replace(each, former=former) if each is theirs else each for each in entries])
+
+
+def _shown(host: Host, unit: str) -> dict[str, str]:
+    answer = host.run(["systemctl", "show", unit, "--property=UnitFileState,LoadState"])
+    found = dict(line.partition("=")[::2] for line in answer.output.splitlines())
+    return {"UnitFileState": "", "LoadState": "", **found}
+
+
+def _must(host: Host, *command: str) -> None:
+    host.must(command)
+
+
+RESTORE = {"file": _file, "mode": _mode, "kernel": _kernel, "command": _command}
