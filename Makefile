@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -42,6 +42,9 @@ control: setup ## Do so with one control, on a lab that stays: make control ID=o
 
 trouble: setup ## Harden under trouble: kills, bad rulesets, full disks; nothing may be lost (an hour and more)
 	@$(RUN) tests/trouble/run.py
+
+undo: setup ## Undo every surface on hosts with 50 studies, alone and beside another's hardening
+	@$(RUN) tests/undo.py
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost
 	@$(RUN) tests/powercut/run.py
