@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, run
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 USER = "orthanc"
 NO_LOGIN = "/usr/sbin/nologin"
@@ -30,7 +30,7 @@ def observe(host: Host) -> dict[str, Any]:
 def steps(found: Mapping[str, Any], unmet: list[str]) -> list[Step]:
     """Return what shuts the account: a running server does not notice any of it."""
     mend = {
-        "shell": run(f"Give the account {USER} no login shell", "usermod", "--shell", NO_LOGIN, USER),
+        "shell": Step(f"Give the account {USER} no login shell", lambda host: _no_login(host, str(found["shell"]))),
         "sudo": Step(f"Take sudo from the account {USER}", _no_sudo),
         "crontab": Step(f"Remove the crontab of the account {USER}", lambda host: host.remove(CRONTAB)),
     }
@@ -43,6 +43,11 @@ def _sudo(host: Host) -> list[str]:
     _head, told, rules = answer.output.partition("may run the following commands")
     listed = [line.strip() for line in rules.splitlines()[1:] if line.strip()] if told else []
     return [] if listed and listed[-1].endswith("!ALL") else listed
+
+
+def _no_login(host: Host, former: str) -> None:
+    host.undone_by(f"Give the account {USER} its login shell again", "usermod", "--shell", former, USER)
+    host.must(["usermod", "--shell", NO_LOGIN, USER])
 
 
 def _no_sudo(host: Host) -> None:
