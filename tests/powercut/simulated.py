@@ -25,6 +25,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
     job,
     luks,
     machine,
+    records,
     retirement,
     table,
     unlock,
@@ -37,7 +38,7 @@ RESERVE = {"tight": 8 * MIB}
 
 luks.HEADER_SIZE = HEADER
 luks.KEY_FOLDER = str(ROOT / "keys")
-machine.FILL = 256 << 10
+records.FILL = 256 << 10
 
 
 class SimulatedMachine(machine.Machine):

@@ -49,9 +49,10 @@ def main(arguments: list[str]) -> int:
             note(arguments[1], str(error), failed=True)
         return NEEDS_A_PERSON
     except OSError as error:
-        tell(f"{error.strerror}: {error.filename}")
+        said = ": ".join(str(each) for each in (error.strerror or error, error.filename) if each)
+        tell(said)
         if arguments[0] != "unlock":
-            note(arguments[1], f"{error.strerror}: {error.filename}", failed=True)
+            note(arguments[1], said, failed=True)
         return NEEDS_A_PERSON if error.errno in OF_A_DISK else 1
 
 
@@ -130,8 +131,13 @@ def _say(name: str, sentence: str) -> None:
 
 def tell(sentence: str) -> None:
     """Write a sentence into the journal."""
-    sys.stdout.write(sentence + "\n")
+    sys.stdout.write(_text(sentence) + "\n")
     sys.stdout.flush()
+
+
+def _text(sentence: str) -> str:
+    """Return a sentence in which the bytes of a file's name that are no text are escaped."""
+    return sentence.encode("utf-8", "backslashreplace").decode()
 
 
 def tell_nobody(dummy: str) -> None:
@@ -143,7 +149,7 @@ def note(name: str, sentence: str, *, failed: bool = False) -> None:
     path = progress_path(name)
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        records.write_json(path, {"sentence": sentence, "failed": failed, "time": time.time()})
+        records.write_json(path, {"sentence": _text(sentence), "failed": failed, "time": time.time()})
 
 
 def progress_path(name: str) -> str:

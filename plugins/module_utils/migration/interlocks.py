@@ -13,6 +13,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, processes
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.inspection import Block, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import IN_CLEAR
 
 CRYPTSETUP = ("2.6.1", "2.7.5")
 """Versions whose every power cut was replayed (Debian 12, Debian 13)."""
@@ -100,6 +101,15 @@ def layout(found: Place, strategy: str, mount_point: str) -> Iterator[str]:
         yield (
             f"{found.folder} is a file system of its own, and strategy container is for a folder: choose in_place, or"
             " volume."
+        )
+
+
+def former_name(mount_point: str) -> Iterator[str]:
+    """Yield a sentence when something bears the name already that the folder in clear gets after its copy."""
+    if os.path.lexists(mount_point + IN_CLEAR):
+        yield (
+            f"{mount_point}{IN_CLEAR} is there already, and the files in clear get that name after they were copied:"
+            " move it away."
         )
 
 

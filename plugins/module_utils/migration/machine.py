@@ -18,8 +18,6 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import processes, records, table, tree
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Device, Plan
 
-FILL = 16 << 20
-"""Bytes that free space is overwritten with at once."""
 SECTOR = 4096
 """Bytes at the start of a LUKS2 header that name it: magic, checksum, UUID (on-disk format 1.1.3, 2.1)."""
 
@@ -342,15 +340,7 @@ class Machine:
 
     def overwrite_free_space(self, folder: str, reserve: int) -> None:
         """Fill the free space of a file system with zeros but for `reserve` bytes, then give it back."""
-        path = os.path.join(folder, ".radiology-hardening-free-space")
-        block = bytes(FILL)
-        with open(path, "wb", buffering=0) as file:
-            os.fchmod(file.fileno(), 0o600)
-            while (found := os.fstatvfs(file.fileno())).f_bavail * found.f_frsize > reserve + len(block):
-                file.write(block)
-            os.fsync(file.fileno())
-        os.unlink(path)
-        records.sync(folder)
+        records.fill(os.path.join(folder, ".radiology-hardening-free-space"), reserve)
 
     # Services
 

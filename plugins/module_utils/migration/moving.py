@@ -10,6 +10,7 @@ name before it is overwritten, so that what bears a file's name is that file, wh
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from concurrent.futures import Executor
 
@@ -27,6 +28,8 @@ BATCH = 256 << 20
 """Bytes that are in both places at most, but for a single larger file."""
 LEAVING = ".radiology-hardening-leaving-"
 """How the name of an original begins whose copy is proven, and which may be overwritten in part."""
+LOST_AND_FOUND = "lost+found"
+"""Comes into a folder with what was copied from a whole disk."""
 
 
 class Move(NewVolume):
@@ -39,10 +42,19 @@ class Move(NewVolume):
         os.ftruncate(handle, self.plan.container_size)
 
     def reach_surveyed(self) -> None:
-        """Stop the programs and read every file; from here on nothing may appear in the folder."""
+        """Stop the programs and read every file; from here on nothing may appear in the folder.
+
+        What the programs wrote last is brought to the disk first: a cut would take back what was read from memory.
+        """
         self.hold_writers()
         source = self.plan.mount_point
+        self.machine.sync_tree(source)
         for entry in tree.walk(source):
+            if os.path.basename(entry.path).startswith(LEAVING):
+                raise HardeningError(
+                    f"{os.path.join(source, entry.path)} bears a name that only originals get which are overwritten:"
+                    " rename it, or remove what an abandoned job left."
+                )
             if entry.is_file and entry.status.st_nlink > 1:
                 raise HardeningError(
                     f"{os.path.join(source, entry.path)} has several names (hard links), which a move would part: make"
@@ -71,7 +83,9 @@ class Move(NewVolume):
                     self.make_folders(target, batch)
                     self.move(pool, manifest, target, [entry for entry in batch if not entry.is_folder])
                     counted(sum(entry.status.st_size for entry in batch if entry.is_file))
-            for entry in reversed([each for each in tree.walk(source) if each.is_folder]):
+            for entry in reversed(_folders(source)):
+                if entry.path == LOST_AND_FOUND and manifest.get(entry.key) is None:
+                    continue
                 known = self.known(manifest, entry)
                 copying.give_metadata(os.path.join(source, entry.path), os.path.join(target, entry.path), entry)
                 os.utime(os.path.join(target, entry.path), ns=(known.modified, known.modified))
@@ -85,7 +99,7 @@ class Move(NewVolume):
         if free < self.plan.reserve:
             raise HardeningError(
                 f"The file system of {self.plan.container} has {free >> 20} MiB free, and {self.plan.reserve >> 20} MiB"
-                " have to stay free: make room and start radiology-encrypt-storage again; every file is safe."
+                " have to stay free: make room and run the playbook encrypt_storage again; every file is safe."
             )
         return max(1, min(BATCH, (free - self.plan.reserve) // 2))
 
@@ -117,7 +131,7 @@ class Move(NewVolume):
         if fresh and self.free() < needed + self.plan.reserve:
             raise HardeningError(
                 f"The next files need {needed >> 20} MiB beside {self.plan.container}, and {self.free() >> 20} MiB are"
-                " free: make room and start radiology-encrypt-storage again; every file is safe."
+                " free: make room and run the playbook encrypt_storage again; every file is safe."
             )
         list(pool.map(lambda pair: copying.copy_file(source, target, pair[0]), fresh))
         self.machine.sync_tree(target)
@@ -137,13 +151,29 @@ class Move(NewVolume):
         source, leaving = self.plan.mount_point, []
         for entry in batch:
             path = os.path.join(source, entry.path)
-            if entry.is_file:
-                leaving.append(os.path.join(os.path.dirname(path), LEAVING + entry.key.hex()))
-                os.rename(path, leaving[-1])
-            else:
-                os.unlink(path)
+            try:
+                if entry.is_file:
+                    self.demand_one_name(path)
+                    leaving.append(os.path.join(os.path.dirname(path), LEAVING + entry.key.hex()))
+                    os.rename(path, leaving[-1])
+                else:
+                    os.unlink(path)
+            except PermissionError as error:
+                raise HardeningError(
+                    f"{path}, whose copy is right, cannot be removed: it or its folder is immutable or append-only"
+                    " (lsattr). Take that from it (chattr -i -a) and run the playbook encrypt_storage again."
+                ) from error
         self.machine.sync_tree(source)
         self.erase(pool, leaving)
+
+    def demand_one_name(self, path: str) -> None:
+        """HardeningError when a file got a second name since it was read: overwriting it would destroy that one too."""
+        if os.lstat(path).st_nlink > 1:
+            raise HardeningError(
+                f"{path} has got another name (a hard link) since the move began, which would be overwritten too: end"
+                " the program that makes such links, a backup perhaps, remove the other name, and run the"
+                " playbook encrypt_storage again."
+            )
 
     def erase(self, pool: Executor, leaving: list[str]) -> None:
         """Overwrite files that have lost their names, and remove them once that is on the disk."""
@@ -163,7 +193,7 @@ class Move(NewVolume):
             if found != known.content or not known.same_file(entry):
                 raise HardeningError(
                     f"{os.path.join(source, entry.path)} was changed after it was copied, by a program that was not"
-                    " stopped. Neither is removed: move this one elsewhere and start radiology-encrypt-storage again."
+                    " stopped. Neither is removed: move this one elsewhere and run the playbook encrypt_storage again."
                 )
 
     def forget(self, target: str, fresh: list[tuple[tree.Entry, Row]]) -> None:
@@ -201,7 +231,7 @@ class Move(NewVolume):
         where = self.plan.mount_point
         if self.machine.mounted(where) or self.machine.immutable(where):
             return
-        for entry in reversed([each for each in tree.walk(where) if each.is_folder]):
+        for entry in reversed(_folders(where)):
             if entry.path != ".":
                 os.rmdir(os.path.join(where, entry.path))
         if os.listdir(where):
@@ -219,10 +249,26 @@ class Move(NewVolume):
         self.machine.overwrite_free_space(os.path.dirname(self.plan.container), self.plan.reserve)
 
 
+def _folders(root: str) -> list[tree.Entry]:
+    """Return the folders below a root, those that hold them first; lost+found too, which `tree.walk` omits if empty."""
+    found = [each for each in tree.walk(root) if each.is_folder]
+    path = os.path.join(root, LOST_AND_FOUND)
+    if os.path.isdir(path) and not os.path.islink(path) and LOST_AND_FOUND not in [each.path for each in found]:
+        found.append(tree.Entry(LOST_AND_FOUND, os.lstat(path)))
+    return found
+
+
 def _overwrite(path: str) -> None:
-    """Write zeros over a file; its caller syncs the file system."""
+    """Write zeros over a file; its caller syncs the file system.
+
+    Blocks that it shares with another file (a reflink) take new ones to write to. Where there are none, it is removed
+    as it is: what it leaves in free blocks is overwritten with the free space.
+    """
     handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
         records.overwrite(handle)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
     finally:
         os.close(handle)

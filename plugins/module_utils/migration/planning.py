@@ -147,7 +147,9 @@ def _refusals(machine: Machine, found: Proposal) -> Iterator[str]:
     if plan.strategy == "container":
         yield from interlocks.room(place, "container", _needed(content), plan.container_size)
         yield from interlocks.room_for_files(place, content.entries, plan.container_size)
-        if plan.tight:
+        if not plan.tight:
+            yield from interlocks.former_name(plan.mount_point)
+        else:
             yield from interlocks.room(place, "container", content.largest + plan.reserve, place.free)
 
 

@@ -17,6 +17,8 @@ _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 """FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of linux/fs.h on 64-bit machines."""
 _AT_ONCE = 16 << 20
 """Bytes that are overwritten at once, a whole header: in a synchronous folder each write waits for the disk."""
+FILL = 16 << 20
+"""Bytes that free space is overwritten with at once."""
 _SYNCHRONOUS, _IMMUTABLE = 0x00000008, 0x00000010
 """FS_SYNC_FL and FS_IMMUTABLE_FL of linux/fs.h."""
 
@@ -146,6 +148,27 @@ def overwrite(handle: int) -> None:
         end = os.lseek(handle, begin, os.SEEK_HOLE)
         while begin < end:
             begin += os.pwrite(handle, bytes(min(_AT_ONCE, end - begin)), begin)
+
+
+def fill(path: str, reserve: int) -> None:
+    """Fill the free space of a file system with zeros, but for `reserve` bytes, by a file that goes again at once.
+
+    Other programs write meanwhile, and may take the last of it: then it is filled.
+    """
+    block = bytes(FILL)
+    try:
+        with open(path, "wb", buffering=0) as file:
+            os.fchmod(file.fileno(), 0o600)
+            while (found := os.fstatvfs(file.fileno())).f_bavail * found.f_frsize > reserve + len(block):
+                file.write(block)
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    sync(os.path.dirname(path))
 
 
 def _next_block(handle: int, begin: int) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, records
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, records, tree
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Job
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import IN_CLEAR
@@ -87,6 +87,23 @@ def _overwrite_device(device: str, size: int, counter: Counter) -> None:
         os.close(handle)
 
 
+def _demand_no_other_name(folder: str) -> None:
+    """HardeningError when a file has a name outside too, as hard-linked backups have: it would be overwritten there."""
+    names: dict[int, int] = {}
+    links: dict[int, tuple[str, int]] = {}
+    for entry in tree.walk(folder):
+        if entry.is_file and entry.status.st_nlink > 1:
+            names[entry.status.st_ino] = names.get(entry.status.st_ino, 0) + 1
+            links[entry.status.st_ino] = (entry.path, entry.status.st_nlink)
+    shared = [path for inode, (path, count) in links.items() if count > names[inode]]
+    if shared:
+        raise HardeningError(
+            f"{os.path.join(folder, shared[0])} has another name outside {folder} (a hard link; {len(shared)} such"
+            " files), a backup perhaps, which would be overwritten too: give that a copy of its own, or remove it."
+            " Nothing was wiped."
+        )
+
+
 def _overwrite_folder(folder: str) -> None:
     """Overwrite and remove every file of a folder, then the folder; other file systems are never entered."""
     if not os.path.isdir(folder):
@@ -98,6 +115,7 @@ def _overwrite_folder(folder: str) -> None:
                 raise HardeningError(
                     f"Another file system is mounted at {os.path.join(parent, name)}: unmount it. Nothing was wiped."
                 )
+    _demand_no_other_name(folder)
     for parent, folders, files in os.walk(folder, topdown=False):
         for name in files:
             records.remove(os.path.join(parent, name))

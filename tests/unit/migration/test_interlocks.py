@@ -172,3 +172,10 @@ def test_room() -> None:
 def test_room_for_files() -> None:
     assert "has room for 65536" in next(interlocks.room_for_files(PLACE, 70000, 1 << 30))
     assert not list(interlocks.room_for_files(PLACE, 60000, 1 << 30))
+
+
+def test_what_bears_the_name_of_the_former_copy_is_in_the_way(tmp_path: Path) -> None:
+    folder = str(tmp_path / "images")
+    assert not list(interlocks.former_name(folder))
+    os.mkdir(f"{folder}.in-clear")
+    assert "is there already" in next(interlocks.former_name(folder))

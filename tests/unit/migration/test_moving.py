@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import types
 from pathlib import Path
@@ -168,3 +169,80 @@ def test_an_original_changed_after_its_copy_was_proven_stays(
     with pytest.raises(HardeningError, match="was changed after it was copied"):
         mover.go_on()
     assert (source / "image").read_bytes() == changed
+
+
+def test_what_the_programs_wrote_last_is_on_the_disk_before_it_is_read(mover: Mover, source: Path) -> None:
+    (source / "last").write_bytes(IMAGE)
+    mover.machine.cut = True
+    with pytest.raises(PowerCutError):
+        mover.move.reach_surveyed()
+    assert mover.manifest.count()[0] == 1
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_file_named_like_an_original_that_goes_is_never_overwritten(
+    mover: Mover, source: Path, is_folder: bool
+) -> None:
+    path = source / f"{LEAVING}image"
+    if is_folder:
+        path.mkdir()
+    else:
+        path.write_bytes(IMAGE)
+    with pytest.raises(HardeningError, match="rename it"):
+        mover.move.reach_surveyed()
+    assert path.exists()
+
+
+def test_an_original_that_got_another_name_is_not_overwritten(mover: Mover, source: Path, tmp_path: Path) -> None:
+    os.link(source / "image", tmp_path / "backup")
+    with pytest.raises(HardeningError, match="another name"):
+        mover.go_on()
+    assert (tmp_path / "backup").read_bytes() == IMAGE
+    os.unlink(tmp_path / "backup")
+    mover.go_on()
+    assert not os.listdir(source)
+
+
+def test_an_original_that_cannot_be_removed_is_told_of(
+    mover: Mover, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*dummy: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", lambda *paths: refuse() if LEAVING in paths[1] else os.replace(*paths))
+        with pytest.raises(HardeningError, match="chattr -i -a"):
+            mover.go_on()
+    assert (source / "image").read_bytes() == IMAGE
+    mover.go_on()
+    assert not os.listdir(source)
+
+
+def test_shared_blocks_that_find_no_room_do_not_stop_the_move(
+    mover: Mover, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(dummy: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records, "overwrite", no_room)
+    mover.go_on()
+    assert not os.listdir(source)
+    assert (mover.target / "image").read_bytes() == IMAGE
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_lost_and_found_that_came_with_the_files_goes_too(
+    mover: Mover, source: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    (mover.target / "lost+found").mkdir()
+    (source / "lost+found").mkdir()
+    if held:
+        (source / "lost+found" / "#12").write_bytes(IMAGE)
+        os.utime(source / "lost+found", (1, 1))
+    mover.manifest.survey(str(source), lambda _: None)
+    mover.go_on()
+    mover.manifest.prove(str(mover.target), lambda _: None, read_again=True)
+    monkeypatch.setattr(Still, "immutable", lambda *_: False)
+    monkeypatch.setattr(Still, "make_immutable", lambda *_: None)
+    mover.move.clear_mount_point()
+    assert not os.listdir(source)

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import types
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,20 @@ def test_a_removed_file_is_overwritten_first(header: Path) -> None:
         assert former.read() == bytes(1_500_000)
     assert not header.exists()
     records.remove(str(header))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_what_fills_free_space_never_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(dummy: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    space = types.SimpleNamespace(f_bavail=0, f_frsize=4096)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstatvfs", lambda _: space)
+        patched.setattr(os, "fchmod", lambda handle, _: fail(handle))
+        if number == errno.ENOSPC:
+            records.fill(str(tmp_path / "zeros"), 0)
+        else:
+            with pytest.raises(OSError, match=os.strerror(number)):
+                records.fill(str(tmp_path / "zeros"), 0)
+    assert not os.listdir(tmp_path)

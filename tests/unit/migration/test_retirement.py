@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import os
 import types
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import job, retirement
 
 
@@ -27,3 +29,25 @@ def test_what_stays_free_was_not_overwritten(
     sentence = retirement.scrubbed(found, object())  # type: ignore[arg-type]
     assert "but for 2112 MiB that stay free" in sentence
     assert said in sentence
+
+
+@pytest.fixture
+def in_clear(tmp_path: Path) -> Path:
+    folder = tmp_path / "images.in-clear"
+    (folder / "study").mkdir(parents=True)
+    (folder / "study" / "image").write_bytes(b"DICM")
+    return folder
+
+
+def test_a_backup_by_hard_links_is_not_overwritten_with_the_former_copy(in_clear: Path, tmp_path: Path) -> None:
+    os.link(in_clear / "study" / "image", tmp_path / "backup")
+    with pytest.raises(HardeningError, match="Nothing was wiped"):
+        retirement._overwrite_folder(str(in_clear))
+    assert (tmp_path / "backup").read_bytes() == b"DICM"
+    assert (in_clear / "study" / "image").exists()
+
+
+def test_a_former_copy_with_hard_links_of_its_own_goes(in_clear: Path) -> None:
+    os.link(in_clear / "study" / "image", in_clear / "again")
+    retirement._overwrite_folder(str(in_clear))
+    assert not in_clear.exists()
