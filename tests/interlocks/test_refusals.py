@@ -8,6 +8,7 @@ The recovery key is sealed and shown to open before the trouble is made, so the 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ import contents
 import pytest
 import storage
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import deliberate, planning
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import deliberate, inspection, planning
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Result
 from contents import run
 from disks import ROOT
@@ -351,3 +352,18 @@ def test_a_container_without_room(practice: Practice) -> None:
         with pytest.raises(HardeningError, match="Strategy container needs"):
             practice.seal()
     assert all("container" in each or "holds" in each for each in refusals)
+
+
+def test_a_container_whose_former_folder_would_find_its_name_taken(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, taken = ROOT / "system" / "images", ROOT / "system" / "images.in-clear"
+    for each in (folder, taken):
+        each.mkdir(exist_ok=True)
+        (each / "image").write_bytes(b"DICM")
+    practice.given |= {"strategy": "container", "folder": str(folder)}
+    place = inspection.place
+    monkeypatch.setattr(inspection, "place", lambda *given: dataclasses.replace(place(*given), free=10 << 30))
+    with unchanged(practice.storage), pytest.raises(HardeningError, match=r"images\.in-clear is there already"):
+        practice.seal()
+    assert (taken / "image").read_bytes() == b"DICM"
