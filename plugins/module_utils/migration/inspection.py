@@ -97,6 +97,8 @@ class Content:
     """Files, folders, links."""
     blocks: int = 0
     """Bytes that the files take in blocks of 4096, no holes."""
+    linked: str = ""
+    """Path below the folder of a file with several names (hard links), if there is any."""
 
 
 def block(machine: Machine, path: str) -> Block:
@@ -171,13 +173,15 @@ def loops() -> list[tuple[str, str]]:
 def content(folder: str) -> Content:
     """Return what lies below a folder, on its own file system."""
     files = size = largest = entries = blocks = 0
+    linked = ""
     for entry in tree.walk(folder):
         entries += 1
         if entry.is_file:
             found = entry.status.st_size
             files, size, largest = files + 1, size + found, max(largest, found)
             blocks += (found + BLOCK_SIZE - 1) // BLOCK_SIZE * BLOCK_SIZE
-    return Content(files, size, largest, entries, blocks)
+            linked = linked or (entry.path if entry.status.st_nlink > 1 else "")
+    return Content(files, size, largest, entries, blocks, linked)
 
 
 def _chain(device: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,6 +15,10 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.insp
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import IN_CLEAR
 
+SEVERAL_NAMES = (
+    "{path} has several names (hard links), which a move would part: make room for a second copy, or give each name a"
+    " file of its own."
+)
 CRYPTSETUP = ("2.6.1", "2.7.5")
 """Versions whose every power cut was replayed (Debian 12, Debian 13)."""
 FILE_SYSTEMS = ("ext4", "xfs")
@@ -102,6 +106,12 @@ def layout(found: Place, strategy: str, mount_point: str) -> Iterator[str]:
             f"{found.folder} is a file system of its own, and strategy container is for a folder: choose in_place, or"
             " volume."
         )
+
+
+def one_name(mount_point: str, linked: str) -> Iterator[str]:
+    """Yield a sentence when a file below the folder has several names, which file after file cannot be moved."""
+    if linked:
+        yield SEVERAL_NAMES.format(path=os.path.join(mount_point, linked))
 
 
 def former_name(mount_point: str) -> Iterator[str]:

@@ -173,6 +173,15 @@ class Manifest:
         ).fetchone()
         return int(found[0]), int(found[1])
 
+    def unproven(self) -> set[bytes]:
+        """Return the keys of the entries, folders left out, of which no copy was proven."""
+        found = self.database.execute("SELECT key FROM entry WHERE kind != ? AND progress < ?", (0o040000, PROVEN))
+        return {key for (key,) in found}
+
+    def read(self, root: str, entries: list[tree.Entry]) -> None:
+        """Read entries anew, whatever is known of them."""
+        self.put([each for entry in entries if (each := _read(root, entry)) is not None])
+
     def survey(self, root: str, tell: Callable[[int], None]) -> None:
         """Read every file below `root` that is new or changed since it was last read, and forget those gone.
 

@@ -15,12 +15,14 @@ import os
 from concurrent.futures import Executor
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import copying, records, tree
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import copying, interlocks, records, tree
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import (
     PROVEN,
+    READ,
     Manifest,
     Row,
     batches,
+    row,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.new_volume import NewVolume
 
@@ -56,10 +58,7 @@ class Move(NewVolume):
                     " rename it, or remove what an abandoned job left."
                 )
             if entry.is_file and entry.status.st_nlink > 1:
-                raise HardeningError(
-                    f"{os.path.join(source, entry.path)} has several names (hard links), which a move would part: make"
-                    " room for a second copy, or give each name a file of its own."
-                )
+                raise HardeningError(interlocks.SEVERAL_NAMES.format(path=os.path.join(source, entry.path)))
         manifest = self.manifest()
         try:
             manifest.survey(source, self.counted("reading", 0))
@@ -80,18 +79,28 @@ class Move(NewVolume):
                     leaving = [entry for entry in found if os.path.basename(entry.path).startswith(LEAVING)]
                     self.erase(pool, [os.path.join(source, entry.path) for entry in leaving])
                     batch = [entry for entry in found if entry not in leaving]
+                    self.demand_known(manifest, batch)
                     self.make_folders(target, batch)
                     self.move(pool, manifest, target, [entry for entry in batch if not entry.is_folder])
                     counted(sum(entry.status.st_size for entry in batch if entry.is_file))
-            for entry in reversed(_folders(source)):
-                if entry.path == LOST_AND_FOUND and manifest.get(entry.key) is None:
-                    continue
-                known = self.known(manifest, entry)
-                copying.give_metadata(os.path.join(source, entry.path), os.path.join(target, entry.path), entry)
-                os.utime(os.path.join(target, entry.path), ns=(known.modified, known.modified))
+            self.demand_none_gone(manifest)
+            self.finish_folders(manifest, target)
         finally:
             manifest.close()
             self.shut()
+
+    def finish_folders(self, manifest: Manifest, target: str) -> None:
+        """Give the folders in the volume owner, mode and attributes as they are now, and the times from before."""
+        source = self.plan.mount_point
+        for entry in reversed(_folders(source)):
+            known = manifest.get(entry.key)
+            if known is None and entry.path == LOST_AND_FOUND:
+                continue
+            time = known.modified if known is not None else entry.status.st_mtime_ns
+            found = row(entry, b"", tree.attributes(source, entry), READ)
+            manifest.put([dataclasses.replace(found, modified=time)])
+            copying.give_metadata(os.path.join(source, entry.path), os.path.join(target, entry.path), entry)
+            os.utime(os.path.join(target, entry.path), ns=(time, time))
 
     def batch_size(self) -> int:
         """Return how many bytes may be in both places now; HardeningError when there is no room to go on."""
@@ -108,12 +117,31 @@ class Move(NewVolume):
         found = os.statvfs(os.path.dirname(self.plan.container))
         return found.f_bavail * found.f_frsize
 
-    def known(self, manifest: Manifest, entry: tree.Entry) -> Row:
-        """Return what was read of an entry before the move began."""
-        row = manifest.get(entry.key)
-        if row is None:
-            raise HardeningError(f"{os.path.join(self.plan.mount_point, entry.path)} appeared during the move.")
-        return row
+    def demand_known(self, manifest: Manifest, batch: list[tree.Entry]) -> None:
+        """HardeningError when a file came, or was changed, since all were read."""
+        known = {entry.path: manifest.get(entry.key) for entry in batch}
+        self.read_anew(manifest, [entry for entry in batch if _differs(entry, known[entry.path])])
+
+    def read_anew(self, manifest: Manifest, strange: list[tree.Entry]) -> None:
+        """HardeningError when there are files that are not as they were read; the next run takes them as they are."""
+        if strange:
+            manifest.read(self.plan.mount_point, strange)
+            more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+            raise HardeningError(
+                f"{os.path.join(self.plan.mount_point, strange[0].path)}{more} came, or changed, after all files were"
+                " read, by a program that was not stopped: end that one. Then run the playbook encrypt_storage again,"
+                " which moves them as they are now."
+            )
+
+    def demand_none_gone(self, manifest: Manifest) -> None:
+        """HardeningError when files that were read are gone from the folder unmoved; the next run goes on without."""
+        if gone := manifest.unproven():
+            manifest.drop(gone)
+            raise HardeningError(
+                f"{len(gone)} files were removed from {self.plan.mount_point} after all were read, by a program that"
+                " was not stopped: see whether the backup holds them. Then run the playbook encrypt_storage again,"
+                " which goes on without them."
+            )
 
     def make_folders(self, target: str, batch: list[tree.Entry]) -> None:
         """Make a batch's folders in the volume."""
@@ -124,7 +152,7 @@ class Move(NewVolume):
     def move(self, pool: Executor, manifest: Manifest, target: str, batch: list[tree.Entry]) -> None:
         """Copy, flush, read back, record, and only then take the originals away."""
         source = self.plan.mount_point
-        pairs = [(entry, self.known(manifest, entry)) for entry in batch]
+        pairs = [(entry, known) for entry in batch if (known := manifest.get(entry.key)) is not None]
         fresh = [(entry, known) for entry, known in pairs if known.progress < PROVEN]
         self.demand_unchanged(pool, [(entry, known) for entry, known in pairs if known.progress >= PROVEN])
         needed = sum(entry.status.st_size for entry, dummy in fresh if entry.is_file)
@@ -136,13 +164,17 @@ class Move(NewVolume):
         list(pool.map(lambda pair: copying.copy_file(source, target, pair[0]), fresh))
         self.machine.sync_tree(target)
         self.forget(target, fresh)
-        contents = pool.map(lambda pair: tree.content(target, pair[0]), fresh)
-        for (entry, known), found in zip(fresh, contents, strict=True):
-            copy = tree.Entry(entry.path, os.lstat(os.path.join(target, entry.path)))
-            if found != known.content or not known.same_file(copy):
-                raise HardeningError(
-                    f"The copy of {os.path.join(source, entry.path)} is not what the file was; it stays where it is."
-                )
+        contents = list(pool.map(lambda pair: tree.content(target, pair[0]), fresh))
+        wrong = [
+            (entry, known)
+            for (entry, known), found in zip(fresh, contents, strict=True)
+            if not _is_copy(target, entry, known, found)
+        ]
+        self.read_anew(manifest, [entry for entry, known in wrong if not _is_as_read(source, entry, known)])
+        if wrong:
+            raise HardeningError(
+                f"The copy of {os.path.join(source, wrong[0][0].path)} is not what the file was; it stays where it is."
+            )
         manifest.put([dataclasses.replace(known, progress=PROVEN) for dummy, known in fresh])
         self.take_away(pool, batch)
 
@@ -247,6 +279,24 @@ class Move(NewVolume):
     def reach_scrubbed(self) -> None:
         """Overwrite the free space too: files that were removed before the move may lie in it."""
         self.machine.overwrite_free_space(os.path.dirname(self.plan.container), self.plan.reserve)
+
+
+def _differs(entry: tree.Entry, known: Row | None) -> bool:
+    """Whether an entry is new, or was changed before its copy was proven; folders change as files leave them."""
+    return known is None or (not entry.is_folder and known.progress < PROVEN and not known.same_file(entry))
+
+
+def _is_copy(target: str, entry: tree.Entry, known: Row, content: bytes) -> bool:
+    """Whether the copy in the volume, which was read as this content, is what was read of the original."""
+    copy = tree.Entry(entry.path, os.lstat(os.path.join(target, entry.path)))
+    return content == known.content and known.same_file(copy) and tree.attributes(target, copy) == known.attributes
+
+
+def _is_as_read(source: str, entry: tree.Entry, known: Row) -> bool:
+    """Whether an original is what was read of it before, content and attributes."""
+    found = tree.Entry(entry.path, os.lstat(os.path.join(source, entry.path)))
+    attributes = tree.attributes(source, found)
+    return known.same_file(found) and attributes == known.attributes and tree.content(source, found) == known.content
 
 
 def _folders(root: str) -> list[tree.Entry]:

@@ -151,6 +151,7 @@ def _refusals(machine: Machine, found: Proposal) -> Iterator[str]:
             yield from interlocks.former_name(plan.mount_point)
         else:
             yield from interlocks.room(place, "container", content.largest + plan.reserve, place.free)
+            yield from interlocks.one_name(plan.mount_point, content.linked)
 
 
 def _target_refusals(machine: Machine, found: Proposal) -> Iterator[str]:

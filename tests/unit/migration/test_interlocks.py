@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import interlocks
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, interlocks
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.inspection import Block, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine, Result
 
@@ -179,3 +179,13 @@ def test_what_bears_the_name_of_the_former_copy_is_in_the_way(tmp_path: Path) ->
     assert not list(interlocks.former_name(folder))
     os.mkdir(f"{folder}.in-clear")
     assert "is there already" in next(interlocks.former_name(folder))
+
+
+def test_a_file_with_two_names_is_told_before_anything_changes(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(b"1")
+    assert inspection.content(str(tmp_path)).linked == ""
+    os.link(tmp_path / "image", tmp_path / "other")
+    linked = inspection.content(str(tmp_path)).linked
+    (said,) = interlocks.one_name("/srv/images", linked)
+    assert said.startswith("/srv/images/image has several names (hard links)")
+    assert list(interlocks.one_name("/srv/images", "")) == []

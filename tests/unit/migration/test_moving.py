@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import records
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import copying, records
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import PROVEN, Manifest
@@ -246,3 +246,63 @@ def test_a_lost_and_found_that_came_with_the_files_goes_too(
     monkeypatch.setattr(Still, "make_immutable", lambda *_: None)
     mover.move.clear_mount_point()
     assert not os.listdir(source)
+
+
+def test_a_file_that_came_after_the_survey_stops_once_and_moves_then(mover: Mover, source: Path) -> None:
+    (source / "late").mkdir()
+    (source / "late" / "image").write_bytes(IMAGE)
+    with pytest.raises(HardeningError, match=r"late and 1 more came, or changed, after all files"):
+        mover.go_on()
+    mover.go_on()
+    assert (mover.target / "late" / "image").read_bytes() == IMAGE
+    assert os.listdir(source) == ["late"]
+
+
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_file_that_changed_before_it_moved_stops_once_and_moves_as_it_is(
+    mover: Mover, source: Path, same_time: bool
+) -> None:
+    before = (source / "image").stat()
+    changed = os.urandom(len(IMAGE))
+    (source / "image").write_bytes(changed)
+    if same_time:
+        os.utime(source / "image", ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(HardeningError, match="image came, or changed, after all files were read"):
+        mover.go_on()
+    assert (source / "image").read_bytes() == changed
+    mover.go_on()
+    assert (mover.target / "image").read_bytes() == changed
+
+
+def test_a_copy_that_is_wrong_is_made_again(mover: Mover, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(copying, "_copy_bytes", lambda here, there: Path(there).write_bytes(bytes(len(IMAGE))))
+        with pytest.raises(HardeningError, match="is not what the file was; it stays where it is"):
+            mover.go_on()
+    assert (source / "image").read_bytes() == IMAGE
+    mover.go_on()
+    assert (mover.target / "image").read_bytes() == IMAGE
+
+
+def test_attributes_that_changed_before_the_move_stop_once_and_go_with_the_file(mover: Mover, source: Path) -> None:
+    os.setxattr(source / "image", "user.station", b"CT1")
+    with pytest.raises(HardeningError, match="image came, or changed"):
+        mover.go_on()
+    assert (source / "image").exists()
+    mover.go_on()
+    assert os.getxattr(mover.target / "image", "user.station") == b"CT1"
+
+
+def test_a_file_that_was_removed_before_it_moved_stops_once(mover: Mover, source: Path) -> None:
+    (source / "image").unlink()
+    with pytest.raises(HardeningError, match=r"^1 files were removed from"):
+        mover.go_on()
+    mover.go_on()
+    assert not os.listdir(mover.target)
+
+
+def test_a_folder_whose_mode_changed_before_the_move_keeps_it(mover: Mover, source: Path) -> None:
+    source.chmod(0o750)
+    mover.go_on()
+    assert mover.target.stat().st_mode & 0o777 == 0o750
+    mover.manifest.prove(str(mover.target), lambda _: None, read_again=True)
