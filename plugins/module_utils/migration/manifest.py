@@ -264,15 +264,20 @@ class Manifest:
             self.database.execute("UPDATE entry SET progress = ?, changed = 0 WHERE key = ?", (READ, key))
 
 
-def batches(entries: Iterator[tree.Entry], *, files: int = 512, size: int = 256 << 20) -> Iterator[list[tree.Entry]]:
-    """Group entries so that a group has at most so many files and, but for its last one, so many bytes."""
+def batches(
+    entries: Iterator[tree.Entry], *, files: int = 512, size: Callable[[], int] = lambda: 256 << 20
+) -> Iterator[list[tree.Entry]]:
+    """Group entries so that a group has at most so many files and, but for its last one, so many bytes.
+
+    `size` is asked anew for each group.
+    """
     batch: list[tree.Entry] = []
-    held = 0
+    held, bound = 0, size()
     for entry in entries:
         batch.append(entry)
         held += entry.status.st_size if entry.is_file else 0
-        if len(batch) >= files or held >= size:
+        if len(batch) >= files or held >= bound:
             yield batch
-            batch, held = [], 0
+            batch, held, bound = [], 0, size()
     if batch:
         yield batch

@@ -75,7 +75,7 @@ class Move(NewVolume):
         target = self.open()
         try:
             with tree.workers() as pool:
-                for found in batches(tree.walk(source), size=self.batch_size()):
+                for found in batches(tree.walk(source), size=self.batch_size):
                     leaving = [entry for entry in found if os.path.basename(entry.path).startswith(LEAVING)]
                     self.erase(pool, [os.path.join(source, entry.path) for entry in leaving])
                     batch = [entry for entry in found if entry not in leaving]
@@ -103,14 +103,11 @@ class Move(NewVolume):
             os.utime(os.path.join(target, entry.path), ns=(time, time))
 
     def batch_size(self) -> int:
-        """Return how many bytes may be in both places now; HardeningError when there is no room to go on."""
-        free = self.free()
-        if free < self.plan.reserve:
-            raise HardeningError(
-                f"The file system of {self.plan.container} has {free >> 20} MiB free, and {self.plan.reserve >> 20} MiB"
-                " have to stay free: make room and run the playbook encrypt_storage again; every file is safe."
-            )
-        return max(1, min(BATCH, (free - self.plan.reserve) // 2))
+        """Return how many bytes may be in both places now: half of what is free beside the reserve.
+
+        What a cut left of a batch in the container stays allocated there, so each takes from the room of the next.
+        """
+        return max(1, min(BATCH, (self.free() - self.plan.reserve) // 2))
 
     def free(self) -> int:
         """Return the bytes free beside the container."""
@@ -156,10 +153,12 @@ class Move(NewVolume):
         fresh = [(entry, known) for entry, known in pairs if known.progress < PROVEN]
         self.demand_unchanged(pool, [(entry, known) for entry, known in pairs if known.progress >= PROVEN])
         needed = sum(entry.status.st_size for entry, dummy in fresh if entry.is_file)
-        if fresh and self.free() < needed + self.plan.reserve:
+        least = self.plan.reserve // 2  # the rest of the reserve lets a run end that was cut more than once
+        if fresh and self.free() < needed + least:
             raise HardeningError(
-                f"The next files need {needed >> 20} MiB beside {self.plan.container}, and {self.free() >> 20} MiB are"
-                " free: make room and run the playbook encrypt_storage again; every file is safe."
+                f"The next files need {needed >> 20} MiB beside {self.plan.container}, where {self.free() >> 20} MiB"
+                f" are free and {least >> 20} MiB have to stay so: make room and run the playbook encrypt_storage"
+                " again; every file is safe."
             )
         list(pool.map(lambda pair: copying.copy_file(source, target, pair[0]), fresh))
         self.machine.sync_tree(target)

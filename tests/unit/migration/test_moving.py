@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.migration import copying, records
+from ansible_collections.radiology.hardening.plugins.module_utils.migration import copying, records, tree
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.job import Plan
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.machine import Machine
-from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import PROVEN, Manifest
+from ansible_collections.radiology.hardening.plugins.module_utils.migration.manifest import PROVEN, Manifest, batches
 from ansible_collections.radiology.hardening.plugins.module_utils.migration.moving import LEAVING, Move
 
 IMAGE = os.urandom(5000)
@@ -47,7 +47,10 @@ class Mover:
         self.source, self.target = source, tmp_path / "target"
         self.target.mkdir()
         (tmp_path / "volume.luks").touch()
-        plan = Plan("studies", "container", str(source), container=str(tmp_path / "volume.luks"), tight=True, reserve=0)
+        self.free = 1 << 30
+        self.plan = plan = types.SimpleNamespace(
+            **vars(Plan("studies", "container", str(source), container=str(tmp_path / "volume.luks"), tight=True))
+        )
         self.machine = Still()
         self.manifest = Manifest(str(tmp_path / "job" / "manifest"))
         self.manifest.survey(str(source), lambda _: None)
@@ -83,6 +86,7 @@ def mover(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Move
         "manifest": lambda _: Manifest(str(tmp_path / "job" / "manifest")),
         "open": lambda _: str(made.target),
         "shut": lambda _: None,
+        "free": lambda _: made.free,
     }.items():
         monkeypatch.setattr(Move, name, stand_in)
     return made
@@ -306,3 +310,29 @@ def test_a_folder_whose_mode_changed_before_the_move_keeps_it(mover: Mover, sour
     mover.go_on()
     assert mover.target.stat().st_mode & 0o777 == 0o750
     mover.manifest.prove(str(mover.target), lambda _: None, read_again=True)
+
+
+def test_a_cut_that_took_from_the_reserve_lets_the_move_end(mover: Mover, source: Path) -> None:
+    """What a cut left of a batch stays allocated in the container; the next batches are of one file each."""
+    (source / "second").write_bytes(IMAGE)
+    mover.manifest.survey(str(source), lambda _: None)
+    mover.plan.reserve, mover.free = 64 << 10, 40 << 10
+    mover.go_on()
+    assert sorted(os.listdir(mover.target)) == ["image", "second"]
+
+
+def test_room_for_a_file_and_half_the_reserve_is_demanded(mover: Mover, source: Path) -> None:
+    mover.plan.reserve, mover.free = 64 << 10, 33 << 10
+    with pytest.raises(HardeningError, match="make room and run the playbook encrypt_storage again"):
+        mover.go_on()
+    assert (source / "image").read_bytes() == IMAGE
+    mover.free = 64 << 10
+    mover.go_on()
+    assert not os.listdir(source)
+
+
+def test_a_batch_is_as_large_as_the_room_is_then() -> None:
+    sizes = iter([2, 1, 5])
+    status = os.stat_result((0o100644, 0, 0, 1, 0, 0, 1, 0, 0, 0))
+    entries = [tree.Entry(str(number), status) for number in range(5)]
+    assert [len(batch) for batch in batches(iter(entries), size=lambda: next(sizes))] == [2, 1, 2]
