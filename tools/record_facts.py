@@ -33,11 +33,13 @@ PLAYBOOK = """
   become: true
   gather_facts: false
   vars:
+    hardening_profile: strict
     scopes:
       orthanc: "{{ lookup('radiology.hardening.scope', 'orthanc') }}"
       dicom_tls: "{{ lookup('radiology.hardening.scope', 'dicom_tls') }}"
       firewall: "{{ lookup('radiology.hardening.scope', 'firewall') }}"
   tasks:
+    - ansible.builtin.include_role: {name: radiology.hardening.firewall}
     - radiology.hardening.posture: {scope: "{{ scopes }}"}
       register: posture
     - ansible.builtin.copy:

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output
 
 TABLE = "radiology"
 FOLDER = "/etc/radiology-firewall"
@@ -66,8 +67,8 @@ accept comment "neighbours"
     counter comment "not forwarded"
   }
   chain output {
-    type filter hook output priority filter; policy accept;
-    udp dport { 1900, 5351 } drop comment "upnp and nat-pmp"
+    type filter hook output priority filter; policy %(output)s;
+%(outgoing)s
   }
 }
 """
@@ -76,29 +77,36 @@ Rule = dict[str, Any]
 """A rule as nftables tells it in JSON: chain, comment, expr; handles and counts are left out."""
 
 
-def render(services: Sequence[Mapping[str, Any]], *, input_policy: str = "drop", forward_policy: str = "drop") -> str:
-    """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families)."""
-    lines = [line for service in services for line in _accepts(service)]
+def render(
+    services: Sequence[Mapping[str, Any]],
+    destinations: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    input_policy: str = "drop",
+    forward_policy: str = "drop",
+) -> str:
+    """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families).
+
+    With destinations, even none, nothing else goes out (see firewall_output); with None everything does.
+    """
+    outgoing = [] if destinations is None else firewall_output.lines(services, destinations)
     return TEMPLATE % {
         "table": TABLE,
         "input": input_policy,
         "forward": forward_policy,
-        "services": "\n".join(f"    {line}" for line in lines),
+        "output": "accept" if destinations is None else "drop",
+        "services": _indented(line for service in services for line in _accepts(service)),
+        "outgoing": _indented((*firewall_output.SILENT, *outgoing)),
     }
 
 
 def _accepts(service: Mapping[str, Any]) -> Iterator[str]:
-    networks: list[Any] = [ipaddress.ip_network(str(source)) for source in service["sources"]]
-    for version, keyword in ((4, "ip"), (6, "ip6")):
-        sources = sorted({network for network in networks if network.version == version}, key=str)
-        merged = ", ".join(_short(network) for network in ipaddress.collapse_addresses(sources))
-        if merged:
-            port, name = int(service["port"]), service["name"]
-            yield f'{keyword} saddr {{ {merged} }} tcp dport {port} accept comment "{name} {keyword}"'
+    port, name = int(service["port"]), service["name"]
+    for keyword, sources in firewall_output.sets(service["sources"]):
+        yield f'{keyword} saddr {sources} tcp dport {port} accept comment "{name} {keyword}"'
 
 
-def _short(network: Any) -> str:
-    return str(network.network_address) if network.num_addresses == 1 else str(network)
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def read(listing: str) -> tuple[dict[str, str], list[Rule]]:

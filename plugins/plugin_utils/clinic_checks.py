@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_addresses
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_addresses, clinic_outbound
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import (
@@ -57,8 +57,13 @@ TAKEN_NAMES = frozenset({"hosts"})
 def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str]]) -> list[Problem]:
     """Return what does not hold together; `controls` returns the ids of all controls, asked only for waivers."""
     checks = (names, ae_titles, peers, people, storages, clinic_addresses.networks, clinic_addresses.public)
-    found = [*clinic_addresses.hosts(clinic), *clinic_addresses.loopbacks(clinic), *waivers(clinic, controls)]
-    for check in checks:
+    found = [
+        *clinic_outbound.problems(clinic),
+        *clinic_addresses.hosts(clinic),
+        *clinic_addresses.loopbacks(clinic),
+        *waivers(clinic, controls),
+    ]
+    for check in (*checks, clinic_outbound.problems):
         found += check(clinic)
     return sorted({Problem(document.line(path), clause) for path, clause in found})
 

@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model i
     Clinic,
     Host,
 )
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_outbound import destinations
 
 ALL_HOSTS = "clinic_hosts"
 DECLARED_ONLY = "declared_only"
@@ -151,6 +152,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
     if host.kind == "orthanc_server":
         found["clinic_services"] = services(clinic, host)
+        found["clinic_destinations"] = destinations(clinic, host)
     if "plugins" in host.given:
         found["clinic_plugins"] = list(host.given["plugins"])
     if "storage" in host.given:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import expectation, others, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -29,7 +30,10 @@ FACTS: dict[str, str] = {
     "ipv6.undeclared_rules": "list of str: undeclared rules of input that concern IPv6 alone",
     "forward.policy": "str: what happens to a packet that is not for this host; null: our table is not loaded",
     "forward.undeclared_rules": "list of str: rules of our table's forward that are not ours",
-    "output.missing_rules": "list of str: rules against discovery that the table lacks",
+    "output.missing_rules": "list of str: rules against UPnP and NAT-PMP that the table lacks",
+    "output.restricted": "bool: what no rule of output accepts is dropped",
+    "output.undeclared_rules": "list of str: rules of our table's output that the clinic file does not give",
+    "output.missing_destinations": "list of str: rules of output that the clinic file gives and our table lacks",
     "persistent.enabled": "bool: our table is loaded when the machine starts",
     "persistent.file": "str: SHA-256 of the ruleset that is then loaded; null: no file",
     "persistent.file_is_declared": "bool: the ruleset that is then loaded is the one that the clinic file gives",
@@ -75,11 +79,12 @@ UNDO = Undo(
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; the declared rules are compared in the form that nftables gives them."""
     services = scope.get("services") or []
-    text = rules.render(services)
+    text = rules.render(services, _destinations(scope))
     policies, live = rules.read(host.run(["nft", "-j", "list", "table", "inet", rules.TABLE]).output)
     _policies, declared = rules.read(host.run(SHOWN, stdin=text).output)
     extra, lacking = rules.differing(live, declared, "input")
     undeclared = [rule for rule in live if rule["chain"] == "input" and rule not in declared]
+    unneeded_output, lacking_output = rules.differing(live, declared, "output")
     ssh = [int(service["port"]) for service in services if service["name"] == "ssh"] or [22]
     unit = unit_state.properties(host, rules.UNIT)
     return {
@@ -92,7 +97,12 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "policy": policies.get("forward"),
             "undeclared_rules": rules.differing(live, declared, "forward")[0],
         },
-        "output": {"missing_rules": rules.differing(live, declared, "output")[1] if live else ["all of them"]},
+        "output": {
+            "missing_rules": _about(lacking_output, output.UPNP) if live else ["all of them"],
+            "restricted": policies.get("output") == "drop",
+            "undeclared_rules": unneeded_output,
+            "missing_destinations": [name for name in lacking_output if name != output.UPNP],
+        },
         "persistent": {
             "enabled": unit_state.is_enabled(unit),
             "file": host.digest(rules.FILE),
@@ -117,6 +127,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps = [Step(f"Stop and disable {', '.join(units)}", lambda host: _stop(host, units))] if units else []
     text = rules.render(
         scope["services"],
+        _destinations(scope),
         input_policy=expectation.dictated(wanted, "firewall.input").get("policy", "drop"),
         forward_policy=expectation.dictated(wanted, "firewall.forward").get("policy", "drop"),
     )
@@ -127,14 +138,30 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         or mine["input"]["undeclared_rules"]
         or mine["input"]["missing_rules"]
         or mine["forward"]["undeclared_rules"]
+        or mine["output"]["missing_destinations"]
         or [name for name in unmet if name.split(".")[1] not in ("unneeded_services", "upnp_services")]
     )
     if drifted or not kept:
         _keep_the_engineer(mine["engineers"], scope["services"])
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
         steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE)))
-        steps.append(Step(f"Close the firewall but for {_told(scope['services'])}", lambda host: _load(host, text)))
+        limits = "" if _destinations(scope) is None else f"; let nothing out but to {_named(scope['destinations'])}"
+        told = f"Close the firewall but for {_told(scope['services'])}{limits}"
+        steps.append(Step(told, lambda host: _load(host, text)))
     return steps
+
+
+def _destinations(scope: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    """Return where the host may call; None where that is not restricted."""
+    return (scope.get("destinations") or []) if scope.get("output_restricted") else None
+
+
+def _about(described: Sequence[str], comment: str) -> list[str]:
+    return [name for name in described if name == comment]
+
+
+def _named(destinations: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(str(each["name"]) for each in destinations) or "nobody"
 
 
 def _described(undeclared: Sequence[rules.Rule], ports: Sequence[int]) -> list[str]:

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What goes out of the host: the lines of the chain `output`, and what nftables says of them. Pure functions.
+
+Rules take literal addresses alone. A name, such as a package mirror's, would be resolved once, when the rules are
+loaded: at a boot before there is a network, which fails; later it leads elsewhere than the rules say.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+UPNP = "upnp and nat-pmp"
+DISCOVERY = "discovery"
+"""Comments of the rules that keep the host silent, whatever else may go out."""
+
+SILENT = (
+    f'udp dport {{ 1900, 5351 }} drop comment "{UPNP}"',
+    f'udp dport {{ 3702, 5353, 5355 }} drop comment "{DISCOVERY}"',
+)
+"""SSDP and NAT-PMP; WS-Discovery, mDNS and LLMNR. The same ports come in nowhere: no service declares them."""
+
+ALWAYS = (
+    'oifname "lo" accept comment "loopback out"',
+    'ct state { established, related } accept comment "answers"',
+    'icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept comment "icmp out"',
+    (
+        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request } "
+        'accept comment "icmpv6 out"'
+    ),
+    (
+        "icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept "
+        'comment "neighbours out"'
+    ),
+    'icmpv6 type { mld-listener-report, mld2-listener-report } accept comment "multicast listeners"',
+    'udp sport 68 udp dport 67 accept comment "dhcp out"',
+    'udp sport 546 udp dport 547 accept comment "dhcpv6 out"',
+)
+"""What a host cannot live on a network without, and what answers those who were let in."""
+
+LAST = (
+    'limit rate 10/minute burst 20 packets log prefix "radiology drop out: " level info comment "log out"',
+    'counter reject with icmpx admin-prohibited comment "not sent"',
+)
+"""A program learns at once that its connection is not allowed, in place of waiting minutes for an answer."""
+
+FAMILIES = ((4, "ip"), (6, "ip6"))
+
+
+def lines(services: Sequence[Mapping[str, Any]], destinations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rules of an output restricted to destinations: name, protocol, ports, and literal addresses."""
+    answers = [line for service in services for line in _answers(service)]
+    allowed = [line for destination in destinations for line in _allowed(destination)]
+    return [*ALWAYS, *answers, *allowed, *LAST]
+
+
+def sets(addresses: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Yield, for each family that has any of the addresses or networks, its keyword and the set as nftables has it."""
+    networks: list[Any] = [ipaddress.ip_network(str(address)) for address in addresses]
+    for version, keyword in FAMILIES:
+        mine = sorted({network for network in networks if network.version == version}, key=str)
+        merged = ", ".join(_short(network) for network in ipaddress.collapse_addresses(mine))
+        if merged:
+            yield keyword, f"{{ {merged} }}"
+
+
+def _answers(service: Mapping[str, Any]) -> Iterator[str]:
+    """Yield rules for connections that are older than the rules, the engineer's own session above all.
+
+    The kernel's tracking knows none of them before a packet came in, so a packet that goes out counts as new.
+    """
+    port, name = int(service["port"]), service["name"]
+    for keyword, wanted in sets(service["sources"]):
+        flags = "tcp flags & (syn | ack) != syn"
+        yield f'{keyword} daddr {wanted} tcp sport {port} {flags} accept comment "{name} answers {keyword}"'
+
+
+def _allowed(destination: Mapping[str, Any]) -> Iterator[str]:
+    ports = ", ".join(str(int(port)) for port in destination["ports"])
+    for keyword, wanted in sets(destination["addresses"]):
+        port = f"{destination['protocol']} dport {{ {ports} }}"
+        yield f'{keyword} daddr {wanted} {port} accept comment "to {destination["name"]} {keyword}"'
+
+
+def _short(network: Any) -> str:
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
