@@ -64,6 +64,7 @@ accept comment "neighbours"
   }
   chain forward {
     type filter hook forward priority filter; policy %(forward)s;
+    limit rate 10/minute burst 20 packets log prefix "radiology drop forward: " level info comment "log forward"
     counter comment "not forwarded"
   }
   chain output {

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import expectation, others, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -34,6 +35,13 @@ FACTS: dict[str, str] = {
     "output.restricted": "bool: what no rule of output accepts is dropped",
     "output.undeclared_rules": "list of str: rules of our table's output that the clinic file does not give",
     "output.missing_destinations": "list of str: rules of output that the clinic file gives and our table lacks",
+    "drops.unlogged": "list of str: chains of our table that drop, and log none of it at a bounded rate",
+    "drops.unbounded": "list of str: rules of our table that log without a bound, or more than a line a second",
+    "discovery.missing_rules": "list of str: rules against mDNS, LLMNR and WS-Discovery that the table lacks",
+    "discovery.services": "list of str: active units that announce the host, or look for others",
+    "discovery.resolver": "list of str: LLMNR, MulticastDNS, where systemd-resolved runs and speaks them",
+    "containers.published": "list of str: ports that destination NAT, Docker or Podman lead into containers",
+    "containers.unfiltered": "list of str: those of them, where a packet for a container gets past our table",
     "persistent.enabled": "bool: our table is loaded when the machine starts",
     "persistent.file": "str: SHA-256 of the ruleset that is then loaded; null: no file",
     "persistent.file_is_declared": "bool: the ruleset that is then loaded is the one that the clinic file gives",
@@ -61,6 +69,19 @@ UNNEEDED = (
     "xinetd.service",
 )
 UPNP = ("minidlna.service", "miniupnpd.service", "rygel.service", "upnpd.service")
+DISCOVERY = ("avahi-daemon.service", "avahi-daemon.socket", "minissdpd.service", "wsdd.service", "wsdd2.service")
+RESOLVER = "systemd-resolved.service"
+RESOLVER_FILE = "/etc/systemd/resolved.conf.d/zz-radiology.conf"
+RESOLVER_TEXT = """\
+# Kept by radiology.hardening (role firewall): names are asked of name servers, not of whoever is on the network.
+[Resolve]
+LLMNR=no
+MulticastDNS=no
+"""
+ENGINES = (("/usr/bin/docker", "docker"), ("/usr/bin/podman", "podman"))
+ELSEWHERE = tuple(f"firewall.{name}" for name in ("unneeded_services", "upnp_services", "discovery.services"))
+"""Facts that are mended without a change of the rules."""
+
 UNLOAD = f"nft list table inet {rules.TABLE} >/dev/null 2>&1 || exit 0; nft delete table inet {rules.TABLE}"
 SHOWN = ["unshare", "--net", "sh", "-c", f"nft -f - && nft -j list table inet {rules.TABLE}"]
 """Has nftables itself bring a ruleset into its own form, in a network of its own where it changes nothing."""
@@ -85,6 +106,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     extra, lacking = rules.differing(live, declared, "input")
     undeclared = [rule for rule in live if rule["chain"] == "input" and rule not in declared]
     unneeded_output, lacking_output = rules.differing(live, declared, "output")
+    published = looks.published(host.run(["nft", "-j", "list", "ruleset"]).output, _listings(host))
     ssh = [int(service["port"]) for service in services if service["name"] == "ssh"] or [22]
     unit = unit_state.properties(host, rules.UNIT)
     return {
@@ -101,7 +123,17 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "missing_rules": _about(lacking_output, output.UPNP) if live else ["all of them"],
             "restricted": policies.get("output") == "drop",
             "undeclared_rules": unneeded_output,
-            "missing_destinations": [name for name in lacking_output if name != output.UPNP],
+            "missing_destinations": [name for name in lacking_output if name not in (output.UPNP, output.DISCOVERY)],
+        },
+        "drops": {"unlogged": looks.unlogged(policies, live), "unbounded": looks.unbounded(live)},
+        "discovery": {
+            "missing_rules": _about(lacking_output, output.DISCOVERY) if live else ["all of them"],
+            "services": _active(host, DISCOVERY),
+            "resolver": _spoken(host),
+        },
+        "containers": {
+            "published": published,
+            "unfiltered": published if looks.passing(policies, live, declared) else [],
         },
         "persistent": {
             "enabled": unit_state.is_enabled(unit),
@@ -123,8 +155,11 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         return [Step("Keep the firewall as it is: the engineer came in anew", UNDO.confirm)]
     mine = facts[NAME]
     unmet = expectation.unmet(facts, wanted)
-    units = [*mine["unneeded_services"], *mine["upnp_services"]]
+    resolver = mine["discovery"]["resolver"]
+    units = sorted({*mine["unneeded_services"], *mine["upnp_services"], *mine["discovery"]["services"]})
     steps = [Step(f"Stop and disable {', '.join(units)}", lambda host: _stop(host, units))] if units else []
+    if resolver:
+        steps.append(Step(f"Have systemd-resolved speak no {', '.join(resolver)}", _silence))
     text = rules.render(
         scope["services"],
         _destinations(scope),
@@ -139,7 +174,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         or mine["input"]["missing_rules"]
         or mine["forward"]["undeclared_rules"]
         or mine["output"]["missing_destinations"]
-        or [name for name in unmet if name.split(".")[1] not in ("unneeded_services", "upnp_services")]
+        or [name for name in unmet if name not in (*ELSEWHERE, "firewall.discovery.resolver")]
     )
     if drifted or not kept:
         _keep_the_engineer(mine["engineers"], scope["services"])
@@ -171,6 +206,33 @@ def _described(undeclared: Sequence[rules.Rule], ports: Sequence[int]) -> list[s
 def _active(host: Host, units: Sequence[str]) -> list[str]:
     states = host.run(["systemctl", "is-active", *units]).output.split()
     return [unit for unit, state in zip(units, states, strict=False) if state == "active"]
+
+
+def _spoken(host: Host) -> list[str]:
+    """Return which protocols of discovery the running resolver speaks; it is not started to be asked."""
+    if not unit_state.is_active(unit_state.properties(host, RESOLVER)):
+        return []
+    asked = ["busctl", "get-property", "org.freedesktop.resolve1", "/org/freedesktop/resolve1"]
+    answers = {name: host.run([*asked, "org.freedesktop.resolve1.Manager", name]) for name in ("LLMNR", "MulticastDNS")}
+    return [name for name, answer in answers.items() if answer.output.strip() != 's "no"']
+
+
+def _silence(host: Host) -> None:
+    host.write(RESOLVER_FILE, RESOLVER_TEXT)
+    host.must(["systemctl", "restart", RESOLVER])
+
+
+def _listings(host: Host) -> list[str]:
+    """Return what Docker and Podman say of the ports of their running containers; nothing where they do not answer."""
+    found = []
+    for path, name in ENGINES:
+        if host.stat(path) is None:
+            continue
+        try:
+            found.append(host.run([name, "ps", "--format", "{{.Ports}}"], timeout=10).output)
+        except HardeningError:
+            continue
+    return found
 
 
 def _engineers(host: Host, ports: Sequence[int]) -> list[str]:
