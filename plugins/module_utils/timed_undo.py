@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import time
 from collections.abc import Sequence
 
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 SECONDS = 45
 """How long the engineer has to come in anew; the same time counts from the start of the machine."""
+
+RUNS = ("activating", "active", "deactivating")
+"""States of a unit whose script has not ended."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +59,15 @@ class Undo:
         return Step(self.armed, lambda host: self._arm(host, paths))
 
     def confirm(self, host: Host) -> None:
-        """Stop the timer and forget the copies: somebody came in."""
+        """Stop the timer and forget the copies: somebody came in. HardeningError where the undo was quicker."""
         host.must(["systemctl", "--quiet", "disable", "--now", self.timer])
+        while host.run(["systemctl", "show", "--value", "--property=ActiveState", self.service]).output.strip() in RUNS:
+            time.sleep(0.2)
+        if not self.waits(host):
+            raise HardeningError(
+                f"the new connection came after more than {SECONDS} s, and the host had put {self.what} back: "
+                "run this again."
+            )
         host.must(["rm", "-rf", self.folder])
 
     def waits(self, host: Host) -> bool:

@@ -22,6 +22,13 @@ mount --bind /run/full/etc /etc
 mount --bind /run/full/kept /var/lib/radiology-hardening
 dd if=/dev/zero of=/run/full/ballast bs=4k status=none || true
 """
+READ_ONLY = """
+mkdir -p /var/lib/radiology-hardening
+for folder in /etc /var/lib/radiology-hardening; do
+  mount --bind $folder $folder
+  mount -o remount,bind,ro $folder
+done
+"""
 NO_INDEX = """
 touch -d '3 days ago' /var/lib/apt/periodic/update-success-stamp
 mv /var/cache/apt/archives /var/cache/apt/elsewhere
@@ -71,7 +78,7 @@ def cases() -> Iterator[Case]:
     yield Case("unreachable", _unreachable, _reachable)
     yield Case("index-unreachable", _before(NO_INDEX), _script(INDEX), "cannot be installed: .*index cannot be renewed")
     yield Case("disk-full", _before(FULL), _script("rm /run/full/ballast"), "No space left on device")
-    yield Case("disk-read-only", _before("mount -o remount,bind,ro /"), _writable, "(?i)read-only file system")
+    yield Case("disk-read-only", _before(READ_ONLY), _writable, "(?i)read-only file system")
     for task in (2, 7, 10):
         yield Case(
             f"disk-full-at-{task + 1:02}",
@@ -81,7 +88,7 @@ def cases() -> Iterator[Case]:
         )
         yield Case(
             f"disk-read-only-at-{task + 1:02}",
-            _midway("mount -o remount,bind,ro /", task),
+            _midway(READ_ONLY, task),
             _writable,
             "(?i)read-only file system",
         )
@@ -159,7 +166,7 @@ def _script(script: str) -> Callable[[Place], None]:
 
 
 def _writable(place: Place) -> None:
-    place.shell("mount -o remount,bind,rw /")
+    place.shell("umount --lazy /etc /var/lib/radiology-hardening")
 
 
 def _route(place: Place, act: str) -> None:

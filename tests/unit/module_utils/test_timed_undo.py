@@ -7,8 +7,10 @@ from __future__ import annotations
 import getpass
 import grp
 import os
+from pathlib import Path
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
 
@@ -48,3 +50,12 @@ def test_what_is_put_back_is_what_was_there_before_the_run_that_was_broken_off(h
     assert host.text(f"{UNDO.folder}/0") == "before"
     assert host.text(f"{UNDO.folder}/2") == "before, too"
     assert script[4:] == ["true", f"systemctl disable {UNDO.timer}", f"rm -rf {UNDO.folder}"]
+
+
+def test_a_confirmation_that_comes_after_the_undo_is_none(host: Host) -> None:
+    host.write("/etc/one", "before")
+    UNDO.arm(["/etc/one"]).do(host)
+    UNDO.confirm(host)
+    (Path(host.root) / UNDO.script.lstrip("/")).unlink()
+    with pytest.raises(HardeningError, match="had put the trial back"):
+        UNDO.confirm(host)
