@@ -110,10 +110,10 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     Where Orthanc is open to other hosts already, the front comes first, so that a run which is broken off leaves the
     web served one way or the other.
     """
-    mine = facts[NAME]
-    unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     if scope.get("confirm"):
         return [Step("Keep sshd as it is: the engineer came in anew", ssh_undo.UNDO.confirm)]
+    mine = facts[NAME]
+    unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     steps: list[Step] = []
     if facts["orthanc"]["installed"]:
         told = settings(wanted, scope) | _web_addresses(facts["orthanc"]["config"])
