@@ -108,7 +108,7 @@ def _meet(bad: Bad, place: Place, witness: Witness, former: str) -> Verdict:
     verdict.unsaid = _unsaid(bad, verdict.told)
     if bad.shuts_out and not verdict.unsaid and place.engineer():
         verdict.unsaid = "the engineer was not shut out at all, so that this shows nothing"
-    _settle(place, bad)
+    _settle(place, bad, applied=not verdict.told.startswith("refused: "))
     verdict.lost = not place.engineer()
     verdict.converged = place.shell(STATE, check=False) == former
     if not bad.refused:
@@ -124,11 +124,11 @@ def _unsaid(bad: Bad, told: str) -> str:
     return "" if told == "applied" else "it is not applied"
 
 
-def _settle(place: Place, bad: Bad) -> None:
+def _settle(place: Place, bad: Bad, *, applied: bool) -> None:
     """Wait until the host's undo has ended; where nothing was applied, spare the time."""
     deadline = time.monotonic() + SECONDS + 20
     folder = f"/var/lib/radiology-hardening/{UNDO[bad.daemon]}-undo"
-    if bad.refused:
+    if not applied:
         place.shell(f"systemctl disable --now radiology-{UNDO[bad.daemon]}-undo.timer; rm -rf {folder}", check=False)
     while time.monotonic() < deadline and place.on("sh", "-c", f"test ! -e {folder} || echo waits", check=False):
         time.sleep(0.3)
