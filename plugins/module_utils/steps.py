@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Callable
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+
+LONGEST = 160
+"""Characters of a step that an error repeats; it may name every setting that it changes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +26,12 @@ class Step:
 
 
 def apply(host: Host, steps: list[Step]) -> None:
-    """Bring a plan about, in its order; the first failure ends it and names the step."""
+    """Bring a plan about, in its order; the first failure ends it and names the step, a long one by its beginning."""
     for step in steps:
         try:
             step.do(host)
         except HardeningError as error:
-            raise HardeningError(f"{step.does}: {error}") from error
+            raise HardeningError(f"{textwrap.shorten(step.does, LONGEST, placeholder=' ...')}: {error}") from error
 
 
 def write(path: str, content: str, *, mode: int = 0o644, owner: str = "root", group: str = "root") -> Step:
