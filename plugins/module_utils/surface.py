@@ -57,7 +57,7 @@ def follow(arguments: Mapping[str, Any], plan: Callable[[Host, Mapping[str, Any]
     module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True)
     host = Host()
     try:
-        with contextlib.nullcontext() if module.check_mode else host.alone():
+        with contextlib.nullcontext() if module.check_mode or module.params.get("confirm") else host.alone():
             ordinary, left = parted(plan(host, module.params))
             if not module.check_mode:
                 apply(host, ordinary)

@@ -63,12 +63,17 @@ class Undo:
         host.must(["systemctl", "--quiet", "disable", "--now", self.timer])
         while host.run(["systemctl", "show", "--value", "--property=ActiveState", self.service]).output.strip() in RUNS:
             time.sleep(0.2)
-        if not self.waits(host):
+        if host.stat(self.undone) is not None:
             raise HardeningError(
                 f"the new connection came after more than {SECONDS} s, and the host had put {self.what} back: "
                 "run this again."
             )
         host.must(["rm", "-rf", self.folder])
+
+    @property
+    def undone(self) -> str:
+        """Stands from the undo to the next arming; a change that another run confirmed meanwhile leaves none."""
+        return f"/var/lib/radiology-hardening/{self.name}-undone"
 
     def waits(self, host: Host) -> bool:
         """Tell whether a change waits for its confirmation: the run that made it was broken off before."""
@@ -82,6 +87,7 @@ class Undo:
     def _arm(self, host: Host, paths: Sequence[str]) -> None:
         """Keep the files; of a change that nobody confirmed yet, those before it stay what is put back."""
         host.folder(self.folder, mode=0o700)
+        host.must(["rm", "-f", self.undone])
         kept = (host.text(self.script) or "").splitlines()[1 : -len(self._ends())]
         known = {shlex.split(line)[-1] for line in kept}
         for number, path in enumerate((path for path in paths if path not in known), len(kept)):
@@ -101,7 +107,7 @@ class Undo:
         host.must(["systemctl", "restart", self.timer])
 
     def _ends(self) -> list[str]:
-        return [*self.finish, f"systemctl disable {self.timer}", f"rm -rf {self.folder}"]
+        return [*self.finish, f"systemctl disable {self.timer}", f"touch {self.undone}", f"rm -rf {self.folder}"]
 
     def _units(self) -> dict[str, str]:
         head = f"# Kept by radiology.hardening (role {self.role}): undoes what nobody confirmed.\n"

@@ -49,7 +49,7 @@ def test_what_is_put_back_is_what_was_there_before_the_run_that_was_broken_off(h
     ]
     assert host.text(f"{UNDO.folder}/0") == "before"
     assert host.text(f"{UNDO.folder}/2") == "before, too"
-    assert script[4:] == ["true", f"systemctl disable {UNDO.timer}", f"rm -rf {UNDO.folder}"]
+    assert script[4:] == ["true", f"systemctl disable {UNDO.timer}", f"touch {UNDO.undone}", f"rm -rf {UNDO.folder}"]
 
 
 def test_a_confirmation_that_comes_after_the_undo_is_none(host: Host) -> None:
@@ -57,5 +57,7 @@ def test_a_confirmation_that_comes_after_the_undo_is_none(host: Host) -> None:
     UNDO.arm(["/etc/one"]).do(host)
     UNDO.confirm(host)
     (Path(host.root) / UNDO.script.lstrip("/")).unlink()
+    UNDO.confirm(host)  # another run confirmed it meanwhile
+    (Path(host.root) / UNDO.undone.lstrip("/")).touch()
     with pytest.raises(HardeningError, match="had put the trial back"):
         UNDO.confirm(host)
