@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ def observe(host: Host, config: Mapping[str, Any], version: str) -> dict[str, An
     recycles = not can_reject(version) or not rejects
     deletes = recycles and (limited or int(config.get("MaximumPatientCount") or 0) > 0)
     full = "deletes" if deletes else "rejects" if limited else "unbounded" if can_reject(version) else "disk"
-    return {"when_full": full, "room_mib": _room(host, str(config.get("StorageDirectory") or "/"))}
+    return {"when_full": full, "room_mib": _room(host, "/" + str(config.get("StorageDirectory") or "").lstrip("/"))}
 
 
 def can_reject(version: str) -> bool:
@@ -42,14 +43,14 @@ def settings(found: Mapping[str, Any], chosen: int) -> dict[str, Any]:
     if not can_reject(found["version"]):
         return {"MaximumStorageSize": 0, "MaximumPatientCount": 0}
     quota = quota_mib(found, chosen)
-    held = {"MaximumStorageSize": quota} if quota >= int(found["storage"]["stored_mib"] or 0) else {}
+    held = {"MaximumStorageSize": quota} if 0 < quota >= int(found["storage"]["stored_mib"] or 0) else {}
     return {**held, "MaximumStorageMode": "Reject"}
 
 
 def steps(found: Mapping[str, Any], chosen: int) -> list[Step]:
     """Return what only a person can mend: images beyond the quota, which would refuse all new ones."""
     stored, quota = int(found["storage"]["stored_mib"] or 0), quota_mib(found, chosen)
-    if not can_reject(found["version"]) or quota >= stored:
+    if not can_reject(found["version"]) or 0 < quota >= stored:
         return []
     return [
         deliberate(
@@ -60,7 +61,9 @@ def steps(found: Mapping[str, Any], chosen: int) -> list[Step]:
 
 
 def _room(host: Host, folder: str) -> int:
-    """Return the size of the file system that holds a folder, in MiB; 0 where the folder is not there."""
+    """Return the size of the file system that holds a folder, or will hold it, in MiB; 0 where df does not tell."""
+    while folder != "/" and host.stat(folder) is None:
+        folder = posixpath.dirname(folder)
     answer = host.run(["df", "--output=size", "--block-size=1M", folder])
     size = answer.output.split("\n")[1].strip() if answer.ok and "\n" in answer.output else ""
     return int(size) if size.isdigit() else 0

@@ -61,7 +61,7 @@ FACTS: dict[str, str] = {
     "plugins.files": "list of str: the files of the declared plugins",
     "storage.when_full": "str: rejects (new images, by a quota), disk (as the version knows no quota that rejects, only"
     " the full disk does), unbounded (no quota), deletes (the oldest patients)",
-    "storage.room_mib": "int: size of the file system that holds the images, in MiB; 0: the folder is not there",
+    "storage.room_mib": "int: size of the file system that holds the images, in MiB; 0: unknown",
     "storage.stored_mib": "int: how much the images take, in MiB; null: the server does not answer",
     "peers.cleartext": "list of str: other web servers that Orthanc sends images to without TLS",
     "peers.authorities": "str: the list of certificate authorities on this host; empty: none",

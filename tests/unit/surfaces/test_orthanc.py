@@ -151,6 +151,14 @@ def test_what_a_full_storage_does(tmp_path: Any, version: str, config: dict[str,
     assert orthanc_storage.observe(host, config, version) == {"when_full": full, "room_mib": 20000}
 
 
+def test_the_room_of_a_storage_that_is_still_to_be_made_is_that_of_its_parent(tmp_path: Any) -> None:
+    (tmp_path / "srv").mkdir()
+    host = Answering(tmp_path, df="1M-blocks\n  20000\n")
+    assert orthanc_storage.observe(host, {"StorageDirectory": "/srv/images/db"}, "1.12.7")["room_mib"] == 20000
+    assert host.ran[-1][-1] == "/srv"
+    assert orthanc_storage.observe(Answering(tmp_path), {}, "1.12.7")["room_mib"] == 0
+
+
 def test_a_quota_is_the_room_less_a_reserve_or_what_was_chosen() -> None:
     def found(room: int, stored: int, version: str = "1.12.7") -> dict[str, Any]:
         return {"version": version, "storage": {"room_mib": room, "stored_mib": stored}}
@@ -165,6 +173,8 @@ def test_a_quota_is_the_room_less_a_reserve_or_what_was_chosen() -> None:
     assert orthanc_storage.settings(found(20000, 19001), 0) == {"MaximumStorageMode": "Reject"}
     assert "19001 MiB" in orthanc_storage.steps(found(20000, 19001), 0)[0].does
     assert orthanc_storage.steps(found(20000, 19000), 0) == []
+    assert orthanc_storage.settings(found(0, 0), 0) == {"MaximumStorageMode": "Reject"}
+    assert orthanc_storage.steps(found(0, 0), 0)
 
 
 def test_images_beyond_the_quota_are_told_without_a_restart() -> None:
