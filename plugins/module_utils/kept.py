@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STATE = "/var/lib/radiology-hardening"
 FOLDER = f"{STATE}/kept"
+UNITS = f"{FOLDER}/units.json"
 VOLATILE = (f"{STATE}/", "/run/", "/tmp/", "/proc/", "/sys/", "/dev/")  # noqa: S108 # named, not used
 """Below these nothing is kept: they are our own memory, or gone after a restart."""
 GUARDS = ("-undo.service", "-undo.timer")
@@ -110,6 +111,38 @@ def put(host: Host, path: str, content: bytes, how: Mapping[str, Any]) -> None:
         raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def before_install(host: Host) -> None:
+    """Keep which units there are before we install a package: what it brings and starts was not there."""
+    known = _units(host)
+    _store_units(host, {"ours": sorted(came_with_us(host)), "before": known["before"] or _unit_files(host)})
+
+
+def after_install(host: Host) -> None:
+    """Keep which units came with what was installed."""
+    _store_units(host, {"ours": sorted(came_with_us(host)), "before": []})
+
+
+def came_with_us(host: Host) -> set[str]:
+    """Return the units of packages that we installed, those of a run that was killed while it installed too."""
+    known = _units(host)
+    return {*known["ours"], *({*_unit_files(host)} - {*known["before"]} if known["before"] else ())}
+
+
+def _units(host: Host) -> dict[str, list[str]]:
+    text = host.text(UNITS)
+    return {"ours": [], "before": [], **(json.loads(text) if text else {})}
+
+
+def _store_units(host: Host, known: Mapping[str, Sequence[str]]) -> None:
+    ours = {"mode": 0o600, "user": os.geteuid(), "group": os.getegid()}
+    put(host, UNITS, json.dumps(known).encode(), ours)
+
+
+def _unit_files(host: Host) -> list[str]:
+    answer = host.run(["systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain"])
+    return [line.split()[0] for line in answer.output.splitlines() if line.strip()]
+
+
 class Ledger:
     """Keeps the former state for one surface; the host asks it before each change."""
 
@@ -120,7 +153,7 @@ class Ledger:
         """
         self.host, self.surface = host, surface
         entries = read(host, surface)
-        self.late = entries is None and any(host.stat(path) is not None for path in own)
+        self.idle = entries is None and any(host.stat(path) is not None for path in own)
         self.entries = entries or []
         self._known = {entry.thing for entry in self.entries}
         self._order = max((each.order for name in surfaces(host) for each in read(host, name) or []), default=0)
@@ -144,7 +177,7 @@ class Ledger:
     def written(self, path: str, content: bytes) -> None:
         """Keep what this surface made of a file that was there, so that later changes of others can be told from it."""
         entry = next((each for each in self.entries if each.thing == ("file", path)), None)
-        if entry is not None and entry.former and "copy" in entry.former and not self.late:
+        if entry is not None and entry.former and "copy" in entry.former and not self.idle:
             self._put(f"{entry.former['copy']}.ours", content, entry.former)
 
     def mode(self, path: str) -> None:
@@ -169,7 +202,7 @@ class Ledger:
                 self._add("key", f"{path}#{key}", {"value": before[key]} if key in before else None)
 
     def command(self, command: Sequence[str]) -> None:
-        """Keep what a command is about to change: the units that systemctl names, the kernel's settings of a file."""
+        """Keep what a command is about to change: units by systemctl, the kernel's settings of a file."""
         words = [word for word in command if not word.startswith("-")]
         if words[:1] == ["systemctl"] and words[1:2] and words[1] in CHANGING:
             for unit in words[2:]:
@@ -178,7 +211,7 @@ class Ledger:
             for line in (line for path in words[1:] for line in (self.host.text(path) or "").splitlines()):
                 name, equals, _value = line.strip().lstrip("-").partition("=")
                 path = f"/proc/sys/{name.strip().replace('.', '/')}"
-                if equals and not name.startswith(("#", ";")) and ("kernel", path) not in self._known and not self.late:
+                if equals and not name.startswith(("#", ";")) and ("kernel", path) not in self._known and not self.idle:
                     self._add("kernel", path, self.host.text(path))
 
     def unit(self, unit: str, verb: str) -> None:
@@ -188,6 +221,8 @@ class Ledger:
         answer = self.host.run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])
         state = dict(line.partition("=")[::2] for line in answer.output.splitlines())
         active = state.get("ActiveState") in ("active", "activating", "reloading")
+        if unit in came_with_us(self.host):
+            active, state = False, {}
         self._add("unit", unit, {"active": active, "state": state.get("UnitFileState", ""), "verb": verb})
 
     def undone_by(self, name: str, command: Sequence[str]) -> None:
@@ -197,7 +232,7 @@ class Ledger:
 
     def _needless(self, kind: str, name: str) -> bool:
         apart = name.startswith((*VOLATILE, OPENED)) or name.endswith(GUARDS)
-        return self.late or apart or (kind, name) in self._known
+        return self.idle or apart or (kind, name) in self._known
 
     def _parents(self, path: str) -> None:
         """Keep as absent the folders that will be made for a path."""
@@ -215,7 +250,7 @@ class Ledger:
         try:
             keep()
         except HardeningError:
-            self.late = True
+            self.idle = True
             raise
 
     def _add(self, kind: str, name: str, former: Any) -> None:

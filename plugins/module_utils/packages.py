@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from ansible_collections.radiology.hardening.plugins.module_utils import kept
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -47,8 +48,10 @@ def _install(host: Host, names: Sequence[str]) -> None:
     _must(host, [*QUIETLY, "dpkg", *KEEP, "--configure", "-a"], "What was half installed cannot be finished")
     stale = _renew(host)
     options = [word for option in KEEP for word in ("-o", f"Dpkg::Options::={option}")]
+    kept.before_install(host)
     command = [*QUIETLY, "apt-get", "-qq", "--yes", "--no-install-recommends", *options, "install", *names]
     _must(host, command, f"{', '.join(names)} cannot be installed", stale)
+    kept.after_install(host)
 
 
 def _renew(host: Host) -> str:

@@ -147,8 +147,8 @@ def _begin(entry: Entry) -> list[Step]:
 
     if not wanted["active"] and wanted["state"] not in ("enabled", "masked"):
         return []
-    does = "Have it read its files anew" if wanted["verb"] == "reload" else "Start it with its former files"
-    return [Step(f"{does}: {entry.name}", do)]
+    does = "Have {} read its former files" if wanted["verb"] == "reload" else "Start {} with its former files"
+    return [Step(does.format(entry.name), do)]
 
 
 def _read_anew(host: Host, entry: Entry) -> None:

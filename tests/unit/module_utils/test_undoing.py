@@ -38,6 +38,8 @@ class Machine(Host):
         if words[:2] == ["systemctl", "show"]:
             active, state = self.units.get(words[2], ["inactive", ""])
             return Result(0, f"ActiveState={active}\nUnitFileState={state}\nLoadState=loaded\n", "")
+        if words[:2] == ["systemctl", "list-unit-files"]:
+            return Result(0, "".join(f"{unit} {state}\n" for unit, (_active, state) in self.units.items()), "")
         if words[0] == "systemctl":
             for unit in words[2:]:
                 known = self.units.setdefault(unit, ["inactive", "disabled"])
@@ -152,7 +154,7 @@ def test_nothing_is_written_before_it_is_kept(former: Path, monkeypatch: pytest.
         lambda: host.folder("/etc/made"),
         lambda: host.must(["systemctl", "stop", "web.service"]),
     ):
-        host.ledger.late = False
+        host.ledger.idle = False
         with pytest.raises(HardeningError, match="No space"):
             change()
     host.write("/etc/stray", "stray")  # as a surface puts back what it had changed before the disk was full
@@ -251,3 +253,20 @@ def test_sshd_is_undone_behind_a_guard_and_forgotten_only_when_somebody_came_in(
     apply(host, undoing.finish(host, "authentication"))
     assert kept.read(host, "authentication") is None
     assert [path.name for path in (former / "etc/systemd/system").glob("radiology-*")] == []
+
+
+def test_a_unit_that_came_with_a_package_of_ours_did_not_run_before(former: Path) -> None:
+    """A run that is killed while it installs knows as well what came."""
+    units = {"old.service": ["active", "enabled"]}
+    host = machine(former, units=units)
+    kept.before_install(host)
+    units["web.service"] = ["active", "enabled"]
+    assert kept.came_with_us(host) == {"web.service"}
+    kept.before_install(host)
+    kept.after_install(host)
+    units["later.service"] = ["active", "enabled"]
+    assert kept.came_with_us(host) == {"web.service"}
+    machine(former, "dicom_tls", units).must(["systemctl", "disable", "--now", "web.service", "old.service"])
+    apply(host, undoing.plan(host, "dicom_tls"))
+    assert units["old.service"] == ["active", "enabled"]
+    assert units["web.service"][1] == "disabled"

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import disk_swap
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate, parted
@@ -185,3 +188,36 @@ def test_a_partition_that_cannot_be_read_is_never_given_a_key():
     with pytest.raises(HardeningError, match="what wipefs cannot read"):
         apply(host, disk_swap.steps(swap(device())))
     assert not [done for done in host.done if done.startswith("write")]
+
+
+UUID = "b38f3b8e-5a0e-4d7e-9d0b-0d6f5b1c2a11"
+
+
+def undone(file, *more):
+    command = ["sh", "-c", disk_swap.BACK, str(file), "radiology_no_such_volume", UUID, *(more or [""])]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(shutil.which("mkswap") is None or shutil.which("wipefs") is None, reason="util-linux is wanted")
+def test_the_undo_makes_swap_of_the_partition_again_by_its_former_uuid(tmp_path):
+    file = tmp_path / "partition"
+    file.write_bytes(b"\xa5" * (1 << 20))
+    file.chmod(0o600)
+    assert undone(file).returncode == 0
+    made = file.read_bytes()
+    told = subprocess.run(["blkid", "-p", "-o", "export", str(file)], capture_output=True, text=True, check=True).stdout
+    assert f"UUID={UUID}" in told.split()
+    assert "TYPE=swap" in told.split()
+    assert undone(file).returncode == 0
+    assert file.read_bytes() == made
+
+
+@pytest.mark.skipif(shutil.which("wipefs") is None, reason="util-linux is wanted")
+def test_the_undo_leaves_a_partition_that_was_given_to_something_else(tmp_path):
+    file = tmp_path / "partition"
+    file.write_bytes(b"\0" * 1080 + b"\x53\xef" + b"\0" * (1 << 20))  # ext's magic number at 0x438
+    before = file.read_bytes()
+    done = undone(file)
+    assert done.returncode == 1
+    assert "something else than swap" in done.stderr
+    assert file.read_bytes() == before
