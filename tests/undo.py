@@ -34,8 +34,8 @@ HOSTS = ("pacs-1", "ct-1", "ws-1", "pacs-2", "ct-2", "ws-2")
 ALONE = ("orthanc", "dicom_tls", "authentication", "firewall")
 SHUFFLED = ("orthanc", "firewall", "dicom_tls", "authentication")
 """Not the order in which they are hardened, nor its reverse: each is undone while others stand."""
-EXCEPTED = {"older_than_configuration", "engineers"}
-"""Facts of the moment: whether something waits for a restart, and who is connected now."""
+EXCEPTED = {"older_than_configuration", "engineers", "open_logs", "installed"}
+"""Facts of the moment (what waits for a restart, who is connected, the names of logs), and packages, which stay."""
 LAST = "/etc/systemd/system/orthanc.service.d/zzz-baseline.conf"
 """Is read after every other drop-in, ours too: what it says can only be told."""
 FOREIGN = (
@@ -156,9 +156,9 @@ def alone(trial: Trial) -> None:
         hardened = trial.facts()
         for host in trial.practices:
             trial.check(f"{host}: {surface} changes", differing(before[host], hardened[host]) != [])
-            refused = trial.play("playbooks/undo.yml", "-l", host, "-e", f"surface={surface}")
-            asked = "Nothing was changed. To undo" in refused.stdout and f"{surface} would be undone" in refused.stdout
-            trial.check(f"{host}: the undo of {surface} is shown, and asks for the host's name", asked)
+        refused = trial.play("playbooks/undo.yml", "-l", "pacs.dmz-practice", "-e", f"surface={surface}").stdout
+        asked = "Nothing was changed. To undo" in refused and f"{surface} would be undone" in refused
+        trial.check(f"the undo of {surface} is shown, and asks for the host's name", asked)
         closed = trial.run("sh", "-c", BY_HAND + " && echo closed")
         trial.check(f"what was kept of {surface} is root's alone", set(closed.values()), {"closed\n"})
         trial.undo(surface)

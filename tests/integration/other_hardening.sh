@@ -1,4 +1,4 @@
-#!/bin/sh
+# shellcheck shell=sh
 # What a general hardening role of somebody else leaves on a Debian server, in the way that such roles write it: its own
 # files in drop-in folders, a whole /etc/nftables.conf that flushes everything, and one edit of a daemon's main file.
 set -eu
