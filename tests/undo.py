@@ -213,12 +213,11 @@ print(sqlite3.connect(f"file:{path}?mode=ro", uri=True).execute(
 """
 """Reads Orthanc's own index: resource type 1 is a study (OrthancServer/Sources/ServerEnumerations.h)."""
 
-SANDBOX = {"orthanc.sandbox": LAST}
+SANDBOX = {"orthanc.sandbox": LAST, "orthanc.version_floor": LAST}
 """What remains for a person: the finding names the setting and the file."""
 
 OVERRIDDEN = {
     **SANDBOX,
-    "authentication.ssh_keys_only": "/etc/ssh/sshd_config:",
     "authentication.ssh_administration_only": "/etc/ssh/sshd_config.d/00-baseline.conf:",
 }
 """What another's hardening takes back when it runs after ours, until ours runs again."""
