@@ -195,7 +195,7 @@ def beside(trial: Trial) -> None:
         trial.undo(surface)
         counted = trial.run("python3", "-c", COUNT)
         for host, number in counted.items():
-            trial.check(f"{host}: studies after the undo of {surface}, others standing", number.strip(), str(STUDIES))
+            trial.check(f"{host}: images after the undo of {surface}, others standing", number.strip(), str(IMAGES))
     trial.same("facts after all was undone are those before", before, trial.facts())
     trial.check("another's files are as it wrote them", changed(digests, trial.run("sha256sum", *FOREIGN)), [])
     trial.use("after all was undone", tls=False)
@@ -206,12 +206,14 @@ def beside(trial: Trial) -> None:
 
 
 COUNT = """
-import sqlite3, glob
-path = glob.glob("/var/lib/orthanc/db*/index")[0]
-print(sqlite3.connect(f"file:{path}?mode=ro", uri=True).execute(
-    "select count(*) from Resources where resourceType = 1").fetchone()[0])
+import glob
+images = 0
+for path in glob.glob("/var/lib/orthanc/db*/??/??/*"):
+    with open(path, "rb") as file:
+        images += file.read(132)[128:] == b"DICM"
+print(images)
 """
-"""Reads Orthanc's own index: resource type 1 is a study (OrthancServer/Sources/ServerEnumerations.h)."""
+"""Counts the images in Orthanc's storage; its index is locked while it runs (1.12.7)."""
 
 SANDBOX = {"orthanc.sandbox": LAST, "orthanc.version_floor": LAST}
 """What remains for a person: the finding names the setting and the file."""
