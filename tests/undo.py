@@ -122,9 +122,9 @@ class Trial:
             ("query", f"{STUDIES} studies, {STUDIES * 2} series"),
             ("retrieve", f"{IMAGES} images retrieved"),
         ):
-            kind, more = ("ct", ["/root/studies" if whole else "/root/study"]) if verb == "store" else ("ws", [])
+            kind, more = ("ct", ("/root/studies" if whole else "/root/study",)) if verb == "store" else ("ws", ())
 
-            def do(_host: str, practice: Practice, verb: str = verb, kind: str = kind, more: list[str] = more) -> str:
+            def do(_host: str, practice: Practice, verb: str = verb, kind: str = kind, more: tuple[str, ...] = more) -> str:
                 return practice.device(kind, verb, *more, tls=tls, check=False)
 
             for host, said in self.each(do).items():
