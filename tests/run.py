@@ -53,7 +53,11 @@ def stages() -> list[Stage]:
                 ("ruff", "format", "--check", "."),
                 ("mypy",),
                 ("yamllint", "--strict", "."),
-                ("bash", "-c", "git ls-files | xargs awk 'FNR == 1 && /^#!.bin.(ba)?sh/ {print FILENAME}' | xargs shellcheck"),
+                (
+                    "bash",
+                    "-c",
+                    "git ls-files | xargs awk 'FNR == 1 && /^#!.bin.(ba)?sh/ {print FILENAME}' | xargs shellcheck",
+                ),
                 ("ansible-lint", "--offline", "--profile", "production"),
                 (sys.executable, "tools/write_docs.py", "--check"),
                 ("antsibull-changelog", "lint"),

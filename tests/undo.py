@@ -124,7 +124,9 @@ class Trial:
         ):
             kind, more = ("ct", ("/root/studies" if whole else "/root/study",)) if verb == "store" else ("ws", ())
 
-            def do(_host: str, practice: Practice, verb: str = verb, kind: str = kind, more: tuple[str, ...] = more) -> str:
+            def do(
+                _host: str, practice: Practice, verb: str = verb, kind: str = kind, more: tuple[str, ...] = more
+            ) -> str:
                 return practice.device(kind, verb, *more, tls=tls, check=False)
 
             for host, said in self.each(do).items():
