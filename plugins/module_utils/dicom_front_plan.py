@@ -8,7 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, dicom_front_state, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    certificates,
+    dicom_front,
+    dicom_front_state,
+    unit_state,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
@@ -25,9 +30,12 @@ def account(host: Host) -> None:
 
 
 def request(host: Host, scope: Mapping[str, Any]) -> None:
-    """Make the front's key, which stays here, unless there is one, and the request for its certificate."""
+    """Make the front's key, which stays here, unless there is a strong one, and the request for its certificate."""
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
-    if not host.run(["openssl", "pkey", "-in", dicom_front.KEY, "-noout"]).ok:
+    known = host.run(
+        ["openssl", "req", "-x509", "-new", "-sha256", "-key", dicom_front.KEY, "-subj", "/CN=key", "-text"]
+    )
+    if certificates.weaknesses(known.output):
         _write(host, dicom_front.KEY, _new_key(host))
     names = ",".join(dicom_front.names(scope))
     asked = ["openssl", "req", "-new", "-key", dicom_front.KEY, "-subj", f"/CN={scope['name']}"]

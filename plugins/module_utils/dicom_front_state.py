@@ -8,7 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, unit_state, web_front_state
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    certificates,
+    dicom_front,
+    unit_state,
+    web_front_state,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 READ = (
@@ -31,6 +36,15 @@ KEYS = {
     dicom_front.ORTHANC_KEY: "orthanc",
 }
 """Each private key and the group that may read it."""
+
+CERTIFICATES = (
+    dicom_front.CERTIFICATE,
+    dicom_front.AUTHORITY,
+    dicom_front.LINK_CERTIFICATE,
+    dicom_front.ORTHANC_CERTIFICATE,
+)
+
+EXTENSIONS = "subjectAltName,extendedKeyUsage"
 
 BINDING = re.compile(r'^\s*"[0-9a-f]{40} (\S+)" (127\.[\d.]+);', re.MULTILINE)
 
@@ -65,12 +79,14 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
     }
 
 
-def certificate(host: Host) -> dict[str, Any]:
+def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return what OpenSSL says of the front's certificate: never its key, only whether the two belong together."""
     if host.stat(dicom_front.CERTIFICATE) is None:
-        return {"present": False, "days_left": -1, "matches_key": False, "of_our_authority": False, "names": []}
+        named = {"names": [], "missing_names": _declared(scope), "undeclared_names": [], "usages": []}
+        return {"present": False, "days_left": -1, "matches_key": False, "of_our_authority": False, **named}
     file = host.path(dicom_front.CERTIFICATE)
-    said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", "subjectAltName"]).output
+    said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", EXTENSIONS]).output
+    names, declared = web_front_state.alternative_names(said), _declared(scope)
     authority = host.path(dicom_front.AUTHORITY)
     return {
         "present": True,
@@ -78,8 +94,18 @@ def certificate(host: Host) -> dict[str, Any]:
         "days_left": web_front_state.days_left(said),
         "matches_key": matches(host, dicom_front.CERTIFICATE, dicom_front.KEY),
         "of_our_authority": host.run(["openssl", "verify", "-partial_chain", "-CAfile", authority, file]).ok,
-        "names": web_front_state.alternative_names(said),
+        "names": names,
+        "missing_names": [name for name in declared if name not in names],
+        "undeclared_names": [name for name in names if declared and name not in declared],
+        "usages": certificates.usages(said),
     }
+
+
+def weak(host: Host) -> list[str]:
+    """Return `path: what is weak` of each certificate that the front or Orthanc shows or trusts; none: not there."""
+    present = [path for path in CERTIFICATES if host.stat(path)]
+    texts = {path: host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-text"]).output for path in present}
+    return [f"{path}: {reason}" for path, text in texts.items() for reason in certificates.weaknesses(text)]
 
 
 def links(host: Host) -> dict[str, Any]:
@@ -121,6 +147,11 @@ def matches(host: Host, certificate_file: str, key: str) -> bool:
     theirs = host.run(["openssl", "x509", "-in", host.path(certificate_file), "-noout", "-pubkey"])
     ours = host.run(["openssl", "pkey", "-in", host.path(key), "-pubout"])
     return theirs.ok and ours.ok and theirs.output == ours.output
+
+
+def _declared(scope: Mapping[str, Any]) -> list[str]:
+    """Return the names that the certificate has to bear; empty where the clinic file says nothing of the host."""
+    return dicom_front.names(scope) if scope.get("name") and scope.get("addresses") else []
 
 
 def _cleartext(directives: list[list[str]]) -> list[str]:

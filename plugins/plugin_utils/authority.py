@@ -39,6 +39,7 @@ CERTIFICATE_DAYS = 365
 RENEWAL_DAYS = 60
 """A certificate with fewer days left is made anew by the next run."""
 SMALLEST_RSA = 2048
+SMALLEST_CURVE = 256
 
 
 def demand_cryptography() -> None:
@@ -116,12 +117,13 @@ def load_request(text: str, path: str) -> x509.CertificateSigningRequest:
 
 def demand_strong(key: Any, path: str) -> None:
     """Refuse a public key that is too weak, or of a kind that neither TLS here nor an envelope takes."""
-    strong = isinstance(key, ec.EllipticCurvePublicKey) or (
+    strong = (isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= SMALLEST_CURVE) or (
         isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
     )
     if not strong:
         raise HardeningError(
-            f"{path}: accepted are keys on elliptic curves and RSA keys of {SMALLEST_RSA} bits or more."
+            f"{path}: accepted are keys on elliptic curves of {SMALLEST_CURVE} bits or more and "
+            f"RSA keys of {SMALLEST_RSA} bits or more."
         )
 
 

@@ -46,10 +46,14 @@ FACTS: dict[str, str] = {
     "certificate.matches_key": "bool: the certificate was made for the front's key",
     "certificate.of_our_authority": "bool: the authority in the front's trust store signed it",
     "certificate.names": "list of str: DNS:name and IP:address",
+    "certificate.missing_names": "list of str: names and addresses of the host that it does not bear",
+    "certificate.undeclared_names": "list of str: names and addresses that it bears and the host does not have",
+    "certificate.usages": "list of str: what it is for: serverAuth, clientAuth",
     "trust_store.authorities": "int: certificates that the front takes for authorities",
     "links.usable": "bool: the front and Orthanc know each other by their own pairs",
     "links.days_left": "int: whole days until the first of these pairs ends",
     "keys.loose": "list of str: private keys that others than root and their service may read",
+    "keys.weak": "list of str: certificates with a key or a signature that is too weak, and why",
     "outgoing.cleartext": "list of str: entries of DicomModalities that Orthanc would call in clear beyond loopback",
     "distribution": "str: what nginx.service is there for: off, default site, other sites",
 }
@@ -81,13 +85,13 @@ BEHIND_THE_FRONT = {
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts."""
     configuration = orthanc_configuration.observe(host)["config"]
-    certificate = dicom_front_state.certificate(host)
+    certificate = dicom_front_state.certificate(host, scope)
     return {
         "front": dicom_front_state.observe(host, scope, fits=certificate["matches_key"]),
         "certificate": certificate,
         "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
         "links": dicom_front_state.links(host),
-        "keys": {"loose": dicom_front_state.loose_keys(host)},
+        "keys": {"loose": dicom_front_state.loose_keys(host), "weak": dicom_front_state.weak(host)},
         "outgoing": {"cleartext": outgoing_in_clear(configuration.get("DicomModalities") or {})},
         "distribution": web_front_state.distribution(host),
     }
@@ -103,7 +107,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps: list[Step] = []
     if mine["front"]["files"].get(dicom_front.ACCOUNT_FILE) != digest(dicom_front.ACCOUNT):
         steps.append(Step(f"Give the DICOM front an account of its own ({dicom_front.USER})", dicom_front_plan.account))
-    if not mine["links"]["usable"] or mine["links"]["days_left"] < RENEWAL_DAYS:
+    links = (dicom_front.LINK_CERTIFICATE, dicom_front.ORTHANC_CERTIFICATE)
+    if not mine["links"]["usable"] or mine["links"]["days_left"] < RENEWAL_DAYS or _weak(mine, *links):
         steps.append(Step("Make the key pairs between the front and Orthanc", dicom_front_plan.links))
     requested = _requested(mine, scope)
     if not requested:
@@ -128,9 +133,26 @@ def outgoing_in_clear(modalities: Mapping[str, Any]) -> list[str]:
     return sorted(found)
 
 
+def _weak(mine: Mapping[str, Any], *paths: str) -> bool:
+    """Tell whether one of these certificates has to be made anew with a key that is strong enough."""
+    return any(weak.startswith(f"{path}: ") for weak in mine["keys"]["weak"] for path in paths)
+
+
+def _differs(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    return bool(mine["certificate"].get("digest") != digest(str(scope["certificate"])))
+
+
 def _requested(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
-    """Tell whether the host has a request; where it holds a certificate, that has to carry the declared names."""
+    """Tell whether the host has the request that is due.
+
+    One that is given and not yet served answers it; else the certificate that is served has to be strong and to carry
+    the declared names.
+    """
     if mine["front"]["request"] is None:
+        return False
+    if scope.get("certificate") and scope["certificate"] != TO_BE_SIGNED and _differs(mine, scope):
+        return True
+    if _weak(mine, dicom_front.CERTIFICATE):
         return False
     names = set(mine["certificate"]["names"])
     return not mine["certificate"]["present"] or names == set(dicom_front.names(scope))
@@ -164,13 +186,12 @@ def _front(
     }
     stale = [path for path, text in texts.items() if mine["front"]["files"].get(path) != digest(text)]
     given = str(scope["certificate"])
-    certificate = mine["certificate"]
-    if given != TO_BE_SIGNED and certificate.get("digest") != digest(given):
+    if given != TO_BE_SIGNED and _differs(mine, scope):
         stale.append(dicom_front.CERTIFICATE)
         texts[dicom_front.CERTIFICATE] = given
     front = mine["front"]
     sick = not front["active"] or not front["enabled"] or front["older_than_configuration"] or front["silent_addresses"]
-    unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith("dicom_tls.keys.")]
+    unheld = [name for name in unmet if name.startswith("dicom_tls.") and name != "dicom_tls.keys.loose"]
     if not (stale or sick or unheld):
         return []
     what = ", ".join(stale) or "start it anew"

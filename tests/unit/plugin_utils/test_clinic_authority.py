@@ -113,6 +113,7 @@ def test_a_new_request_is_signed_anew(tmp_path: Path) -> None:
         (request("ws"), "asks for ws; accepted: DNS:ct"),
         (request("ct", "10.0.0.99"), r"asks for ct, 10\.0\.0\.99"),
         (request(key=rsa.generate_private_key(65537, 1024)), "RSA keys of 2048 bits or more"),
+        (request(key=ec.generate_private_key(ec.SECP224R1())), "elliptic curves of 256 bits or more"),
         ("no request", "is not a certificate request"),
         (
             "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",

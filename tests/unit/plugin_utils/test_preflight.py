@@ -215,7 +215,9 @@ def test_certificates_of_the_escrow_have_to_be_ones(clinic: Clinic) -> None:
     assert problems[0] == f"{names}/both.pem, which holds a private key too; accepted: the certificate alone."
     assert problems[1] == f"{names}/text.pem; accepted is an X.509 certificate as PEM."
     assert problems[2].startswith(f"{clinic.folder}/hollow.pem is not a certificate in PEM form")
-    assert problems[3].startswith(f"{clinic.folder}/ed.pem: accepted are keys on elliptic curves and RSA keys of 2048")
+    assert problems[3].startswith(
+        f"{clinic.folder}/ed.pem: accepted are keys on elliptic curves of 256 bits or more and RSA"
+    )
     assert problems[4] == f"{names}/none.pem, which cannot be read as PEM: No such file or directory."
 
 

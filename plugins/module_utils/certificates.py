@@ -1,0 +1,36 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a certificate says of its key, its signature and its purpose, as OpenSSL prints it. Pure text."""
+
+from __future__ import annotations
+
+import re
+
+SMALLEST = {"id-ecPublicKey": 256, "rsaEncryption": 2048}
+"""Bits of the smallest key of each kind that is strong enough (ANSSI TLS guide, R26); ECDSA and RSA alone are taken."""
+SIGNATURES = ("ecdsa-with-SHA256", "ecdsa-with-SHA384", "ecdsa-with-SHA512")
+SIGNATURES_OF_RSA = ("sha256WithRSAEncryption", "sha384WithRSAEncryption", "sha512WithRSAEncryption")
+USAGES = {"TLS Web Server Authentication": "serverAuth", "TLS Web Client Authentication": "clientAuth"}
+BOTH_SIDES = ("serverAuth", "clientAuth")
+"""The front answers devices and calls them."""
+
+
+def weaknesses(said: str) -> list[str]:
+    """Return what is too weak in a certificate, of which `said` is OpenSSL's `-text`; an unreadable one is weak."""
+    kind = re.search(r"Public Key Algorithm: (\S+)", said)
+    bits = re.search(r"Public-Key: \((\d+) bit", said)
+    signature = re.search(r"Signature Algorithm: (\S+)", said)
+    if not (kind and signature):
+        return ["cannot be read"]
+    found = []
+    if not bits or int(bits[1]) < SMALLEST.get(kind[1], int(bits[1]) + 1):
+        found.append(f"{kind[1]} key of {bits[1] if bits else 'unknown'} bits")
+    if signature[1] not in (*SIGNATURES, *SIGNATURES_OF_RSA):
+        found.append(f"signed with {signature[1]}")
+    return found
+
+
+def usages(said: str) -> list[str]:
+    """Return the purposes of OpenSSL's `-ext extendedKeyUsage`: `serverAuth`, `clientAuth`; others as they stand."""
+    found = re.search(r"X509v3 Extended Key Usage:[^\n]*\n\s*([^\n]+)", said)
+    return [USAGES.get(each.strip(), each.strip()) for each in found[1].split(",")] if found else []

@@ -1,0 +1,104 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the front's certificates are found to be, on files that the machine's own OpenSSL made, and what is planned."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import certificates, dicom_front, dicom_front_state
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+from test_agreement import hardened
+
+SCOPE = {"name": "pacs", "addresses": ["10.0.0.10", "2001:db8::10"]}
+NAMES = "DNS:pacs,IP:10.0.0.10,IP:2001:db8::10"
+
+
+def made(
+    root: Path, *options: str, key: str = "P-256", names: str = NAMES, usages: str = "serverAuth,clientAuth"
+) -> Host:
+    """Put a certificate where the front has its own."""
+    kind = ["ec", "-pkeyopt", f"ec_paramgen_curve:{key}"] if "P-" in key or "secp" in key else [key]
+    file = root / dicom_front.CERTIFICATE.lstrip("/")
+    file.parent.mkdir(parents=True)
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", *kind, "-keyout", str(root / "key"), "-subj", "/CN=pacs"]
+    command += ["-addext", f"subjectAltName={names}", "-addext", f"extendedKeyUsage={usages}", "-out", str(file)]
+    subprocess.run([*command, *options], check=True, capture_output=True)
+    return Host(str(root))
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "weak"),
+    [
+        ("P-256", [], []),
+        ("P-384", ["-sha384"], []),
+        ("rsa:2048", ["-sha256"], []),
+        ("rsa:1024", ["-sha256"], ["rsaEncryption key of 1024 bits"]),
+        ("rsa:2048", ["-sha1"], ["signed with sha1WithRSAEncryption"]),
+        ("secp224r1", [], ["id-ecPublicKey key of 224 bits"]),
+        ("P-256", ["-sha1"], ["signed with ecdsa-with-SHA1"]),
+        ("ed25519", [], ["ED25519 key of unknown bits", "signed with ED25519"]),
+    ],
+)
+def test_weak_keys_and_signatures_are_named(tmp_path: Path, key: str, options: list[str], weak: list[str]) -> None:
+    host = made(tmp_path, *options, key=key)
+    assert dicom_front_state.weak(host) == [f"{dicom_front.CERTIFICATE}: {reason}" for reason in weak]
+
+
+def test_what_is_no_certificate_is_weak_and_what_is_not_there_is_not(tmp_path: Path) -> None:
+    assert dicom_front_state.weak(Host(str(tmp_path))) == []
+    host = made(tmp_path)
+    (tmp_path / dicom_front.CERTIFICATE.lstrip("/")).write_text("no certificate", encoding="ascii")
+    assert dicom_front_state.weak(host) == [f"{dicom_front.CERTIFICATE}: cannot be read"]
+
+
+def test_names_and_usages_are_compared_with_the_clinic_file(tmp_path: Path) -> None:
+    good = dicom_front_state.certificate(made(tmp_path / "good"), SCOPE)
+    assert (good["missing_names"], good["undeclared_names"]) == ([], [])
+    assert good["usages"] == ["serverAuth", "clientAuth"]
+    wrong = made(tmp_path / "wrong", names="DNS:another,IP:10.0.0.10", usages="serverAuth,codeSigning")
+    found = dicom_front_state.certificate(wrong, SCOPE)
+    assert found["missing_names"] == ["DNS:pacs", "IP:2001:db8::10"]
+    assert found["undeclared_names"] == ["DNS:another"]
+    assert found["usages"] == ["serverAuth", "Code Signing"]
+
+
+def test_a_host_without_a_certificate_misses_every_name(tmp_path: Path) -> None:
+    found = dicom_front_state.certificate(Host(str(tmp_path)), SCOPE)
+    assert found["missing_names"] == ["DNS:pacs", "IP:10.0.0.10", "IP:2001:db8::10"]
+    assert found["usages"] == []
+    assert certificates.usages("") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        (dicom_front.CERTIFICATE, dicom_tls.REQUESTED),
+        (dicom_front.LINK_CERTIFICATE, "Make the key pairs between the front and Orthanc"),
+        (dicom_front.ORTHANC_CERTIFICATE, "Make the key pairs between the front and Orthanc"),
+    ],
+)
+def test_a_weak_pair_is_made_anew(path: str, step: str) -> None:
+    known: dict[str, Any] = hardened("dicom_tls", "debian13")
+    known["facts"]["dicom_tls"]["keys"]["weak"] = [f"{path}: rsaEncryption key of 1024 bits"]
+    wanted = catalogue.wanted(catalogue.load("dicom_tls"))
+    assert step in [each.does for each in dicom_tls.plan(known["facts"], wanted, known["scope"])]
+
+
+@pytest.mark.parametrize("fault", ["names", "weak"])
+def test_a_certificate_that_was_signed_anew_is_served_in_place_of_a_wrong_one(fault: str) -> None:
+    known: dict[str, Any] = hardened("dicom_tls", "debian13")
+    mine, wanted = known["facts"]["dicom_tls"], catalogue.wanted(catalogue.load("dicom_tls"))
+    if fault == "names":
+        mine["certificate"].update(names=["DNS:another"], missing_names=["DNS:pacs"])
+    else:
+        mine["keys"]["weak"] = [f"{dicom_front.CERTIFICATE}: signed with ecdsa-with-SHA1"]
+    assert [each.does for each in dicom_tls.plan(known["facts"], wanted, known["scope"])] == [dicom_tls.REQUESTED]
+    anew = {**known["scope"], "certificate": "signed anew"}
+    planned = [each.does for each in dicom_tls.plan(known["facts"], wanted, anew)]
+    assert planned == [f"Serve DICOM over TLS ({dicom_front.CERTIFICATE})"]
