@@ -36,6 +36,8 @@ KEYWORDS = {
     "HostbasedAuthentication": "no",
     "MaxAuthTries": "4",
     "LoginGraceTime": "30",
+    "ClientAliveInterval": "300",
+    "ClientAliveCountMax": "3",
     "X11Forwarding": "no",
     "AllowAgentForwarding": "no",
     "AllowTcpForwarding": "no",
@@ -46,13 +48,21 @@ KEYWORDS = {
 }
 """Keyword of sshd_config(5) -> value that the drop-in sets; PermitRootLogin is the site's choice."""
 
+WEAK = {
+    "Ciphers": ("*-cbc*", "arcfour*"),
+    "KexAlgorithms": ("*-sha1",),
+    "MACs": ("hmac-sha1*", "hmac-md5*", "hmac-ripemd160*", "umac-64*"),
+}
+"""Keyword -> patterns of what the drop-in takes out of OpenSSH's own choice, whose newer names thus stay."""
+
 SPELLINGS = {"without-password": "prohibit-password"}
 """Old names that OpenSSH still prints or takes -> the present ones."""
 
 
 def settings(scope: Mapping[str, Any]) -> dict[str, str]:
     """Return keyword -> value for the role's inputs (root_login: one of ROOT_LOGINS)."""
-    return {**KEYWORDS, "PermitRootLogin": str(scope.get("root_login") or KEYWORDS["PermitRootLogin"])}
+    without = {keyword: f"-{','.join(patterns)}" for keyword, patterns in WEAK.items()}
+    return {**KEYWORDS, **without, "PermitRootLogin": str(scope.get("root_login") or KEYWORDS["PermitRootLogin"])}
 
 
 def render(scope: Mapping[str, Any]) -> str:
@@ -83,7 +93,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "older_than_configuration": unit_state.is_older(host, unit, files),
         "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
         "keys_from_elsewhere": any(each != "none" for each in elsewhere),
-        **{keyword: _typed(said.get(keyword.lower()), value) for keyword, value in wanted.items()},
+        "weak_algorithms": _weak_algorithms(said),
+        **{keyword: _typed(said.get(keyword.lower()), wanted[keyword]) for keyword in KEYWORDS},
     }
 
 
@@ -144,6 +155,17 @@ def _typed(said: str | None, like: str) -> str | int | None:
     return int(said) if said is not None and like.isdigit() and said.isdigit() else said
 
 
+def _weak_algorithms(said: Mapping[str, str]) -> list[str] | None:
+    """Return the keywords and names of weak algorithms that sshd accepts; None when it does not tell them all."""
+    if any(keyword.lower() not in said for keyword in WEAK):
+        return None
+    return [f"{keyword} {name}" for keyword in WEAK for name in _weak_names(keyword, said[keyword.lower()])]
+
+
+def _weak_names(keyword: str, value: str) -> list[str]:
+    return [name for name in value.split(",") if any(fnmatch.fnmatchcase(name, weak) for weak in WEAK[keyword])]
+
+
 def _spoken(output: str) -> dict[str, str]:
     """Read `sshd -T`: a keyword in small letters and its value, a line each."""
     pairs = (line.partition(" ") for line in output.splitlines())
@@ -197,6 +219,9 @@ def _told(line: Mapping[str, Any]) -> str:
 
 
 def _differs(line: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    for keyword in WEAK:
+        if line["keyword"] == keyword.lower() and line["value"][:1] not in ("+", "-", "^"):
+            return bool(_weak_names(keyword, line["value"]))  # a list of a site's own, which may be shorter than ours
     known = {keyword.lower(): value for keyword, value in wanted.items()}
     known["challengeresponseauthentication"] = known["kbdinteractiveauthentication"]
     if line["keyword"] == "authenticationmethods":

@@ -70,6 +70,7 @@ FACTS: dict[str, str] = {
     "sshd.older_than_configuration": "bool: the running sshd has not read its newest files",
     "sshd.authorized_keys": "dict: login -> number of authorized keys",
     "sshd.keys_from_elsewhere": "bool: keys come from a command or a certificate authority too",
+    "sshd.weak_algorithms": "list of str: keyword and name of weak algorithms that sshd accepts; null: it does not say",
     **{f"sshd.{keyword}": "str or int: what `sshd -T` says" for keyword in ssh_daemon.KEYWORDS},
 }
 

@@ -173,3 +173,29 @@ def test_a_host_without_sshd_has_no_plan(tmp_path):
             return Result(127, "", "not found")
 
     assert planned(Bare(tree(tmp_path, {}))) == []
+
+
+def test_weak_algorithms_are_named_and_silence_is_not_none(tmp_path):
+    strong = "ciphers aes256-ctr\nkexalgorithms curve25519-sha256\nmacs hmac-sha2-256\n"
+    weak = strong.replace("aes256-ctr", "aes256-ctr,aes128-cbc").replace(
+        "hmac-sha2-256", "hmac-sha1,umac-64@openssh.com"
+    )
+    said = {text: host(tmp_path, {}, said=text) for text in (strong, weak, "ciphers aes256-ctr\n")}
+    seen = [ssh_daemon.observe(machine, {})["weak_algorithms"] for machine in said.values()]
+    assert seen == [[], ["Ciphers aes128-cbc", "MACs hmac-sha1", "MACs umac-64@openssh.com"], None]
+
+
+@pytest.mark.parametrize(
+    ("line", "set_aside"),
+    [
+        ("Ciphers aes256-gcm@openssh.com", False),
+        ("MACs hmac-sha1,hmac-sha2-256", True),
+        ("KexAlgorithms +diffie-hellman-group1-sha1", True),
+        ("MACs -umac-128@openssh.com", True),
+    ],
+)
+def test_a_list_of_algorithms_of_a_site_stays_when_it_has_no_weak_one(tmp_path, line, set_aside):
+    machine = host(tmp_path, {f"{ssh_daemon.FOLDER}/00-convenience.conf": f"{line}\n"})
+    apply(machine, planned(machine))
+    kept = machine.text(f"{ssh_daemon.FOLDER}/00-convenience.conf")
+    assert kept == (f"{ssh_daemon.ASIDE}{line}\n" if set_aside else f"{line}\n")
