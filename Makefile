@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -45,6 +45,9 @@ trouble: setup ## Harden under trouble: kills, bad rulesets, full disks; nothing
 
 undo: setup ## Undo every surface on hosts with 50 studies, alone and beside another's hardening
 	@$(RUN) tests/undo.py
+
+rotation: setup ## Rotate certificates while a modality stores one image a second; none may be lost
+	@$(RUN) tests/rotation.py
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost
 	@$(RUN) tests/powercut/run.py

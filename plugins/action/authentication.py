@@ -39,7 +39,7 @@ class ActionModule(GuardedAction):
             if not check_mode and certificate.is_wanted(answer):
                 certificate.sign(self._request(variables))
                 made += answer["plan"]
-                answer = self._call(variables, passwords, certificate)
+                answer = self._call(variables, passwords, certificate, renew=False)
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from error
         result.update(answer)
@@ -48,10 +48,18 @@ class ActionModule(GuardedAction):
         return result
 
     def _call(
-        self, variables: dict[str, Any], passwords: dict[str, str], certificate: WebCertificate
+        self,
+        variables: dict[str, Any],
+        passwords: dict[str, str],
+        certificate: WebCertificate,
+        *,
+        renew: bool = True,
     ) -> dict[str, Any]:
+        """Call the module; `renew`: unless the next key is made already, if one is asked for."""
+        scope = self._task.args.get("scope") or {}
         arguments = {
             **self._task.args,
+            "scope": {**scope, "renew": renew and bool(scope.get("renew"))},
             "passwords": passwords,
             "certificate": certificate.text,
             "certified": certificate.certified,

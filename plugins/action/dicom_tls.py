@@ -12,8 +12,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import REQUESTED, TO_BE_SIGNED
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import (
+    RENEWED,
+    REQUESTED,
+    TO_BE_SIGNED,
+)
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
@@ -36,17 +40,14 @@ class ActionModule(ActionBase):
             directory, name = str(scope["clinic_directory"]), str(scope["name"])
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             devices = dicom_front.admitted(scope.get("devices") or [])
-            signed, waiting = authority.sign_devices(secrets, directory, devices, check_mode=check_mode)
+            signed, waiting = device_certificates.sign(secrets, directory, devices, check_mode=check_mode)
             made = [f"Sign the certificate of {device}" for device in signed]
             answer = self._call(variables, self._given(directory, name, devices))
-            if (
-                not check_mode
-                and _succeeded(answer)
-                and (REQUESTED in answer["plan"] or not authority.lasts(directory, name))
-            ):
+            if not check_mode and self._is_wanted(answer, directory, name):
                 authority.sign(secrets, directory, self._request(variables), name)
                 made += [*answer["plan"], f"Sign the certificate of {name}"]
-                answer = self._call(variables, self._given(directory, name, devices))
+                given = self._given(directory, name, devices)
+                answer = self._call(variables, {**given, "scope": {**scope, "renew": False}})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from error
         result.update(answer)
@@ -60,18 +61,18 @@ class ActionModule(ActionBase):
 
     def _is_wanted(self, answer: dict[str, Any], directory: str, name: str) -> bool:
         """Tell whether the host has a request that our authority has still to sign."""
-        return _succeeded(answer) and (REQUESTED in answer["plan"] or not authority.lasts(directory, name))
+        asked = {REQUESTED, RENEWED} & set(answer.get("plan") or [])
+        return _succeeded(answer) and (bool(asked) or not authority.lasts(directory, name))
 
     def _given(self, directory: str, name: str, devices: list[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the controller knows: certificates that last, and the devices' fingerprints."""
-        certificates = {
-            device["name"]: authority.read(authority.certificate_path(directory, device["name"])) for device in devices
-        }
         own = authority.read(authority.certificate_path(directory, name)) if authority.lasts(directory, name) else ""
         return {
             "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
             "authority": authority.read(authority.authority_path(directory)),
-            "fingerprints": {device: authority.fingerprint(text) for device, text in certificates.items() if text},
+            "fingerprints": {
+                str(device["name"]): device_certificates.admitted(directory, device) for device in devices
+            },
         }
 
     def _call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

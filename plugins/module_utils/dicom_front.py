@@ -20,6 +20,8 @@ USER = "dicom-front"
 FOLDER = "/etc/dicom-front"
 CONFIGURATION = f"{FOLDER}/nginx.conf"
 KEY = f"{FOLDER}/server.key"
+NEXT_KEY = f"{FOLDER}/next.key"
+"""Waits for its certificate, and takes the place of the key together with it."""
 REQUEST = f"{FOLDER}/server.csr"
 CERTIFICATE = f"{FOLDER}/server.crt"
 AUTHORITY = f"{FOLDER}/ca.crt"
@@ -120,20 +122,25 @@ def admitted(devices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [device for device in devices if device.get("tls")]
 
 
-def entries(devices: Sequence[Mapping[str, Any]], fingerprints: Mapping[str, str]) -> list[str]:
-    """Return the lines that bind each device's certificate and addresses to its loopback address."""
+def entries(devices: Sequence[Mapping[str, Any]], fingerprints: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the lines that bind each device's certificates and addresses to its loopback address."""
     return [
-        f'    "{fingerprints[device["name"]]} {address}" {device["loopback"]}; # {device["name"]}'
+        f'    "{fingerprint} {address}" {device["loopback"]}; # {device["name"]}'
         for device in admitted(devices)
+        for fingerprint in fingerprints.get(device["name"], [])
         for address in (device["address"], device.get("address6"))
-        if address and device["name"] in fingerprints
+        if address
     ]
 
 
 def configuration(
-    scope: Mapping[str, Any], fingerprints: Mapping[str, str], *, protocols: Sequence[str], suites: Sequence[str]
+    scope: Mapping[str, Any],
+    fingerprints: Mapping[str, Sequence[str]],
+    *,
+    protocols: Sequence[str],
+    suites: Sequence[str],
 ) -> str:
-    """Return nginx.conf for the role's inputs and the devices' certificates (name to SHA-1)."""
+    """Return nginx.conf for the role's inputs and the devices' certificates (name to the SHA-1 of each)."""
     common = {"folder": FOLDER, "suites": ":".join(suites)}
     outgoing = [
         OUTGOING % {**common, **device, "target": endpoint(str(device["address"]), int(device["port"]))}

@@ -12,6 +12,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     certificates,
     dicom_front,
     dicom_front_state,
+    front_unit,
     unit_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -37,8 +38,18 @@ def request(host: Host, scope: Mapping[str, Any]) -> None:
     )
     if certificates.weaknesses(known.output):
         _write(host, dicom_front.KEY, _new_key(host))
+    _ask(host, dicom_front.KEY, scope)
+
+
+def renew(host: Host, scope: Mapping[str, Any]) -> None:
+    """Make the next key, which stays here, beside the one that serves, and the request for its certificate."""
+    _write(host, dicom_front.NEXT_KEY, _new_key(host))
+    _ask(host, dicom_front.NEXT_KEY, scope)
+
+
+def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
     names = ",".join(dicom_front.names(scope))
-    asked = ["openssl", "req", "-new", "-key", dicom_front.KEY, "-subj", f"/CN={scope['name']}"]
+    asked = ["openssl", "req", "-new", "-key", key, "-subj", f"/CN={scope['name']}"]
     asked += ["-addext", f"subjectAltName={names}", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
     _write(host, dicom_front.REQUEST, host.must(asked))
 
@@ -65,7 +76,13 @@ def tighten(host: Host) -> None:
 
 
 def serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> None:
-    """Write what changed, have nginx check it, start or reload, and prove it; else put the former back."""
+    """Write what changed, have nginx check it, start or reload, and prove it; else put the former back.
+
+    A certificate that was made for the next key brings that key with it.
+    """
+    certificate = texts.get(dicom_front.CERTIFICATE)
+    if certificate is not None:
+        texts = {**front_unit.next_key(host, certificate, dicom_front.KEY, dicom_front.NEXT_KEY), **texts}
     former = {path: host.read(path) for path in texts}
     started = False
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
@@ -77,6 +94,8 @@ def serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> Non
         started = True
         _start(host, restart=former[unit] != texts[unit].encode())
         _prove(host, scope)
+        if dicom_front.KEY in texts:
+            host.remove(dicom_front.NEXT_KEY)
     except HardeningError:
         if former[dicom_front.CONFIGURATION] is not None:
             for path, content in former.items():

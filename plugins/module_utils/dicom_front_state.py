@@ -32,6 +32,7 @@ TEXTS = (dicom_front.CONFIGURATION, dicom_front.UNIT_FILE, dicom_front.ACCOUNT_F
 
 KEYS = {
     dicom_front.KEY: dicom_front.USER,
+    dicom_front.NEXT_KEY: dicom_front.USER,
     dicom_front.LINK_KEY: dicom_front.USER,
     dicom_front.ORTHANC_KEY: "orthanc",
 }

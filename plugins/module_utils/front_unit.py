@@ -1,10 +1,12 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The systemd unit of a front: an nginx of its own, with an account of its own, confined. Pure text."""
+"""The systemd unit of a front: an nginx of its own, with an account of its own, confined; and its next key."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
 """nginx's own checker; the file to check follows."""
@@ -79,3 +81,13 @@ def service(
         memory_mib=memory_mib,
         capabilities=low if low_port else "CapabilityBoundingSet=",
     )
+
+
+def next_key(host: Host, certificate: str, key: str, waiting: str) -> dict[str, str]:
+    """Return the key that waits as what `key` is to say, where the certificate (PEM) was made for it."""
+    text = host.text(waiting)
+    if text is None:
+        return {}
+    theirs = host.must(["openssl", "x509", "-noout", "-pubkey"], stdin=certificate)
+    ours = host.run(["openssl", "pkey", "-in", waiting, "-pubout"])
+    return {key: text} if ours.ok and ours.output == theirs else {}

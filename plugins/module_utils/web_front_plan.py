@@ -10,7 +10,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import unit_state, web_front, web_front_ask
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    front_unit,
+    unit_state,
+    web_front,
+    web_front_ask,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils import web_front_state as state
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -18,6 +23,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 
 REQUESTED = "Make the web front's key, which stays here, and the request for its certificate"
 """The step after which the controller signs."""
+
+RENEWED = "Make the web front's next key, which stays here, and the request for its certificate"
+"""The same, while the former key goes on to serve."""
 
 TO_BE_SIGNED = "to be signed"
 """Stands for the certificate in check mode, where nothing is signed."""
@@ -51,6 +59,8 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
         steps.append(Step(f"Give the web front an account of its own ({web_front.USER})", _account))
     if (wanted or facts["request"] is None) and not _signed(facts, scope):
         steps.append(Step(REQUESTED, lambda host: _request(host, scope)))
+    elif scope.get("renew"):
+        steps.append(Step(RENEWED, lambda host: _renew(host, scope)))
     ready = usable or _given(facts, scope)
     if not ready:
         return steps
@@ -125,9 +135,20 @@ def _request(host: Host, scope: Mapping[str, Any]) -> None:
     if not host.run(["openssl", "pkey", "-in", web_front.KEY, "-noout"]).ok:
         made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
         host.write(web_front.KEY, made, mode=0o640, group=web_front.USER)
+    _ask(host, web_front.KEY, scope)
+
+
+def _renew(host: Host, scope: Mapping[str, Any]) -> None:
+    """Make the next key beside the one that serves, and the request for its certificate."""
+    made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
+    host.write(web_front.NEXT_KEY, made, mode=0o640, group=web_front.USER)
+    _ask(host, web_front.NEXT_KEY, scope)
+
+
+def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
     names = web_front.alternative_names(scope)
     subject = "/CN=" + names[0].partition(":")[2]
-    asked = ["openssl", "req", "-new", "-key", web_front.KEY, "-subj", subject]
+    asked = ["openssl", "req", "-new", "-key", key, "-subj", subject]
     host.write(
         web_front.REQUEST,
         host.must([*asked, "-addext", f"subjectAltName={','.join(names)}", "-addext", "extendedKeyUsage=serverAuth"]),
@@ -143,6 +164,7 @@ def _serve(
     if people is not None:
         new[web_front.PEOPLE] = people
     if certificate is not None:
+        new |= front_unit.next_key(host, certificate, web_front.KEY, web_front.NEXT_KEY)
         new[web_front.CERTIFICATE] = certificate
     former = {path: host.read(path) for path in new}
     started = False
@@ -156,6 +178,8 @@ def _serve(
         started = True
         _start(host, restart=former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode())
         _prove(host, scope)
+        if web_front.KEY in new:
+            host.remove(web_front.NEXT_KEY)
     except HardeningError:
         if former[web_front.CONFIGURATION] is not None:
             for path, content in former.items():

@@ -23,7 +23,7 @@ options:
     type: str
     default: ""
   fingerprints:
-    description: Name of each device that has a certificate, to the SHA-1 of that certificate in hexadecimal.
+    description: Name of each device to the SHA-1, in hexadecimal, of each certificate that lets it in.
     type: dict
     default: {}
 extends_documentation_fragment:

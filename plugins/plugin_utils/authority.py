@@ -15,7 +15,7 @@ import fcntl
 import os
 import secrets as random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -169,30 +169,9 @@ def sign(secrets: Secrets, directory: str, request: str, name: str) -> str:
             .add_extension(asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False)
         )
         text = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-        _write(request_path(directory, name), request)
-        _write(certificate_path(directory, name), text)
+        write(request_path(directory, name), request)
+        write(certificate_path(directory, name), text)
         return text
-
-
-def sign_devices(
-    secrets: Secrets, directory: str, devices: Sequence[Mapping[str, Any]], *, check_mode: bool
-) -> tuple[list[str], list[str]]:
-    """Sign what the declared devices handed in; return what was signed (or would be), and who handed in nothing."""
-    signed, waiting = [], []
-    for device in devices:
-        name, path = str(device["name"]), request_path(directory, str(device["name"]))
-        request = read(path)
-        if lasts(directory, name):
-            continue
-        if not request:
-            waiting.append(name)
-            continue
-        addresses = [str(device[key]) for key in ("address", "address6") if device.get(key)]
-        check_names(load_request(request, path), path, name, addresses)
-        signed.append(name)
-        if not check_mode:
-            sign(secrets, directory, request, name)
-    return signed, waiting
 
 
 def fingerprint(certificate: str) -> str:
@@ -272,8 +251,8 @@ def _make_authority(directory: str, key_path: str, passphrase: bytes) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(passphrase),
     )
-    _write(authority_path(directory), certificate.public_bytes(serialization.Encoding.PEM).decode())
-    _write(key_path, encrypted.decode(), mode=0o600)
+    write(authority_path(directory), certificate.public_bytes(serialization.Encoding.PEM).decode())
+    write(key_path, encrypted.decode(), mode=0o600)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -299,7 +278,7 @@ def _bytes(key: Any) -> bytes:
     return encoded
 
 
-def _write(path: str, text: str, mode: int = 0o644) -> None:
+def write(path: str, text: str, mode: int = 0o644) -> None:
     """Replace a file atomically: temporary file in the same folder, fsync, rename."""
     temporary = ""
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, escrow_folders
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, escrow_folders
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
@@ -45,7 +45,7 @@ def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callab
     waiting: list[str] = []
     for device in dicom_front.admitted(given["dicom_tls_devices"] or []):
         with remarks.refusals():
-            waiting += authority.sign_devices(secrets, directory, [device], check_mode=True)[1]
+            waiting += device_certificates.sign(secrets, directory, [device], check_mode=True)[1]
     own = [str(given["dicom_tls_name"])] if "dicom_tls_name" in given else []
     for name in [*own, *(f"{name}-web".lower() for name in (given.get("authentication_names") or [])[:1])]:
         with remarks.refusals():

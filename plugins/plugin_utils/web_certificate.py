@@ -7,7 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils.web_front_plan import REQUESTED, TO_BE_SIGNED, digest
+from ansible_collections.radiology.hardening.plugins.module_utils.web_front_plan import (
+    RENEWED,
+    REQUESTED,
+    TO_BE_SIGNED,
+    digest,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
@@ -34,7 +39,7 @@ class WebCertificate:
         """Tell whether the host has a request that was not signed yet."""
         if answer.get("failed") or answer.get("unreachable"):
             return False
-        return not self._lasts or REQUESTED in answer["plan"]
+        return not self._lasts or bool({REQUESTED, RENEWED} & set(answer["plan"]))
 
     def sign(self, request: str) -> None:
         """Have the authority sign the host's request, which may name this host alone."""

@@ -7,6 +7,7 @@
     device.py query    ... prints how many studies and series are found
     device.py retrieve ... fetches every study by C-MOVE to its own listener, prints how many images came
     device.py echo     ...
+    device.py trickle  ... FOLDER  store one image a second until FOLDER/stop is there, print how many were and were not
 
 With --tls the association is over TLS with this device's key, the server's name (--server-name) is checked, and its
 own listener speaks TLS alone.
@@ -19,6 +20,7 @@ import ipaddress
 import ssl
 import sys
 import threading
+import time
 from pathlib import Path
 
 from cryptography import x509
@@ -118,6 +120,24 @@ class Device:
         association.release()
         return f"{len(files)} images stored"
 
+    def trickle(self, folder: str) -> str:
+        """C-STORE one image a second, by turns in one association held all along and in one made for the image."""
+        held, stored, lost = self.associate(storage=True), 0, 0
+        for number, file in enumerate(sorted(Path(folder).glob("*.dcm"))):
+            if Path(folder, "stop").exists():
+                break
+            began = time.monotonic()
+            try:
+                association = self.associate(storage=True) if number % 2 else held
+                status = getattr(association.send_c_store(dcmread(file)), "Status", None)
+                if number % 2:
+                    association.release()
+            except (SystemExit, RuntimeError, OSError) as error:
+                status = str(error)
+            stored, lost = (stored + 1, lost) if status == 0 else (stored, lost + 1)
+            time.sleep(max(0.0, 1 - (time.monotonic() - began)))
+        return f"{stored} stored, {lost} lost"
+
     def find(self, level: str, **keys: str) -> list[Dataset]:
         """C-FIND at the study or series level."""
         question = Dataset()
@@ -181,7 +201,7 @@ class Device:
 def main() -> None:
     """Read the command line and obey."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["request", "echo", "store", "query", "retrieve"])
+    parser.add_argument("verb", choices=["request", "echo", "store", "trickle", "query", "retrieve"])
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--name", default="")
     parser.add_argument("--address", action="append", default=[])
@@ -198,7 +218,7 @@ def main() -> None:
         print(request(given.name, given.address), end="")
         return
     device = Device(given)
-    print(device.store(given.folder) if given.verb == "store" else getattr(device, given.verb)())
+    print(getattr(device, given.verb)(*[given.folder][: given.verb in ("store", "trickle")]))
 
 
 if __name__ == "__main__":

@@ -242,7 +242,7 @@ def _loose(host: Host) -> list[str]:
     texts = {f"{folder}/{name}": host.text(f"{folder}/{name}") for folder in folders for name in host.list(folder)}
     secret = [path for path, text in texts.items() if text and SECRET.search(COMMENT.sub("", text))]
     found = []
-    for path in (*secret, web_front.KEY, web_front.PEOPLE):
+    for path in (*secret, web_front.KEY, web_front.NEXT_KEY, web_front.PEOPLE):
         entry = host.stat(path)
         if entry and (
             int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group not in ("root", _group(path))

@@ -61,6 +61,9 @@ FACTS: dict[str, str] = {
 REQUESTED = "Make the DICOM front's key, which stays here, and the request for its certificate"
 """The step after which the controller signs."""
 
+RENEWED = "Make the DICOM front's next key, which stays here, and the request for its certificate"
+"""The same, while the former key goes on to serve."""
+
 TO_BE_SIGNED = "to be signed"
 """Stands for a certificate in check mode, where nothing is signed."""
 
@@ -113,6 +116,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     requested = _requested(mine, scope)
     if not requested:
         steps.append(Step(REQUESTED, lambda host: dicom_front_plan.request(host, scope)))
+    elif scope.get("renew"):
+        steps.append(Step(RENEWED, lambda host: dicom_front_plan.renew(host, scope)))
     if mine["keys"]["loose"]:
         steps.append(
             Step(f"Keep {', '.join(mine['keys']['loose'])} from all but their service", dicom_front_plan.tighten)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -94,15 +94,15 @@ def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
 def test_devices_are_signed_once_and_the_absent_are_named(tmp_path: Path) -> None:
     hand_in(tmp_path, request("ct", "10.0.0.30", "2001:db8::30"))
     devices = [DEVICE, {"name": "ws", "address": "10.0.0.20"}]
-    assert authority.sign_devices(SECRETS, str(tmp_path), devices, check_mode=True) == (["ct"], ["ws"])
+    assert device_certificates.sign(SECRETS, str(tmp_path), devices, check_mode=True) == (["ct"], ["ws"])
     assert not (tmp_path / "certificates").exists()
-    assert authority.sign_devices(SECRETS, str(tmp_path), devices, check_mode=False) == (["ct"], ["ws"])
-    assert authority.sign_devices(SECRETS, str(tmp_path), devices, check_mode=False) == ([], ["ws"])
+    assert device_certificates.sign(SECRETS, str(tmp_path), devices, check_mode=False) == (["ct"], ["ws"])
+    assert device_certificates.sign(SECRETS, str(tmp_path), devices, check_mode=False) == ([], ["ws"])
 
 
 def test_a_new_request_is_signed_anew(tmp_path: Path) -> None:
     hand_in(tmp_path, request())
-    authority.sign_devices(SECRETS, str(tmp_path), [DEVICE], check_mode=False)
+    device_certificates.sign(SECRETS, str(tmp_path), [DEVICE], check_mode=False)
     hand_in(tmp_path, request())
     assert not authority.lasts(str(tmp_path), "ct")
 
@@ -124,7 +124,7 @@ def test_a_new_request_is_signed_anew(tmp_path: Path) -> None:
 def test_what_is_not_the_device_s_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     hand_in(tmp_path, text)
     with pytest.raises(HardeningError, match=said):
-        authority.sign_devices(SECRETS, str(tmp_path), [DEVICE], check_mode=False)
+        device_certificates.sign(SECRETS, str(tmp_path), [DEVICE], check_mode=False)
     assert not (tmp_path / "certificates").exists()
 
 

@@ -1,0 +1,89 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The certificates of a clinic's devices, which the clinic's authority signs and a technician carries to them.
+
+`requests/<device>.csr` is handed in, `certificates/<device>.crt` is taken away. Until a device bears its new
+certificate it comes with a former one: those lie in `certificates/former/<device>.crt` and open the door until they
+expire, or until somebody removes that file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+
+PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
+
+
+def former_path(directory: str, name: str) -> str:
+    """Return where the former certificates of this device lie, one after the other."""
+    return os.path.join(directory, "certificates", "former", f"{name}.crt")
+
+
+def sign(
+    secrets: Secrets,
+    directory: str,
+    devices: Sequence[Mapping[str, Any]],
+    *,
+    check_mode: bool,
+    anew: bool = False,
+) -> tuple[list[str], list[str]]:
+    """Sign what the declared devices handed in; return what was signed (or would be), and who handed in nothing.
+
+    `anew`: also where the present certificate lasts.
+    """
+    signed, waiting = [], []
+    for device in devices:
+        name, path = str(device["name"]), authority.request_path(directory, str(device["name"]))
+        request = authority.read(path)
+        if not anew and authority.lasts(directory, name):
+            continue
+        if not request:
+            waiting.append(name)
+            continue
+        addresses = [str(device[key]) for key in ("address", "address6") if device.get(key)]
+        authority.check_names(authority.load_request(request, path), path, name, addresses)
+        signed.append(name)
+        if not check_mode:
+            _keep(directory, name)
+            authority.sign(secrets, directory, request, name)
+    return signed, waiting
+
+
+def admitted(directory: str, device: Mapping[str, Any]) -> list[str]:
+    """Return the SHA-1 of each certificate that lets a device in: the present one, then former ones that are valid."""
+    name = str(device["name"])
+    present = authority.read(authority.certificate_path(directory, name))
+    return [authority.fingerprint(text) for text in ([present] if present else []) + _former(directory, name)]
+
+
+def demand_of_server(directory: str, name: str) -> None:
+    """Raise HardeningError where a server has no certificate that another could follow."""
+    if not authority.read(authority.certificate_path(directory, name)):
+        path = authority.certificate_path(directory, name)
+        raise HardeningError(f"{path} is missing, so that there is nothing to rotate: harden {name} first.")
+
+
+def _keep(directory: str, name: str) -> None:
+    """Put the present certificate to the former ones, which are left without those that expired."""
+    present = authority.read(authority.certificate_path(directory, name))
+    kept = [text for text in [present, *_former(directory, name)] if text and _is_valid(directory, name, text)]
+    if kept:
+        authority.write(former_path(directory, name), "".join(dict.fromkeys(kept)))
+
+
+def _former(directory: str, name: str) -> list[str]:
+    found = PEM.findall(authority.read(former_path(directory, name)))
+    return [text for text in found if _is_valid(directory, name, text)]
+
+
+def _is_valid(directory: str, name: str, text: str) -> bool:
+    certificate = authority.load_certificate(text, former_path(directory, name))
+    return certificate.not_valid_after_utc > datetime.datetime.now(tz=datetime.UTC)

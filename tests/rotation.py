@@ -1,0 +1,166 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Rotate certificates while a modality of each practice stores one image a second; none may be lost.
+
+On Debian 12 and 13: all certificates, then a device's alone. What the fronts serve is another afterwards, their
+processes and Orthanc's are the former, and a device is let in by its former certificate until it bears the new one. The last line is `N checks: N held; N images stored, N lost`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESOURCES = ROOT / "molecule" / "resources"
+sys.path.insert(0, str(RESOURCES))
+
+from lab import Lab
+from story import Practice
+
+NAME = os.environ.get("RADIOLOGY_LAB", "rotation")
+HOSTS = ("pacs-1", "ct-1", "ws-1", "pacs-2", "ct-2", "ws-2")
+CLINICS = ("dmz-practice", "forwarded-practice")
+STUDIES = 100
+"""Of six images each: ten minutes of one image a second."""
+PROCESSES = "systemctl show -p MainPID --value dicom-front orthanc-web orthanc"
+SERVED = """
+for port in 2762 443; do openssl s_client -connect {address}:$port </dev/null 2>/dev/null | openssl x509 -noout -serial; done
+"""
+KEYS = (
+    "cd /etc && sha256sum dicom-front/server.key orthanc-web/server.key; ls dicom-front/next.key orthanc-web/next.key"
+)
+TOLD = re.compile(r"(\d+) stored, (\d+) lost")
+
+
+class Rotation:
+    """The lab with its two practices, and the tally of what was checked."""
+
+    def __init__(self, lab: Lab, inventory: Path) -> None:
+        """Take a lab that is up."""
+        self.lab, self.inventory = lab, inventory
+        self.practices = [Practice(lab, clinic) for clinic in CLINICS]
+        self.held: list[bool] = []
+
+    def check(self, what: str, *, holds: bool) -> None:
+        """Tell whether something is as it is due."""
+        self.held.append(holds)
+        print(f"{'held  ' if holds else 'FAILED'}  {what}", flush=True)
+
+    def each(self, do: Callable[[Practice], Any]) -> list[Any]:
+        """Do the same in both practices at once."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            return list(pool.map(do, self.practices))
+
+    def ask(self, command: str) -> list[str]:
+        """Run a shell line on both servers and return what it printed."""
+
+        def do(practice: Practice) -> str:
+            line = command.replace("{address}", practice.address("pacs"))
+            return self.lab.execute(f"pacs-{practice.number}", "sh", "-c", line, check=False).stdout
+
+        return self.each(do)
+
+    def play(self, name: str, *more: str) -> None:
+        """Run a playbook that has to succeed."""
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+            "ANSIBLE_VAULT_PASSWORD_FILE": str(RESOURCES / "vault_password.py"),
+            "RADIOLOGY_LAB": NAME,
+        }
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.inventory)]
+        command += [str(ROOT / "playbooks" / f"{name}.yml"), *more]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(done.stdout[-6000:] + done.stderr[-2000:])
+
+    def folder(self, practice: Practice) -> Path:
+        """Return the clinic's folder."""
+        return self.inventory / practice.clinic
+
+    def prepare(self) -> None:
+        """Make images, harden, and let each device bear its certificate."""
+        self.each(lambda practice: practice.make_studies(STUDIES))
+        self.each(lambda practice: practice.hand_in_requests(self.folder(practice)))
+        self.play("harden")
+        self.fetch()
+
+    def fetch(self) -> None:
+        """Let each device bear the certificate that lies in the clinic's folder."""
+        self.each(lambda practice: practice.fetch_certificates(self.folder(practice)))
+
+    def rotate(self) -> None:
+        """Rotate everything, then the scanner's pair, and look at what changed."""
+        served, processes, keys = self.ask(SERVED), self.ask(PROCESSES), self.ask(KEYS)
+        self.play("rotate_certificates")
+        for practice, before, after in zip(self.practices, served, self.ask(SERVED), strict=True):
+            fresh = len(set(after.split())) == len(after.split()) == 2 and not set(before.split()) & set(after.split())
+            self.check(f"{practice.clinic}: DICOM and the web are served with new certificates", holds=fresh)
+        for practice, before, after in zip(self.practices, keys, self.ask(KEYS), strict=True):
+            fresh = len(after.splitlines()) == 2 and not set(before.splitlines()) & set(after.splitlines())
+            self.check(f"{practice.clinic}: both fronts have new keys, and none waits", holds=fresh)
+        self.alive("by its former certificate")
+        self.fetch()
+        self.alive("by its new certificate")
+        served = self.ask(SERVED)
+        self.play("rotate_certificates", "-e", "device=ct")
+        self.alive("by the former of two, after a rotation of ct alone")
+        self.fetch()
+        self.alive("by its own, after a rotation of ct alone")
+        self.check("a rotation of ct alone leaves the servers' certificates", holds=self.ask(SERVED) == served)
+        self.check("no front and no Orthanc was restarted", holds=self.ask(PROCESSES) == processes)
+
+    def alive(self, how: str) -> None:
+        """Check that the modality and the workstation are let in."""
+        for kind in ("ct", "ws"):
+            for said in self.each(lambda practice, kind=kind: practice.device(kind, "echo", tls=True, check=False)):
+                self.check(f"{kind} is let in {how}", holds=said == "alive")
+
+
+def main() -> int:
+    """Build the lab, let the modalities store, rotate, and tell the tally."""
+    lab = Lab(NAME, HOSTS)
+    inventory = lab.state / "inventory"
+    lab.up(inventory)
+    try:
+        rotation = Rotation(lab, inventory)
+        rotation.prepare()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = [
+                pool.submit(practice.device, "ct", "trickle", "/root/studies", tls=True)
+                for practice in rotation.practices
+            ]
+            time.sleep(5)
+            try:
+                rotation.rotate()
+            finally:
+                rotation.each(
+                    lambda practice: practice.lab.execute(f"ct-{practice.number}", "touch", "/root/studies/stop")
+                )
+            told = [TOLD.fullmatch(each.result()) for each in waiting]
+        there = rotation.each(lambda practice: practice.device("ws", "retrieve", tls=True, check=False))
+    finally:
+        lab.down()
+    tallies = [(int(each[1]), int(each[2])) for each in told if each]
+    rotation.check("modalities stored all along", holds=len(tallies) == len(CLINICS) and min(tallies)[0] > 20)
+    due = [f"{stored} images retrieved" for stored, dummy in tallies]
+    rotation.check(f"the workstations fetch each image: {', '.join(there)}", holds=there == due)
+    stored, lost = sum(each[0] for each in tallies), sum(each[1] for each in tallies)
+    held = rotation.held
+    print(f"{len(held)} checks: {held.count(True)} held; {stored} images stored, {lost} lost")
+    return 0 if all(held) and not lost else 1
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing stays behind
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The DICOM front: its next key, and the certificates that bind a device."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, front_unit
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+
+DEVICE = {"name": "ct", "address": "10.0.0.30", "address6": "2001:db8::30", "loopback": "127.0.0.30", "tls": True}
+
+
+def test_each_certificate_is_bound_to_each_address_of_its_device() -> None:
+    lines = dicom_front.entries([DEVICE, {**DEVICE, "name": "ws"}], {"ct": ["a" * 40, "b" * 40]})
+    assert [line.split('"')[1] for line in lines] == [
+        f"{letter * 40} {address}" for letter in "ab" for address in ("10.0.0.30", "2001:db8::30")
+    ]
+    assert all(line.endswith(" 127.0.0.30; # ct") for line in lines)
+
+
+def pair(folder: Path, name: str) -> str:
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    made += ["-subj", f"/CN={name}", "-keyout", str(folder / f"{name}.key")]
+    return subprocess.run(made, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_next_key_comes_with_its_own_certificate_alone(tmp_path: Path) -> None:
+    host, waiting = Host(), str(tmp_path / "next.key")
+    certificate = pair(tmp_path, "next")
+    assert front_unit.next_key(host, certificate, "server.key", waiting) == {"server.key": Path(waiting).read_text()}
+    assert front_unit.next_key(host, pair(tmp_path, "other"), "server.key", waiting) == {}
+    assert front_unit.next_key(host, certificate, "server.key", str(tmp_path / "none.key")) == {}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "renew", "asked"),
+    [
+        ("digest", True, [dicom_tls.RENEWED]),
+        ("digest", False, []),
+        (None, True, [dicom_tls.REQUESTED]),
+    ],
+)
+def test_a_next_key_is_made_beside_one_that_serves_and_where_it_is_asked_for(
+    recorded: str | None, *, renew: bool, asked: list[str]
+) -> None:
+    known = json.loads((Path(__file__).parent / "hardened" / "dicom_tls.debian12.json").read_text(encoding="utf-8"))
+    facts, wanted = known["facts"], catalogue.wanted(catalogue.load("dicom_tls"))
+    facts["dicom_tls"]["front"]["request"] = recorded
+    does = [step.does for step in dicom_tls.plan(facts, wanted, {**known["scope"], "renew": renew})]
+    assert [each for each in does if each in (dicom_tls.RENEWED, dicom_tls.REQUESTED)] == asked
