@@ -9,10 +9,12 @@ Orthanc on 127.0.0.1:8042. Orthanc decides who may in; the front decides what is
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import front_unit
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
 UNIT = "orthanc-web.service"
 USER = "orthanc-web"
@@ -27,6 +29,8 @@ CERTIFICATE = f"{FOLDER}/server.crt"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 ACCOUNT_FILE = "/etc/sysusers.d/orthanc-web.conf"
 PORT = 443
+LARGEST_UPLOAD = "1g"
+"""The largest body of a request unless the site says otherwise."""
 CHECK = front_unit.CHECK
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")
@@ -170,12 +174,21 @@ def configuration(scope: Mapping[str, Any]) -> str:
         "protocols": " ".join(PROTOCOLS),
         "suites": ":".join(SUITES),
         "curves": ":".join(CURVES),
-        "largest_upload": scope.get("largest_upload") or "1g",
+        "largest_upload": largest_upload(scope)[0],
         "orthanc_port": int(scope.get("orthanc_port") or 8042),
         "default_listens": "\n".join(f"    listen {each} ssl default_server;" for each in endpoints),
         "listens": "\n".join(f"    listen {each} ssl;" for each in endpoints),
         "names": " ".join(names(scope)),
     }
+
+
+def largest_upload(scope: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the largest body of a request as nginx writes it, and in bytes; a 0, which means no limit, is refused."""
+    told = str(scope.get("largest_upload") or LARGEST_UPLOAD)
+    size = re.fullmatch(r"([1-9][0-9]{0,9})([kKmMgG]?)", told)
+    if not size:
+        raise HardeningError(f"authentication_largest_upload is {told}: write a number above 0, then k, m or g, as 1g.")
+    return told, int(size[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[size[2].lower()]
 
 
 def endpoint(address: str, port: int = PORT) -> str:

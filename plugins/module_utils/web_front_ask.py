@@ -30,21 +30,46 @@ def basic(login: str, password: str) -> dict[str, str]:
 
 
 def status(
-    address: str, port: int, path: str, *, tls: bool = False, headers: dict[str, str] | None = None
+    address: str,
+    port: int,
+    path: str,
+    *,
+    tls: bool = False,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
 ) -> int | None:
-    """Return the status of a GET; None when nothing answers in HTTP. The certificate is not judged here."""
+    """Return the status of an answer; None when nothing answers in HTTP. The certificate is not judged here."""
     connection = (
         http.client.HTTPSConnection(address, port, timeout=SECONDS, context=_context())
         if tls
         else http.client.HTTPConnection(address, port, timeout=SECONDS)
     )
     try:
-        connection.request("GET", path, headers=headers or {})
+        connection.request(method, path, headers=headers or {})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
+
+
+def refusals(address: str, port: int, largest: int, *, tls: bool = True) -> dict[str, int | None]:
+    """Return what a front answers to what it should not take, which nobody whom it knows asks.
+
+    No body is sent: `largest` is the number of bytes that it says to take, and one more is announced to it.
+    """
+    stranger = basic("nobody-here", "nothing")
+    foreign = "elsewhere.example"
+    asked = {
+        "foreign_name_status": ("GET", {"Host": foreign}),
+        "foreign_origin_status": ("POST", {**stranger, "Origin": f"https://{foreign}"}),
+        "compressed_body_status": ("POST", {**stranger, "Content-Encoding": "gzip"}),
+        "large_body_status": ("POST", {"Content-Length": str(largest + 1)}),
+    }
+    return {
+        fact: status(address, port, "/instances", tls=tls, method=method, headers=headers)
+        for fact, (method, headers) in asked.items()
+    }
 
 
 def known_pair_accepted(address: str, port: int) -> bool:

@@ -19,6 +19,9 @@ DEFAULT_SITE = "default"
 CLEARTEXT_PORTS = (80, 8000, 8080)
 """TCP ports on which web servers answer in clear by custom; 8042 is Orthanc's own and judged apart."""
 
+REFUSALS = ("foreign_name_status", "foreign_origin_status", "compressed_body_status", "large_body_status")
+"""Facts that web_front_ask.refusals gives."""
+
 READ = (
     web_front.CONFIGURATION,
     web_front.PEOPLE,
@@ -36,7 +39,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     directives = tokens(host.text(web_front.CONFIGURATION) or "")
     addresses = [str(address) for address in scope.get("addresses") or []]
     known = certificate(host)
-    asked = asked_of(addresses) if active and addresses else {}
+    largest = web_front.largest_upload(scope)[1]
+    asked = asked_of(addresses, largest) if active and addresses else {}
     return {
         "installed": host.stat("/usr/sbin/nginx") is not None,
         "files": {path: host.digest(path) for path in (web_front.CONFIGURATION, *_FIXED)},
@@ -56,7 +60,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "cleartext_listens": cleartext_listens(host, directives),
         "distribution": distribution(host),
         "anonymous_status": asked.get("anonymous_status"),
-        "foreign_name_status": asked.get("foreign_name_status"),
+        **{fact: asked.get(fact) for fact in REFUSALS},
         "silent_addresses": asked.get("silent_addresses"),
         "tls_versions": asked.get("tls_versions"),
     }
@@ -65,7 +69,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 _FIXED = (web_front.UNIT_FILE, web_front.ACCOUNT_FILE)
 
 
-def asked_of(addresses: list[str]) -> dict[str, Any]:
+def asked_of(addresses: list[str], largest: int) -> dict[str, Any]:
     """Ask the front on each of its addresses, and the rest on the first that answers."""
     answers = {
         address: web_front_ask.status(address, web_front.PORT, "/system", tls=True)
@@ -75,11 +79,10 @@ def asked_of(addresses: list[str]) -> dict[str, Any]:
     speaking = [address for address, status in answers.items() if status is not None]
     if not speaking:
         return {"silent_addresses": silent}
-    foreign = {"Host": "elsewhere.example"}
     return {
         "silent_addresses": silent,
         "anonymous_status": min(answers[address] or 0 for address in speaking),
-        "foreign_name_status": web_front_ask.status(speaking[0], web_front.PORT, "/", tls=True, headers=foreign),
+        **web_front_ask.refusals(speaking[0], web_front.PORT, largest),
         "tls_versions": web_front_ask.tls_versions(speaking[0], web_front.PORT),
     }
 
