@@ -64,6 +64,7 @@ class ActionModule(GuardedAction):
             "certificate": certificate.text,
             "certified": certificate.certified,
             "engineer": self._engineer(),
+            "becomes_by": self._becomes_by(),
         }
         answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
         self.confirm(answer, ssh_undo.UNDO, MODULE, variables)
@@ -73,6 +74,11 @@ class ActionModule(GuardedAction):
         """Return the login that this run came in with over SSH; empty when SSH's own configuration chose it."""
         over_ssh = self._connection.transport in ("ssh", "paramiko_ssh")
         return str(self._connection.get_option("remote_user") or "") if over_ssh else ""
+
+    def _becomes_by(self) -> str:
+        """Return the name of what makes the engineer root; empty for who comes in as root."""
+        become = self._connection.become
+        return str(become.name) if become and self._engineer() != "root" else ""
 
     def _request(self, variables: dict[str, Any]) -> str:
         """Fetch the certificate request, which is public; the key stays on the host."""

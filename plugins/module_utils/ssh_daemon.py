@@ -92,6 +92,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "unconfirmed": ssh_undo.UNDO.waits(host),
         "older_than_configuration": unit_state.is_older(host, unit, files),
         "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
+        "UsePAM": said.get("usepam"),
         "keys_from_elsewhere": any(each != "none" for each in elsewhere),
         "weak_algorithms": _weak_algorithms(said),
         **{keyword: _typed(said.get(keyword.lower()), wanted[keyword]) for keyword in KEYWORDS},

@@ -29,6 +29,10 @@ options:
     description: The login that the engineer came in with; the plan refuses to lock it out.
     type: str
     default: ""
+  becomes_by:
+    description: How the engineer becomes root; the plan refuses to lock the password that C(su) asks for.
+    type: str
+    default: ""
   confirm:
     description: Only stop the timed undo of sshd; called over a new connection.
     type: bool
@@ -64,6 +68,7 @@ def main() -> None:
         certificate={"type": "str", "default": ""},
         certified={"type": "str", "default": ""},
         engineer={"type": "str", "default": ""},
+        becomes_by={"type": "str", "default": ""},
         confirm={"type": "bool", "default": False},
     )
 

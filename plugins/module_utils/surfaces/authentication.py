@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_configuration,
     orthanc_service,
     orthanc_text,
+    root_account,
     ssh_daemon,
     ssh_undo,
     web_front,
@@ -63,6 +64,7 @@ FACTS: dict[str, str] = {
     "web.ssl_ecdh_curve": "list of str: nginx's ssl_ecdh_curve; null: the front does not run",
     "web.cleartext_listens": "list of str: address:port where this host takes web requests in clear",
     "web.distribution": "str: what nginx.service is there for: off, default site, other sites",
+    "root.password": "str: locked, set or none, as passwd says; null: it does not say",
     "sshd.installed": "bool: sshd is on the host",
     "sshd.file": "str: SHA-256 of the drop-in; null: none",
     "sshd.included": "bool: sshd_config reads the folder of the drop-in",
@@ -72,6 +74,7 @@ FACTS: dict[str, str] = {
     "sshd.overriding": "list of str: the lines of shadows and exceptions with their settings",
     "sshd.older_than_configuration": "bool: the running sshd has not read its newest files",
     "sshd.authorized_keys": "dict: login -> number of authorized keys",
+    "sshd.UsePAM": "str: what `sshd -T` says",
     "sshd.keys_from_elsewhere": "bool: keys come from a command or a certificate authority too",
     "sshd.weak_algorithms": "list of str: keyword and name of weak algorithms that sshd accepts; null: it does not say",
     **{f"sshd.{keyword}": "str or int: what `sshd -T` says" for keyword in ssh_daemon.KEYWORDS},
@@ -104,6 +107,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "dicom": _modalities(configuration.get("DicomModalities") or {}, scope.get("devices") or []),
         "secret_files": {"loose": _loose(host)},
         "web": web_front_state.observe(host, scope),
+        "root": root_account.observe(host),
         "sshd": ssh_daemon.observe(host, scope),
     }
 
@@ -134,6 +138,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         Step(f"Keep {path} from all but those who need it", lambda host, path=path: _tighten(host, path))  # type: ignore[misc]
         for path in mine["secret_files"]["loose"]
     ]
+    root_login = ssh_daemon.settings(scope)["PermitRootLogin"]
+    steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, root_login)
     text = web_front_plan.digest(ssh_daemon.render(scope))
     return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd"), text, scope)
 

@@ -1,0 +1,73 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Root's password: what passwd says, when it is locked, what undoes that, and who must not be locked out."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import root_account
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
+
+UNMET = ["authentication.root.password"]
+SSHD = {"installed": True, "UsePAM": "yes"}
+
+
+class Passwd(Host):
+    """A host on which passwd answers, and that keeps what was run and what would undo it."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.said, self.ran, self.undo = said, [], []
+
+    def run(self, command, **dummy):
+        self.ran.append(list(command))
+        return Result(0 if self.said else 127, self.said, "")
+
+    def undone_by(self, name, *command):
+        self.undo.append((len(self.ran), list(command)))
+
+
+def steps(found="set", unmet=UNMET, sshd=SSHD, root_login="prohibit-password", **scope):
+    return root_account.steps({"password": found}, unmet, sshd, scope, root_login)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("root L 2026-11-25 0 99999 7 -1\n", "locked"),
+        ("root P 2026-11-25 0 99999 7 -1\n", "set"),
+        ("root NP 2026-11-25 0 99999 7 -1\n", "none"),
+        ("root ? \n", None),
+        ("", None),
+    ],
+)
+def test_passwd_is_read(said, state):
+    assert root_account.observe(Passwd(said)) == {"password": state}
+
+
+@pytest.mark.parametrize(("former", "option"), [("set", "--unlock"), ("none", "--delete")])
+def test_the_lock_is_kept_for_undo_before_it_is_put(former, option):
+    host = Passwd("done\n")
+    (step,) = steps(former)
+    step.do(host)
+    assert host.ran == [["passwd", "--lock", "root"]]
+    assert host.undo == [(0, ["passwd", option, "root"])]
+
+
+def test_a_locked_root_has_no_plan():
+    assert steps("locked", unmet=[]) == []
+
+
+def test_who_becomes_root_by_its_password_is_not_locked_out():
+    with pytest.raises(HardeningError, match=r"become root by su.*use sudo"):
+        steps(becomes_by="su")
+    assert steps(becomes_by="sudo")
+    assert steps("locked", unmet=[], becomes_by="su") == []
+
+
+def test_keys_of_root_go_on_to_open_an_sshd_without_pam():
+    with pytest.raises(HardeningError, match="UsePAM yes"):
+        steps(sshd={**SSHD, "UsePAM": "no"})
+    assert steps(sshd={**SSHD, "UsePAM": "no"}, root_login="no")
+    assert steps(sshd={"installed": False, "UsePAM": None})
