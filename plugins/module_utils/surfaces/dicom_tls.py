@@ -90,7 +90,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     configuration = orthanc_configuration.observe(host)["config"]
     certificate = dicom_front_state.certificate(host, scope)
     return {
-        "front": dicom_front_state.observe(host, scope, fits=_serves_given(certificate, scope)),
+        "front": dicom_front_state.observe(host, scope, fits=certificate["matches_key"]),
         "certificate": certificate,
         "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
         "links": dicom_front_state.links(host),
@@ -141,12 +141,6 @@ def outgoing_in_clear(modalities: Mapping[str, Any]) -> list[str]:
 def _weak(mine: Mapping[str, Any], *paths: str) -> bool:
     """Tell whether one of these certificates has to be made anew with a key that is strong enough."""
     return any(weak.startswith(f"{path}: ") for weak in mine["keys"]["weak"] for path in paths)
-
-
-def _serves_given(certificate: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
-    """Tell whether the front shows the certificate that the authority signed, by the key that it was signed for."""
-    given = scope.get("certificate")
-    return certificate["matches_key"] and (not given or certificate.get("digest") == digest(str(given)))
 
 
 def _differs(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
