@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run the stages of `make test`, two at a time, and give one verdict.
 
-Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut, machine,
-undo, rotation, canary and molecule.
+Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut,
+machine, rotation, canary and molecule.
 The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
 """
 
@@ -43,7 +43,6 @@ def stages() -> list[Stage]:
         Stage("package", "package", (("bash", "tests/package.sh"),)),
         Stage("interlocks", "interlocks", (("pytest", "-o", "faulthandler_timeout=120", "tests/interlocks"),)),
         Stage("powercut", "powercut", ((sys.executable, "tests/powercut/run.py", "--short"),)),
-        Stage("undo", "undo", ((sys.executable, "tests/undo.py"),)),
         Stage("rotation", "rotation", ((sys.executable, "tests/rotation.py"),)),
         Stage("canary", "canary", ((sys.executable, "tests/canary.py"),)),
         Stage(
