@@ -3,7 +3,8 @@
 """Rotate certificates while a modality of each practice stores one image a second; none may be lost.
 
 On Debian 12 and 13: all certificates, then a device's alone. What the fronts serve is another afterwards, their
-processes and Orthanc's are the former, and a device is let in by its former certificate until it bears the new one. The last line is `N checks: N held; N images stored, N lost`.
+processes and Orthanc's are the former, and a device is let in by its former certificate until it bears the new one.
+The last line is `N checks: N held; N images stored, N lost`.
 """
 
 from __future__ import annotations

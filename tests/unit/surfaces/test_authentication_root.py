@@ -28,7 +28,8 @@ class Passwd(Host):
         self.undo.append((len(self.ran), list(command)))
 
 
-def steps(found="set", unmet=UNMET, sshd=SSHD, root_login="prohibit-password", **scope):
+def steps(found="set", unmet=None, sshd=None, root_login="prohibit-password", **scope):
+    unmet, sshd = UNMET if unmet is None else unmet, sshd or SSHD
     return root_account.steps({"password": found}, unmet, sshd, scope, root_login)
 
 
