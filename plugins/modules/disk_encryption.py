@@ -37,44 +37,16 @@ deliberate:
   description: What only a person may bring about, one sentence an act; each names its command.
   type: list
   elements: str
-  returned: success
+  returned: where there is any
 """
 
-import contextlib
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.radiology.hardening.plugins.module_utils import disk_deliberate, steps, surface
-from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils import surface
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import disk_encryption
 
 
 def main() -> None:
     """Observe, plan, apply what is not deliberate."""
-    module = AnsibleModule(argument_spec=surface.ARGUMENTS, supports_check_mode=True)
-    host = Host()
-    scope = module.params["scope"]
-    try:
-        surface.demand_clock(scope)
-        with contextlib.nullcontext() if module.check_mode else host.alone():
-            facts = surface.observe(disk_encryption, host, scope)
-            planned = disk_encryption.plan(facts, module.params["wanted"], scope)
-            ordinary, left = disk_deliberate.parted(planned)
-            if not module.check_mode:
-                surface.recording(host, disk_encryption)
-                steps.apply(host, ordinary)
-    except HardeningError as error:
-        module.fail_json(msg=str(error))
-    plan, deliberate = [step.does for step in ordinary], [step.does for step in left]
-    for sentence in deliberate:
-        module.warn(f"Left to you: {sentence}")
-    shown = [*plan, *(f"Left to you: {sentence}" for sentence in deliberate)] if module.check_mode else plan
-    module.exit_json(
-        changed=bool(ordinary or (left and module.check_mode)),
-        plan=plan,
-        deliberate=deliberate,
-        diff={"before": "", "after": "".join(f"{sentence}\n" for sentence in shown)},
-    )
+    surface.main(disk_encryption)
 
 
 if __name__ == "__main__":
