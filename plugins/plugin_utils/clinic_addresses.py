@@ -179,6 +179,11 @@ def _no_literal(text: str) -> str:
     address = literal(text)
     if address is None:
         return "no literal address; accepted: an IPv4 or IPv6 address, because Orthanc compares addresses and not names"
+    return useless(address)
+
+
+def useless(address: Address) -> str:
+    """Say why an address is none that hosts reach each other by; empty when it is one."""
     if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
         return "of no use between hosts; accepted: an address that is not loopback, link-local or multicast"
     return ""

@@ -8,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import useless
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic, Host, literal
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import Path, dotted, shown
 
@@ -91,9 +92,7 @@ def _refusal(text: str) -> str:
     address = literal(text)
     if address is None:
         return "no literal address; accepted: an IPv4 or IPv6 address, because those of a name change behind its back"
-    if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
-        return "of no use between hosts; accepted: an address that is not loopback, link-local or multicast"
-    return ""
+    return useless(address)
 
 
 def _tang(server: Host) -> str:
