@@ -138,7 +138,7 @@ def nameable(device: Block) -> Iterator[str]:
 
 def alone(device: Block) -> Iterator[str]:
     """Yield a sentence for what works on the device itself, or on its disk, past any file system."""
-    others = processes.writers_of_devices({device.path, *device.disks})
+    others = processes.lasting(lambda: processes.writers_of_devices({device.path, *device.disks}))
     if others:
         yield f"{', '.join(others)} has {device.path}, or its disk, open for writing: end it first."
     loops = [name for name, below in inspection.loops() if below in (device.path, *device.disks)]

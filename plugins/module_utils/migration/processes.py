@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Collection
+
+GLANCE = 5
+"""Seconds within which a program that only looks has closed what it opened (losetup opens the device it tries)."""
 
 
 def writers(below: str) -> tuple[str, ...]:
@@ -42,6 +46,16 @@ def writers_of_devices(devices: Collection[str]) -> tuple[str, ...]:
         return stat.S_ISBLK(found.st_mode) and found.st_rdev in numbers and _for_writing(process, handle)
 
     return _units(writes)
+
+
+def lasting(look: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return those that every look of the next seconds sees; at once when the first sees nobody."""
+    seen, until = look(), time.monotonic() + GLANCE
+    while seen and time.monotonic() < until:
+        time.sleep(0.5)
+        again = look()
+        seen = tuple(each for each in seen if each in again)
+    return seen
 
 
 def _units(matches: Callable[[str, str], bool]) -> tuple[str, ...]:
