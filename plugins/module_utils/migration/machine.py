@@ -279,10 +279,18 @@ class Machine:
 
         What a power cut leaves to tidy up (files deleted while they were open) e2fsck tidies and says so by status 1.
         """
-        if kind == "ext4":
-            self.must(("e2fsck", "-f", "-p", device), accepted=(0, 1))
-        elif kind == "xfs":
-            self.must(("xfs_repair", "-n", device))
+        command, accepted = {
+            "ext4": (("e2fsck", "-f", "-p", device), (0, 1)),
+            "xfs": (("xfs_repair", "-n", device), (0,)),
+        }[kind]
+        try:
+            self.must(command, accepted=accepted)
+        except HardeningError as error:
+            mends = {"ext4": "e2fsck -f", "xfs": "xfs_repair"}[kind]
+            raise HardeningError(
+                f"{error} What writes there stays stopped, since a write could make it worse: mend it by hand ({mends}"
+                f" {device}), and run the playbook again."
+            ) from error
 
     def file_system_uuid(self, device: str) -> str:
         """Return the UUID of the file system on a device."""

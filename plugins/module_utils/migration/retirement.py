@@ -20,11 +20,12 @@ ON_FLASH = (
     "the blocks were overwritten and given back, but flash keeps spare blocks that no command reaches: images may"
     " survive there until the drive is erased by its own firmware (NVMe sanitize, ATA secure erase) or destroyed"
 )
+ELSEWHERE = "; what snapshots, cloned files (reflinks) and backups hold of the images was not touched"
 
 
 def worth(*, rotational: bool) -> str:
     """Return what overwriting is worth on such a disk."""
-    return ON_A_ROTATING_DISK if rotational else ON_FLASH
+    return (ON_A_ROTATING_DISK if rotational else ON_FLASH) + ELSEWHERE
 
 
 def scrubbed(job: Job, machine: Machine) -> str:

@@ -29,6 +29,7 @@ def test_what_stays_free_was_not_overwritten(
     sentence = retirement.scrubbed(found, object())  # type: ignore[arg-type]
     assert "but for 2112 MiB that stay free" in sentence
     assert said in sentence
+    assert sentence.endswith("what snapshots, cloned files (reflinks) and backups hold of the images was not touched")
 
 
 @pytest.fixture
