@@ -22,6 +22,8 @@ description:
 notes:
   - Name the plugin in C(enable_plugins) of the section C([inventory]) of C(ansible.cfg), or in the environment variable
     E(ANSIBLE_INVENTORY_ENABLED).
+  - The clinic's group gets C(ansible_ssh_extra_args), so that ssh gives a host up that says nothing for two minutes.
+    Group or host variables of your own outrank it.
   - Set C(any_unparsed_is_failed) there as well. Ansible else warns of a refused file and goes on without its hosts.
 requirements:
   - jsonschema >= 4.0 (Python package, on the controller)

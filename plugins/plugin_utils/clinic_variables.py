@@ -23,6 +23,8 @@ DECLARED_ONLY = "declared_only"
 """Group of the hosts without an `ssh` block, which nobody logs in to."""
 PORTS = {"dicom-tls": 2762, "https": 443, "ssh": 22}
 """Service of a hardened Orthanc server -> TCP port (2762 is IANA's dicom-tls)."""
+ASK_WHETHER_ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=8"
+"""For ssh(1): a host that says nothing for two minutes is lost. Else a run waits two hours for one that lost power."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +108,7 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
             for login, person in given.get("people", {}).items()
         ],
         "clinic_admin_cidrs": clinic.cidrs("admin"),
+        "ansible_ssh_extra_args": ASK_WHETHER_ALIVE,
     }
     if "escrow" in given:
         found["clinic_escrow"] = given["escrow"]

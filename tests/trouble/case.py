@@ -82,6 +82,8 @@ def meet(case: Case, place: Place, seed: int) -> Verdict:
         verdict.unsaid = unsaid(case.says, run)
     if case.tells and (run.status or not re.search(case.tells, run.output)):
         verdict.unsaid = f"the run does not tell {case.tells!r}"
+    if run.hung:
+        verdict.unsaid = "the run did not end by itself"
     seen, waited = witness.wait(former)
     verdict.down = seen.falls_short_of(former)
     verdict.told += f" [{'+'.join(former.dicom + former.web)} -> {'+'.join(seen.dicom + seen.web)} in {waited:.0f} s]"

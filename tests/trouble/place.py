@@ -53,6 +53,8 @@ class Run:
         """Seconds after the start at which each task began, and its name."""
         self.struck = ""
         """When it was killed, and in which task."""
+        self.hung = False
+        """Whether it had to be ended."""
         self._lines: list[str] = []
         self.process = subprocess.Popen(
             [program, "-i", str(place.inventory), *more, str(ROOT / playbook)],
@@ -93,10 +95,11 @@ class Run:
         return self.process.poll() is not None
 
     def end(self) -> Run:
-        """Wait for its end."""
+        """Wait for its end, but not for ever: a run that hangs is a fault."""
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
+            self.hung = True
             self.kill()
             self.process.wait()
         self._reader.join(10)
