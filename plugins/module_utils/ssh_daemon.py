@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,10 @@ UNIT = "ssh.service"
 BINARY = "/usr/sbin/sshd"
 ASIDE = "# Set aside by radiology.hardening: "
 ROOT_LOGINS = ("no", "prohibit-password", "forced-commands-only")
+ROOT_STRICTNESS = ("no", "forced-commands-only", "prohibit-password", "yes")
+"""Values of PermitRootLogin, the strictest first."""
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+"""Units of a time in sshd_config(5); a number alone is in seconds."""
 
 KEYWORDS = {
     "PermitRootLogin": "prohibit-password",
@@ -81,14 +86,15 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     unit = unit_state.properties(host, UNIT)
     shadows = [line for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)]
     exceptions = [line for line in lines if line["match"] and _differs(line, wanted)]
+    included = any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines)
     elsewhere = (said.get("authorizedkeyscommand", "none"), said.get("trustedusercakeys", "none"))
     return {
         "installed": asked.status != 127,
         "file": host.digest(FILE),
-        "included": any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines),
+        "included": included,
         "shadows": [line["where"] for line in shadows],
         "exceptions": [line["where"] for line in exceptions],
-        "overriding": [_told(line) for line in (*shadows, *exceptions)],
+        "overriding": [_told(line) for line in (*shadows, *exceptions)] if included else [_unread(lines, wanted)],
         "unconfirmed": ssh_undo.UNDO.waits(host),
         "older_than_configuration": unit_state.is_older(host, unit, files),
         "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
@@ -219,6 +225,13 @@ def _told(line: Mapping[str, Any]) -> str:
     return f"{line['keyword']} {line['value']} in {line['where']} wins over {FILE}: take it out, or run the role again"
 
 
+def _unread(lines: list[dict[str, Any]], wanted: Mapping[str, str]) -> str:
+    """Say that the drop-in is not read at all, and what the main file says in its place."""
+    said = [f"{line['keyword']} {line['value']} in {line['where']}" for line in lines if _differs(line, wanted)]
+    instead = f" ({', '.join(said)})" if said else ""
+    return f"{MAIN} has no `{INCLUDE}`, so {FILE} is not read{instead}: put it on the first line, or run the role again"
+
+
 def _differs(line: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
     for keyword in WEAK:
         if line["keyword"] == keyword.lower() and line["value"][:1] not in ("+", "-", "^"):
@@ -228,7 +241,17 @@ def _differs(line: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
     if line["keyword"] == "authenticationmethods":
         return line["value"] not in ("any", "publickey")
     said = SPELLINGS.get(line["value"].lower(), line["value"].lower())
-    return line["keyword"] in known and said != known[line["keyword"]]
+    return line["keyword"] in known and not _as_strict(line["keyword"], said, known[line["keyword"]])
+
+
+def _as_strict(keyword: str, said: str, wanted: str) -> bool:
+    """Whether a value is ours or stricter: what somebody keeps more tightly than we do stays."""
+    if keyword == "permitrootlogin" and said in ROOT_STRICTNESS:
+        return ROOT_STRICTNESS.index(said) <= ROOT_STRICTNESS.index(wanted)
+    if wanted.isdigit() and re.fullmatch(r"(\d+[smhdw]?)+", said):
+        parts = re.findall(r"(\d+)([smhdw]?)", said)
+        return 0 < sum(int(number) * SECONDS.get(unit, 1) for number, unit in parts) <= int(wanted)
+    return said == wanted
 
 
 def _authorized_keys(host: Host, patterns: str) -> dict[str, int]:

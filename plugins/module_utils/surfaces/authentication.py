@@ -71,7 +71,7 @@ FACTS: dict[str, str] = {
     "sshd.shadows": "list of str: file:line of settings that are read before the drop-in and differ",
     "sshd.exceptions": "list of str: file:line in Match blocks that differ from the drop-in",
     "sshd.unconfirmed": "bool: a change waits for its confirmation, else the host undoes it",
-    "sshd.overriding": "list of str: the lines of shadows and exceptions with their settings",
+    "sshd.overriding": "list of str: shadows and exceptions with their settings, or that none of ours is read",
     "sshd.older_than_configuration": "bool: the running sshd has not read its newest files",
     "sshd.authorized_keys": "dict: login -> number of authorized keys",
     "sshd.UsePAM": "str: what `sshd -T` says",

@@ -119,6 +119,42 @@ def test_a_configuration_that_does_not_read_the_folder_is_made_to(tmp_path):
     assert ssh_daemon.observe(machine, {})["included"]
 
 
+def test_a_configuration_of_others_that_reads_no_folder_is_named_with_what_it_says(tmp_path):
+    machine = host(tmp_path, {ssh_daemon.MAIN: "Port 22\nX11Forwarding yes\nMaxAuthTries 2\n"})
+    assert ssh_daemon.observe(machine, {})["overriding"] == [
+        (
+            f"{ssh_daemon.MAIN} has no `{ssh_daemon.INCLUDE}`, so {ssh_daemon.FILE} is not read (x11forwarding yes in "
+            f"{ssh_daemon.MAIN}:2): put it on the first line, or run the role again"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "exception"),
+    [
+        ("PermitRootLogin no", False),
+        ("PermitRootLogin forced-commands-only", False),
+        ("PermitRootLogin yes", True),
+        ("MaxAuthTries 2", False),
+        ("MaxAuthTries 6", True),
+        ("LoginGraceTime 20s", False),
+        ("LoginGraceTime 0", True),
+        ("LoginGraceTime 1m", True),
+        ("ClientAliveInterval 1m30s", False),
+        ("X11Forwarding no", False),
+    ],
+)
+def test_what_others_keep_more_tightly_stays(tmp_path, line, exception):
+    machine = host(tmp_path, {ssh_daemon.MAIN: f"{STOCK}Match Group guests\n  {line}\n"})
+    assert bool(ssh_daemon.observe(machine, {})["exceptions"]) is exception
+
+
+def test_root_by_key_is_no_exception_only_where_root_may_come(tmp_path):
+    machine = host(tmp_path, {ssh_daemon.MAIN: f"{STOCK}Match Group guests\n  PermitRootLogin without-password\n"})
+    assert ssh_daemon.observe(machine, {})["exceptions"] == []
+    assert len(ssh_daemon.observe(machine, {"root_login": "no"})["exceptions"]) == 1
+
+
 @pytest.mark.parametrize("value", ["prohibit-password", "without-password"])
 def test_both_spellings_of_root_by_key_are_one(tmp_path, value):
     machine = host(tmp_path, {}, said=f"permitrootlogin {value}\nmaxauthtries 4\n")
