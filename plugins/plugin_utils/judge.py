@@ -135,7 +135,7 @@ def _evidence(
     elif clause.met_by(observed):
         verdict = "pass"
     elif observed is MISSING and clause.operator != "present":
-        verdict, why = "error", f"{clause.fact} could not be measured."
+        verdict, why = "error", "it could not be measured"
     else:
         verdict = "fail"
     return {

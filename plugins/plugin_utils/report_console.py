@@ -29,8 +29,9 @@ def table(document: Mapping[str, Any]) -> str:
     clinic = document["clinic"]
     lines = ["", f"{plain(clinic['title'])} ({plain(clinic['name'])}), profile {document['profile']}"]
     lines.append(headline(document))
+    reasons = _reasons(document)
     for name, series in document["readable_series"].items():
-        counted = "could not look" if series is None else f"{series} series readable"
+        counted = reasons.get(name, "could not look") if series is None else f"{series} series readable"
         lines.append(f"  from {plain(name)}: {counted}")
     worth = [finding for finding in document["findings"] if finding["verdict"] not in ("pass", "not_applicable")]
     if worth:
@@ -41,6 +42,12 @@ def table(document: Mapping[str, Any]) -> str:
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
     return "\n".join(lines)
+
+
+def _reasons(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return vantage point -> why nothing could be seen from it, which is said once and not with each finding."""
+    unseen = [item for each in document["findings"] for item in each["evidence"] if item["verdict"] == "not_audited"]
+    return {item["seen_from"]: f"could not look: {plain(item['why'])}" for item in unseen if item["why"]}
 
 
 def headline(document: Mapping[str, Any]) -> str:
@@ -69,6 +76,15 @@ def observed(item: Mapping[str, Any]) -> str:
     return "nothing" if item["observed"] is None else _words(item["observed"])
 
 
+def seen(item: Mapping[str, Any]) -> str:
+    """Return in words what was seen of a fact and what was expected, or that it was not seen."""
+    where = f"{plain(item['seen_from'])}: {item['fact']}"
+    shown = textwrap.shorten(plain(observed(item)), SHOWN_AT_MOST, placeholder=" ...")
+    if item["verdict"] in ("error", "not_audited"):
+        return f"{where} was not seen: {shown}"
+    return f"{where} is {shown}; expected {expected(item)}"
+
+
 def _words(value: Any) -> str:
     """Return a value as people say it: yes and no, none, a list with commas."""
     if isinstance(value, bool):
@@ -80,10 +96,9 @@ def _words(value: Any) -> str:
 
 def _finding(finding: Mapping[str, Any]) -> list[str]:
     lines = [f"{finding['verdict']:12} {finding['severity']:9} {finding['control']:46} {plain(finding['host'])}"]
-    for item in finding["evidence"]:
-        if item["verdict"] != "pass":
-            seen = textwrap.shorten(plain(observed(item)), SHOWN_AT_MOST, placeholder=" ...")
-            lines.append(f"{INDENT}{plain(item['seen_from'])}: {item['fact']} is {seen}; expected {expected(item)}")
+    unseen = dict.fromkeys(plain(item["seen_from"]) for item in finding["evidence"] if item["verdict"] == "not_audited")
+    lines += [f"{INDENT}{seen(item)}" for item in finding["evidence"] if item["verdict"] not in ("pass", "not_audited")]
+    lines += [f"{INDENT}not looked at from {', '.join(unseen)}"] if unseen else []
     for sentence in finding["advice"]:
         wrapped = textwrap.wrap(f"to do: {plain(sentence)}", WIDTH - len(INDENT), break_on_hyphens=False)
         lines += [f"{INDENT}{line}" for line in wrapped]

@@ -63,4 +63,6 @@ def _message(finding: Mapping[str, Any]) -> str:
 
 
 def _line(item: Mapping[str, Any]) -> str:
+    if item["verdict"] in ("error", "not_audited"):
+        return plain(f"{item['seen_from']}: {item['fact']} was not seen: {observed(item)}")
     return plain(f"{item['seen_from']}: {item['fact']} is {observed(item)}; expected {expected(item)}")

@@ -193,6 +193,10 @@ def test_a_vantage_point_that_could_not_look_is_told() -> None:
     assert built["counts"]["not_audited"] > 0
     assert "Nobody looked from the internet" in report_page.sentence(built)
     assert "could not look: no route" in report_drawing.description(built)
+    told = report_console.table(built)
+    assert told.count("no route") == len(built["vantage_points"])
+    assert "not looked at from attacker.practice" in told
+    assert "was not seen: no route" in report_junit.xml(built)
 
 
 def test_the_page_asks_for_nothing_from_elsewhere() -> None:
