@@ -41,8 +41,8 @@ GUARDED: dict[str, tuple[Undo, str]] = {
 STAYS = {
     "orthanc": "The package stays installed.",
     "dicom_tls": (
-        "Packages and the account dicom-front stay; the keys made here go, the next hardening makes others. Devices stay "
-        "cut off for as long as the firewall closes every other door: undo the firewall too."
+        "Packages and the account dicom-front stay; the keys made here go, the next hardening makes others. Devices "
+        "stay cut off for as long as the firewall closes every other door: undo the firewall too."
     ),
     "authentication": (
         "Packages and the account orthanc-web stay; the front's key goes, and the next hardening makes another."
