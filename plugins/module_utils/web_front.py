@@ -8,12 +8,11 @@ Orthanc on 127.0.0.1:8042. Orthanc decides who may in; the front decides what is
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import front_unit
+from ansible_collections.radiology.hardening.plugins.module_utils import front_unit, web_roles
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
 UNIT = "orthanc-web.service"
@@ -21,6 +20,8 @@ USER = "orthanc-web"
 FOLDER = "/etc/orthanc-web"
 CONFIGURATION = f"{FOLDER}/nginx.conf"
 PEOPLE = f"{FOLDER}/people.map"
+PROBES = f"{FOLDER}/probes.map"
+"""The headers by which this host asks its own front what each role may do."""
 KEY = f"{FOLDER}/server.key"
 NEXT_KEY = f"{FOLDER}/next.key"
 """Waits for its certificate, and takes the place of the key together with it."""
@@ -51,7 +52,7 @@ SERVICE = front_unit.service(
 )
 
 TEMPLATE = """\
-# Kept by radiology.hardening (role authentication). Passwords are in people.map, not here.
+# Kept by radiology.hardening (role authentication). Passwords are in people.map and probes.map, not here.
 user %(user)s;
 worker_processes 2;
 error_log stderr warn;
@@ -84,27 +85,21 @@ http {
   server_names_hash_bucket_size 128;
 
   # Who asks, by the whole header: "nobody" gave none, "stranger" gave one that nobody here has.
-  map $http_authorization $role { default stranger; "" nobody; include %(folder)s/people.map; }
-  # Strangers may guess once a second; people who are known are never slowed.
-  map $role $guesses { default ""; stranger $binary_remote_addr; }
-  limit_req_zone $guesses zone=guesses:1m rate=1r/s;
+  map $http_authorization $role {
+    default stranger; "" nobody; include %(folder)s/people.map; include %(folder)s/probes.map;
+  }
+  # A guess is a wrong password, whatever it is for: four at once, then one a second. Who is known is never counted.
+  # Whoever has one IPv6 address has its whole /64.
+  map $remote_addr $source { default $remote_addr; "~^(([0-9a-f]+:){4})" $1; "~^(.*?::)" $1; }
+  limit_req_zone $source zone=wrong:1m rate=1r/s;
   limit_req_status 429;
   limit_conn_zone $binary_remote_addr zone=callers:1m;
   limit_conn_status 429;
 
   # A page of another site must not act in this one's name (Origin, RFC 6454).
   map "$http_origin|https://$http_host" $other_site { default 1; "~^\\|" 0; "~^([^|]+)\\|\\1$" 0; }
-  # What changes how the server runs, and what removes images, is for administrators.
-  map "$request_method $uri" $powerful {
-    default 0;
-    "~^(POST|PUT|DELETE) /tools/(reset|shutdown|execute-script|log-level|metrics|unknown-sop-class|default-enc)" 1;
-    "~^(POST|PUT|DELETE) /tools/(accepted-transfer|accepted-sop|bulk-delete|reconstruct|housekeeper)" 1;
-    "~^(PUT|DELETE) /(modalities|peers|dicom-web/servers)/[^/]+/?$" 1;
-    "~^DELETE /(patients|studies|series|instances)/" 1;
-    "~^(PUT|DELETE) /(plugins|changes|exports)" 1;
-  }
-  map "$role $powerful" $forbidden { default 0; "~ 1$" 1; "administrator 1" 0; }
-  map "$status|$upstream_http_www_authenticate" $challenge { default ""; "401|" 'Basic realm="Orthanc"'; }
+  # What each role may ask; what is not named here is for administrators.
+%(roles)s  map "$status|$upstream_http_www_authenticate" $challenge { default ""; "401|" 'Basic realm="Orthanc"'; }
 
   upstream orthanc {
     server 127.0.0.1:%(orthanc_port)d max_fails=0;
@@ -126,17 +121,19 @@ http {
     add_header X-Content-Type-Options nosniff always;
     add_header Referrer-Policy no-referrer always;
     error_page 400 401 403 404 405 413 415 429 500 501 502 503 504 @refused;
+    error_page 418 = @guess;
+    recursive_error_pages on;
+    limit_conn callers 100;
 
     location / {
       if ($request_method !~ ^(GET|HEAD|POST|PUT|DELETE)$) { return 405; }
       if ($role = nobody) { return 401; }
       if ($http_content_encoding !~* ^(identity)?$) { return 415; }
-      # Orthanc takes another method than the one seen here from this argument and that header.
-      if ($arg__method) { return 400; }
+      if ($unclear) { return 400; }
+      if ($faked) { return 400; }
       if ($other_site) { return 403; }
+      if ($role = stranger) { return 418; }
       if ($forbidden) { return 403; }
-      limit_req zone=guesses burst=4 nodelay;
-      limit_conn callers 100;
 
       proxy_pass http://orthanc;
       proxy_http_version 1.1;
@@ -152,6 +149,13 @@ http {
       proxy_max_temp_file_size 0;
       proxy_read_timeout 600s;
       proxy_intercept_errors on;
+    }
+
+    # Every wrong password comes by here and is answered alike, so that no path tells more, or faster, than another.
+    location @guess {
+      limit_req zone=wrong burst=3 nodelay;
+      root /nowhere;
+      try_files /nothing =401;
     }
 
     location @refused {
@@ -177,6 +181,7 @@ def configuration(scope: Mapping[str, Any]) -> str:
         "largest_upload": largest_upload(scope)[0],
         "orthanc_port": int(scope.get("orthanc_port") or 8042),
         "default_listens": "\n".join(f"    listen {each} ssl default_server;" for each in endpoints),
+        "roles": web_roles.maps(),
         "listens": "\n".join(f"    listen {each} ssl;" for each in endpoints),
         "names": " ".join(names(scope)),
     }
@@ -209,9 +214,8 @@ def alternative_names(scope: Mapping[str, Any]) -> list[str]:
 
 
 def people(declared: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) -> str:
-    """Return people.map: each person's Authorization header (RFC 7617) and role. Secret as the passwords are."""
-    lines = []
-    for person in sorted(declared, key=lambda person: str(person["login"])):
-        pair = f"{person['login']}:{passwords[person['login']]}"
-        lines.append(f'"Basic {base64.b64encode(pair.encode()).decode()}" {person["role"]};\n')
-    return "".join(lines)
+    """Return people.map: each person's Authorization header and role. Secret as the passwords are."""
+    return "".join(
+        web_roles.line(web_roles.header(str(person["login"]), passwords[person["login"]]), str(person["role"]))
+        for person in sorted(declared, key=lambda person: str(person["login"]))
+    )

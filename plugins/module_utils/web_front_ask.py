@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import socket
 import ssl
 import warnings
+from collections.abc import Mapping
+
+from ansible_collections.radiology.hardening.plugins.module_utils import web_roles
 
 SECONDS = 5.0
 """How long a server of this host may take to answer."""
@@ -23,10 +25,35 @@ VERSIONS = {
 KNOWN_PAIRS = (("orthanc", "orthanc"), ("admin", "admin"), ("admin", "orthanc"), ("demo", "demo"), ("orthanc", ""))
 """Logins and passwords from documentation and images; orthanc:orthanc is made by Orthanc itself (before 1.12.9)."""
 
+BEYOND_A_READER = (
+    ("POST", "/instances"),
+    ("DELETE", "/queries/0"),
+    ("GET", "/modalities"),
+    ("POST", "/modalities/0/store"),
+    ("POST", "/dicom-web/studies"),
+    ("GET", "/app/../tools/log-level"),
+)
+BEYOND_A_TECHNICIAN = (
+    ("DELETE", "/instances/0"),
+    ("DELETE", "/instances/0/attachments/dicom"),
+    ("PUT", "/instances/0/attachments/1024"),
+    ("PUT", "/modalities/0"),
+    ("POST", "/tools/execute-script"),
+    ("GET", "/tools/log-level"),
+    ("GET", "/instances/0?_method=DELETE"),
+    ("GET", "/instances/%2e%2e/tools/log-level"),
+    ("GET", "//tools/log-level"),
+    ("PROPFIND", "/webdav/"),
+    ("GET", "/nobody-has-heard-of-this"),
+)
+"""Method and path of what a front with roles refuses. None has an effect on a server that knows no image named 0."""
+
+REFUSED = (400, 403, 405)
+
 
 def basic(login: str, password: str) -> dict[str, str]:
     """Return the header of HTTP Basic authentication (RFC 7617)."""
-    return {"Authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode("ascii")}
+    return {"Authorization": web_roles.header(login, password)}
 
 
 def status(
@@ -39,11 +66,7 @@ def status(
     headers: dict[str, str] | None = None,
 ) -> int | None:
     """Return the status of an answer; None when nothing answers in HTTP. The certificate is not judged here."""
-    connection = (
-        http.client.HTTPSConnection(address, port, timeout=SECONDS, context=_context())
-        if tls
-        else http.client.HTTPConnection(address, port, timeout=SECONDS)
-    )
+    connection = _connection(address, port, tls=tls)
     try:
         connection.request(method, path, headers=headers or {})
         return connection.getresponse().status
@@ -72,6 +95,34 @@ def refusals(address: str, port: int, largest: int, *, tls: bool = True) -> dict
     }
 
 
+def role_breaches(address: str, port: int, headers: Mapping[str, str], *, tls: bool = True) -> list[str] | None:
+    """Return what a front lets a role ask beyond its rights, as `reader DELETE /instances/0`; None: it cannot be asked.
+
+    `headers`: the Authorization header of a login of each role that Orthanc does not know.
+    """
+    tried = {
+        web_roles.READER: (*BEYOND_A_READER, *BEYOND_A_TECHNICIAN),
+        web_roles.TECHNICIAN: BEYOND_A_TECHNICIAN,
+    }
+    if not set(web_roles.ROLES) <= headers.keys():
+        return None
+    connection = _connection(address, port, tls=tls)
+    try:
+        # Orthanc's own 401, not the front's 403: what is refused below is refused for its role.
+        if _answer(connection, "DELETE", "/instances/0", headers[web_roles.ADMINISTRATOR]) != 401:
+            return None
+        return [
+            f"{role} {method} {path}"
+            for role, attempts in tried.items()
+            for method, path in attempts
+            if _answer(connection, method, path, headers[role]) not in REFUSED
+        ]
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
 def known_pair_accepted(address: str, port: int) -> bool:
     """Tell whether a login and password that everybody knows is let in; tried on this host's own server only."""
     return any(status(address, port, "/system", headers=basic(*pair)) == 200 for pair in KNOWN_PAIRS)
@@ -80,6 +131,20 @@ def known_pair_accepted(address: str, port: int) -> bool:
 def tls_versions(address: str, port: int) -> list[str]:
     """Return the TLS versions that a server of this host completes a handshake in, with any suite."""
     return [name for name, version in VERSIONS.items() if _handshake(address, port, version)]
+
+
+def _connection(address: str, port: int, *, tls: bool) -> http.client.HTTPConnection:
+    if tls:
+        return http.client.HTTPSConnection(address, port, timeout=SECONDS, context=_context())
+    return http.client.HTTPConnection(address, port, timeout=SECONDS)
+
+
+def _answer(connection: http.client.HTTPConnection, method: str, path: str, header: str) -> int:
+    """Ask on a connection that goes on to serve, and return the status."""
+    connection.request(method, path, headers={"Authorization": header})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 def _handshake(address: str, port: int, version: ssl.TLSVersion) -> bool:

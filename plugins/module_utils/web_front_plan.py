@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     unit_state,
     web_front,
     web_front_ask,
+    web_roles,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils import web_front_state as state
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -163,6 +164,8 @@ def _serve(
     new = {web_front.CONFIGURATION: texts[web_front.CONFIGURATION], web_front.UNIT_FILE: texts[web_front.UNIT_FILE]}
     if people is not None:
         new[web_front.PEOPLE] = people
+    if set(web_roles.headers(host.text(web_front.PROBES) or "").values()) != set(web_roles.ROLES):
+        new[web_front.PROBES] = web_roles.probes()
     if certificate is not None:
         new |= front_unit.next_key(host, certificate, web_front.KEY, web_front.NEXT_KEY)
         new[web_front.CERTIFICATE] = certificate
@@ -197,7 +200,10 @@ def _write(host: Host, path: str, content: bytes | str) -> None:
 
 
 def _start(host: Host, *, restart: bool) -> None:
-    """Start the front, or have it read its files anew and wait until no worker serves the former ones."""
+    """Start the front, or have it read its files anew and wait until no worker serves the former ones.
+
+    nginx keeps what it has where it cannot change over in place, as from one key of a limit to another: then it starts.
+    """
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "--quiet", "enable", web_front.UNIT])
     former = _workers(host)
@@ -205,6 +211,8 @@ def _start(host: Host, *, restart: bool) -> None:
     deadline = time.monotonic() + SECONDS
     while any(_serves(host, worker) for worker in former) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if any(_serves(host, worker) for worker in former):
+        host.must(["systemctl", "restart", web_front.UNIT])
 
 
 def _workers(host: Host) -> list[str]:

@@ -10,7 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import unit_state, web_front, web_front_ask
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    unit_state,
+    web_front,
+    web_front_ask,
+    web_roles,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 DISTRIBUTION_UNIT = "nginx.service"
@@ -25,6 +30,7 @@ REFUSALS = ("foreign_name_status", "foreign_origin_status", "compressed_body_sta
 READ = (
     web_front.CONFIGURATION,
     web_front.PEOPLE,
+    web_front.PROBES,
     web_front.KEY,
     web_front.CERTIFICATE,
     web_front.UNIT_FILE,
@@ -40,11 +46,16 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     addresses = [str(address) for address in scope.get("addresses") or []]
     known = certificate(host)
     largest = web_front.largest_upload(scope)[1]
-    asked = asked_of(addresses, largest) if active and addresses else {}
+    probes = web_roles.headers(host.text(web_front.PROBES) or "")
+    asked = asked_of(addresses, largest, probes) if active and addresses else {}
+    people = host.text(web_front.PEOPLE)
+    roles = {str(person["login"]): str(person["role"]) for person in scope.get("people") or []}
     return {
         "installed": host.stat("/usr/sbin/nginx") is not None,
         "files": {path: host.digest(path) for path in (web_front.CONFIGURATION, *_FIXED)},
         "people": host.digest(web_front.PEOPLE),
+        "misplaced_people": None if people is None else web_roles.misplaced(people, roles),
+        "role_breaches": asked.get("role_breaches"),
         "request": request(host, web_front.REQUEST, web_front.KEY, fits=known.get("matches_key", False)),
         "certificate": known,
         "active": active,
@@ -69,7 +80,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 _FIXED = (web_front.UNIT_FILE, web_front.ACCOUNT_FILE)
 
 
-def asked_of(addresses: list[str], largest: int) -> dict[str, Any]:
+def asked_of(addresses: list[str], largest: int, probes: Mapping[str, str]) -> dict[str, Any]:
     """Ask the front on each of its addresses, and the rest on the first that answers."""
     answers = {
         address: web_front_ask.status(address, web_front.PORT, "/system", tls=True)
@@ -83,6 +94,9 @@ def asked_of(addresses: list[str], largest: int) -> dict[str, Any]:
         "silent_addresses": silent,
         "anonymous_status": min(answers[address] or 0 for address in speaking),
         **web_front_ask.refusals(speaking[0], web_front.PORT, largest),
+        "role_breaches": web_front_ask.role_breaches(
+            speaking[0], web_front.PORT, {role: header for header, role in probes.items()}
+        ),
         "tls_versions": web_front_ask.tls_versions(speaking[0], web_front.PORT),
     }
 

@@ -47,6 +47,9 @@ FACTS: dict[str, str] = {
     "web.installed": "bool: nginx is on the host",
     "web.files.*": "str: SHA-256 of each file of the front; null: no file",
     "web.people": "str: SHA-256 of the list of people and their roles; null: no list",
+    "web.misplaced_people": "list of str: logins whose role on the front is not that of the clinic file; null: no list",
+    "web.role_breaches": "list of str: role, method and path that the front lets through although the role may not; "
+    "null: it cannot be asked",
     "web.request": "str: SHA-256 of the certificate request for the front's key; null: none",
     "web.certificate.*": "present, digest, matches_key, names, days_left of the front's certificate",
     "web.active": "bool: the front runs",
@@ -251,7 +254,7 @@ def _loose(host: Host) -> list[str]:
     texts = {f"{folder}/{name}": host.text(f"{folder}/{name}") for folder in folders for name in host.list(folder)}
     secret = [path for path, text in texts.items() if text and SECRET.search(COMMENT.sub("", text))]
     found = []
-    for path in (*secret, web_front.KEY, web_front.NEXT_KEY, web_front.PEOPLE):
+    for path in (*secret, web_front.KEY, web_front.NEXT_KEY, web_front.PEOPLE, web_front.PROBES):
         entry = host.stat(path)
         if entry and (
             int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group not in ("root", _group(path))

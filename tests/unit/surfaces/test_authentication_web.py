@@ -98,8 +98,8 @@ def test_no_password_is_in_the_configuration_and_people_map_holds_headers_and_ro
     assert not any(word in web_front.configuration(SCOPE) for word in PASSWORDS.values())
     lines = web_front.people(PEOPLE, PASSWORDS).splitlines()
     assert lines == [
-        f'"Basic {base64.b64encode(b"anna:canary-two").decode()}" reader;',
-        f'"Basic {base64.b64encode(b"claire:canary-one").decode()}" administrator;',
+        f'"~^Basic {base64.b64encode(b"anna:canary-two").decode()}$" reader;',
+        f'"~^Basic {base64.b64encode(b"claire:canary-one").decode()}$" administrator;',
     ]
     assert web_front_ask.basic("anna", "canary-two")["Authorization"] in lines[0]
 
