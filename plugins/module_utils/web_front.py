@@ -32,6 +32,8 @@ ACCOUNT_FILE = "/etc/sysusers.d/orthanc-web.conf"
 PORT = 443
 LARGEST_UPLOAD = "1g"
 """The largest body of a request unless the site says otherwise."""
+JOURNAL = "syslog:server=unix:/run/systemd/journal/dev-log,tag=orthanc_web,nohostname"
+"""Where nginx writes its access log to."""
 CHECK = front_unit.CHECK
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")
@@ -55,14 +57,17 @@ TEMPLATE = """\
 # Kept by radiology.hardening (role authentication). Passwords are in people.map and probes.map, not here.
 user %(user)s;
 worker_processes 2;
-error_log stderr warn;
+# A line of a lower level would hold the whole request, and with it the names that people search for.
+error_log stderr crit;
 events { worker_connections 1024; }
 
 http {
   server_tokens off;
   default_type application/octet-stream;
   log_format front '$remote_addr "$remote_user" $request_method "$uri" $status $bytes_sent $request_time $ssl_protocol';
-  access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=orthanc_web,nohostname front;
+  # Failures have a level of their own, by which journald counts: a viewer's thousands of requests push none out.
+  access_log %(journal)s,severity=warn front if=$failed;
+  access_log %(journal)s,severity=info front if=$answered;
   client_body_temp_path /run/orthanc-web/body;
   proxy_temp_path /run/orthanc-web/proxy;
   fastcgi_temp_path /run/orthanc-web/fastcgi;
@@ -99,7 +104,13 @@ http {
   # A page of another site must not act in this one's name (Origin, RFC 6454).
   map "$http_origin|https://$http_host" $other_site { default 1; "~^\\|" 0; "~^([^|]+)\\|\\1$" 0; }
   # What each role may ask; what is not named here is for administrators.
-%(roles)s  map "$status|$upstream_http_www_authenticate" $challenge { default ""; "401|" 'Basic realm="Orthanc"'; }
+%(roles)s  # A failure is a wrong password, or what a role may not ask; not a browser's first request, which has
+  # no password yet, and not what this host asks its own front.
+  map "$role $status $remote_user" $failed {
+    default 0; "~^nobody " 0; "~^(reader|technician|administrator) ... probe " 0; "~^[a-z]+ (401|403|429) " 1;
+  }
+  map $failed $answered { default 1; 1 0; }
+  map "$status|$upstream_http_www_authenticate" $challenge { default ""; "401|" 'Basic realm="Orthanc"'; }
 
   upstream orthanc {
     server 127.0.0.1:%(orthanc_port)d max_fails=0;
@@ -182,6 +193,7 @@ def configuration(scope: Mapping[str, Any]) -> str:
         "orthanc_port": int(scope.get("orthanc_port") or 8042),
         "default_listens": "\n".join(f"    listen {each} ssl default_server;" for each in endpoints),
         "roles": web_roles.maps(),
+        "journal": JOURNAL,
         "listens": "\n".join(f"    listen {each} ssl;" for each in endpoints),
         "names": " ".join(names(scope)),
     }

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import http.client
+import math
 import socket
 import ssl
+import time
 import warnings
 from collections.abc import Mapping
 
@@ -49,6 +51,21 @@ BEYOND_A_TECHNICIAN = (
 """Method and path of what a front with roles refuses. None has an effect on a server that knows no image named 0."""
 
 REFUSED = (400, 403, 405)
+
+GUESSED_AT = (
+    ("GET", "/system"),
+    ("DELETE", "/instances/0"),
+    ("POST", "/tools/find"),
+    ("PUT", "/modalities/0"),
+    ("GET", "/dicom-web/studies?PatientName={name}"),
+    ("GET", "/app/explorer.html"),
+    ("POST", "/instances"),
+    ("GET", "/nobody-has-heard-of-this"),
+) * 2
+"""Method and path of what is asked with a wrong password, one after another."""
+
+GUESSER = "127.0.0.77"
+"""Where the guesses come from: an address of this host's own, so that nobody else's are counted with them."""
 
 
 def basic(login: str, password: str) -> dict[str, str]:
@@ -123,6 +140,27 @@ def role_breaches(address: str, port: int, headers: Mapping[str, str], *, tls: b
         connection.close()
 
 
+def guesses_a_second(address: str, port: int, name: str, *, tls: bool = True) -> int | None:
+    """Guess passwords of `probe <name>`, whom nobody knows, and search for the name.
+
+    Returns how many guesses a second a front looks at of one source; a second that has begun counts whole.
+    429 (RFC 6585) says that it did not look. None: it gives no answer.
+    """
+    source = (address if ":" in address else GUESSER, 0)
+    began = time.monotonic()
+    connection = _connection(address, port, tls=tls, source=source)
+    try:
+        answers = [
+            _answer(connection, method, path.format(name=name), web_roles.header(f"probe {name}", str(number)))
+            for number, (method, path) in enumerate(GUESSED_AT)
+        ]
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return math.ceil((len(answers) - answers.count(429)) / max(1.0, time.monotonic() - began))
+
+
 def known_pair_accepted(address: str, port: int) -> bool:
     """Tell whether a login and password that everybody knows is let in; tried on this host's own server only."""
     return any(status(address, port, "/system", headers=basic(*pair)) == 200 for pair in KNOWN_PAIRS)
@@ -133,14 +171,17 @@ def tls_versions(address: str, port: int) -> list[str]:
     return [name for name, version in VERSIONS.items() if _handshake(address, port, version)]
 
 
-def _connection(address: str, port: int, *, tls: bool) -> http.client.HTTPConnection:
+def _connection(
+    address: str, port: int, *, tls: bool, source: tuple[str, int] | None = None
+) -> http.client.HTTPConnection:
     if tls:
-        return http.client.HTTPSConnection(address, port, timeout=SECONDS, context=_context())
-    return http.client.HTTPConnection(address, port, timeout=SECONDS)
+        context = _context()
+        return http.client.HTTPSConnection(address, port, timeout=SECONDS, source_address=source, context=context)
+    return http.client.HTTPConnection(address, port, timeout=SECONDS, source_address=source)
 
 
 def _answer(connection: http.client.HTTPConnection, method: str, path: str, header: str) -> int:
-    """Ask on a connection that goes on to serve, and return the status."""
+    """Ask on a connection that goes on to serve, and return the status; the path is sent as it is."""
     connection.request(method, path, headers={"Authorization": header})
     answer = connection.getresponse()
     answer.read()

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
 import re
+import secrets
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +26,11 @@ DISTRIBUTION_SITES = ("/etc/nginx/sites-enabled", "/etc/nginx/conf.d")
 DEFAULT_SITE = "default"
 CLEARTEXT_PORTS = (80, 8000, 8080)
 """TCP ports on which web servers answer in clear by custom; 8042 is Orthanc's own and judged apart."""
+
+JOURNAL_SECONDS = 2.0
+"""How long journald may take to write down what it was told."""
+WARNING = 4
+"""Priority of syslog(3); more pressing ones have lower numbers."""
 
 REFUSALS = ("foreign_name_status", "foreign_origin_status", "compressed_body_status", "large_body_status")
 """Facts that web_front_ask.refusals gives."""
@@ -47,7 +55,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     known = certificate(host)
     largest = web_front.largest_upload(scope)[1]
     probes = web_roles.headers(host.text(web_front.PROBES) or "")
-    asked = asked_of(addresses, largest, probes) if active and addresses else {}
+    guesser, began = secrets.token_hex(4), time.time()
+    asked = asked_of(addresses, largest, probes, guesser) if active and addresses else {}
     people = host.text(web_front.PEOPLE)
     roles = {str(person["login"]): str(person["role"]) for person in scope.get("people") or []}
     return {
@@ -56,6 +65,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "people": host.digest(web_front.PEOPLE),
         "misplaced_people": None if people is None else web_roles.misplaced(people, roles),
         "role_breaches": asked.get("role_breaches"),
+        "guesses_a_second": asked.get("guesses_a_second"),
+        **(_NOT_LOGGED if asked.get("guesses_a_second") is None else logged(host, guesser, began)),
         "request": request(host, web_front.REQUEST, web_front.KEY, fits=known.get("matches_key", False)),
         "certificate": known,
         "active": active,
@@ -80,7 +91,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 _FIXED = (web_front.UNIT_FILE, web_front.ACCOUNT_FILE)
 
 
-def asked_of(addresses: list[str], largest: int, probes: Mapping[str, str]) -> dict[str, Any]:
+def asked_of(addresses: list[str], largest: int, probes: Mapping[str, str], guesser: str) -> dict[str, Any]:
     """Ask the front on each of its addresses, and the rest on the first that answers."""
     answers = {
         address: web_front_ask.status(address, web_front.PORT, "/system", tls=True)
@@ -97,8 +108,45 @@ def asked_of(addresses: list[str], largest: int, probes: Mapping[str, str]) -> d
         "role_breaches": web_front_ask.role_breaches(
             speaking[0], web_front.PORT, {role: header for header, role in probes.items()}
         ),
+        "guesses_a_second": web_front_ask.guesses_a_second(speaking[0], web_front.PORT, guesser),
         "tls_versions": web_front_ask.tls_versions(speaking[0], web_front.PORT),
     }
+
+
+_NOT_LOGGED = {"failures_logged": None, "queries_logged": None}
+
+
+def logged(host: Host, name: str, since: float) -> dict[str, bool]:
+    """Tell whether the journal has the failures of `probe <name>` with their source, and what was searched for.
+
+    The guesses were made after `since` (seconds of the epoch), and journald takes lines in by and by.
+    """
+    deadline = time.monotonic() + JOURNAL_SECONDS
+    while True:
+        lines = _journal(host, since)
+        warned = [text for level, text in lines if level <= WARNING and f'"probe {name}"' in text]
+        if warned or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return {
+        "failures_logged": any(_is_address(text.partition(" ")[0]) for text in warned),
+        "queries_logged": any(f"PatientName={name}" in text for level, text in lines),
+    }
+
+
+def _journal(host: Host, since: float) -> list[tuple[int, str]]:
+    """Return the priority and the text of what the front wrote since."""
+    asked = ["journalctl", f"--unit={web_front.UNIT}", f"--since=@{int(since)}", "--output=json", "--no-pager"]
+    found = [json.loads(line) for line in host.run(asked).output.splitlines() if line.startswith("{")]
+    return [(int(entry.get("PRIORITY") or 6), str(entry.get("MESSAGE") or "")) for entry in found]
+
+
+def _is_address(word: str) -> bool:
+    try:
+        ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return True
 
 
 def certificate(host: Host) -> dict[str, Any]:

@@ -50,6 +50,9 @@ FACTS: dict[str, str] = {
     "web.misplaced_people": "list of str: logins whose role on the front is not that of the clinic file; null: no list",
     "web.role_breaches": "list of str: role, method and path that the front lets through although the role may not; "
     "null: it cannot be asked",
+    "web.guesses_a_second": "int: how many wrong passwords a second it looks at, of one source; null: no answer",
+    "web.failures_logged": "bool: the journal has them as warnings, with login and source; null: no answer",
+    "web.queries_logged": "bool: the journal has what was searched for as well, such as a name; null: no answer",
     "web.request": "str: SHA-256 of the certificate request for the front's key; null: none",
     "web.certificate.*": "present, digest, matches_key, names, days_left of the front's certificate",
     "web.active": "bool: the front runs",

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Guess passwords on all paths as fast as the server answers, while a reader goes on reading from the same address.
+
+Usage: web_guesses.py ADDRESS, as root on the server. Shares no code with the collection. Ends with status 1 when more
+than five guesses a second are looked at, when an answer tells anything but 401 or 429, when the reader is ever refused
+or slowed to less than half, or when the journal lacks the guesses or holds what was searched for.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+SECONDS = 3.0
+A_SECOND = 5
+PATHS = (
+    ("GET", "/system"),
+    ("DELETE", "/instances/0"),
+    ("PUT", "/modalities/0"),
+    ("POST", "/tools/reset"),
+    ("GET", "/dicom-web/studies?PatientName=Nobody%5EKnown"),
+    ("HEAD", "/studies"),
+    ("GET", "/app/explorer.html"),
+    ("GET", "/nobody-has-heard-of-this"),
+)
+LOGIN = "c.moreau"
+
+
+def connection(address: str) -> http.client.HTTPSConnection:
+    """Return a connection; the certificate is others' matter."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(address, timeout=20, context=context)
+
+
+def basic(login: str, password: str) -> dict[str, str]:
+    """Return the header that a browser sends."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()}
+
+
+def reader() -> dict[str, str]:
+    """Return the header of the person who is a reader."""
+    text = Path("/etc/orthanc-web/people.map").read_text(encoding="ascii")
+    found = re.search(r'Basic (\S+?)\$?" reader;', text)
+    return {"Authorization": f"Basic {found[1].replace('[+]', '+')}"} if found else {}
+
+
+def guess(address: str, until: float) -> list[int]:
+    """Return the statuses of as many guesses as there are."""
+    asked, statuses = connection(address), []
+    while time.monotonic() < until:
+        method, path = PATHS[len(statuses) % len(PATHS)]
+        asked.request(method, path, headers=basic(LOGIN, f"guess-{len(statuses)}"))
+        answer = asked.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    return statuses
+
+
+def read(address: str, until: float) -> list[int]:
+    """Return the statuses of as many small requests of a reader as there are."""
+    asked, statuses, header = connection(address), [], reader()
+    while time.monotonic() < until:
+        asked.request("GET", "/instances", headers=header)
+        answer = asked.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    return statuses
+
+
+def journal() -> list[tuple[int, str]]:
+    """Return priority and text of what the front wrote since the guesses."""
+    command = ["journalctl", "-u", "orthanc-web", "--since", "-30s", "-o", "json", "--no-pager"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [(int(entry["PRIORITY"]), str(entry["MESSAGE"])) for entry in map(json.loads, lines)]
+
+
+def main(address: str) -> int:
+    """Guess and read at once; return 0 when all was as it should be."""
+    alone = len(read(address, time.monotonic() + 1))
+    guessed: list[int] = []
+    until = time.monotonic() + SECONDS
+    guesser = threading.Thread(target=lambda: guessed.extend(guess(address, until)))
+    guesser.start()
+    answers = read(address, until)
+    guesser.join()
+    time.sleep(1)
+    lines = journal()
+    looked_at = len(guessed) - guessed.count(429)
+    beside = len(answers) / SECONDS
+    print(f"{len(guessed)} guesses in {SECONDS:.0f} s, {looked_at} looked at")
+    print(f"a reader: {alone} requests a second alone, {beside:.0f} beside the guesses, all on one machine")
+    wrong = {
+        "too many guesses were looked at": looked_at > A_SECOND * SECONDS,
+        "nothing was limited": len(guessed) < 3 * A_SECOND * SECONDS,
+        "an answer tells more than 401 and 429": set(guessed) != {401, 429},
+        "the reader was refused": set(answers) != {200},
+        "the reader was slowed": beside < alone / 4,
+        "the journal lacks the guesses": not any(
+            level <= 4 and f'"{LOGIN}"' in text and address in text and " 401 " in text for level, text in lines
+        ),
+        "the journal holds what was searched for": any("Nobody" in text for level, text in lines),
+    }
+    print("\n".join(sentence for sentence, is_so in wrong.items() if is_so))
+    return 1 if any(wrong.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
