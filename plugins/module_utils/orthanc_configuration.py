@@ -115,11 +115,18 @@ def configure(
     """Return the step that holds these settings (and writes these further files), or none when all is held.
 
     `settings` are top-level keys of Orthanc; of RegisteredUsers the passwords are compared by fingerprint. A key that
-    the installed version does not know is refused. `anyway` asks for the step whatever the settings are.
+    the installed version does not know is refused, and so is a version whose settings are not known for certain.
+    `anyway` asks for the step whatever the settings are.
     """
     found = facts["orthanc"]
     if not found["installed"]:
         return [Step(f"Configure Orthanc once it is installed, to {because}", _not_installed)]
+    if found["version"] not in orthanc_options.PROVEN:
+        releases = " and ".join(f"{number} (Debian {release})" for number, release in orthanc_options.PROVEN.items())
+        installed = f"Orthanc {found['version']} is" if found["version"] else "An Orthanc of no Debian package is"
+        raise HardeningError(
+            f"{installed} installed; what its settings mean is proven for {releases} alone: install that one."
+        )
     version = found["package_version"]
     held = {key: value for key, value in settings.items() if not _ignored(key, version)}
     for key in held:

@@ -103,6 +103,10 @@ DEFAULTS: dict[str, Any] = {
 """What 1.10.1 to 1.12.7 take where the key is absent."""
 
 
+PROVEN = {"1.10.1": "12", "1.12.7": "13"}
+"""Version whose settings were measured -> the Debian release that has it. Others are audited, not configured."""
+
+
 def number(version: str) -> tuple[int, ...]:
     """Return a version as figures that compare: "1.12.7+dfsg-4" gives (1, 12, 7)."""
     found = re.match(r"\d+(?:\.\d+)*", version)

@@ -362,3 +362,15 @@ def test_a_waived_control_leaves_its_settings_alone() -> None:
         plugins={"in_use": [VIEWER]},
     )
     assert (steps, left) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("version", "named"), [("1.12.10", "Orthanc 1.12.10 is"), ("", "An Orthanc of no Debian package is")]
+)
+def test_a_version_that_was_not_measured_is_refused(version: str, named: str) -> None:
+    with pytest.raises(HardeningError) as refused:
+        planned(version=version, package_version=version)
+    assert str(refused.value) == (
+        f"{named} installed; what its settings mean is proven for 1.10.1 (Debian 12) and 1.12.7 (Debian 13) alone:"
+        " install that one."
+    )
