@@ -101,8 +101,22 @@ class Bench:
         source = CLIENT.read_text(encoding="utf-8")
         return float(self.lab.execute(self.ws, "python3", "-", *words, stdin=source).stdout)
 
+    def person(self) -> str:
+        """Return an administrator's login and password, out of the clinic's vault."""
+        program = str(Path(sys.executable).with_name("ansible-vault"))
+        command = [program, "view", str(self.inventory / self.clinic / "vault.yml")]
+        environment = {
+            **os.environ,
+            "ANSIBLE_VAULT_PASSWORD_FILE": str(RESOURCES / "vault_password.py"),
+            "RADIOLOGY_LAB": self.lab.name,
+        }
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        passwords = yaml.safe_load(done.stdout)["passwords"]
+        login = next(login for login in sorted(passwords) if login.startswith("c."))
+        return f"{login}:{passwords[login]}"
+
     def login(self) -> str:
-        """Return an administrator's login and password, out of what the hardened server was told."""
+        """Return a login and password of Orthanc itself, out of what the hardened server was told."""
         told = json.loads(self.lab.execute(self.pacs, "cat", "/etc/orthanc/hardened/orthanc.json").stdout)
         login = next(login for login in sorted(told["RegisteredUsers"]) if login.startswith("c."))
         return f"{login}:{told['RegisteredUsers'][login]}"
@@ -129,7 +143,7 @@ class Bench:
         self.empty()
         self.client("pynetdicom", *self.where(hardened=hardened), "/root/small")
         server = self.practice.address("pacs" if hardened else "laptop")
-        given = [f"https://{server}", self.login()] if hardened else [f"http://{server}:8042", "orthanc:orthanc"]
+        given = [f"https://{server}", self.person()] if hardened else [f"http://{server}:8042", "orthanc:orthanc"]
         return SMALL / self.client("dicomweb", *given, str(SMALL))
 
     def playbook(self, name: str, *more: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ CANARIES = {
     login: f"CANARY{number}xQ7nV2sLkP9wZ4rT" for number, login in enumerate(("a.martin", "b.leroy", "c.moreau"))
 }
 KEYS = "/etc/dicom-front/server.key /etc/dicom-front/link.key /etc/orthanc/tls/orthanc.key /etc/orthanc-web/server.key"
+MAPS = "/etc/orthanc-web/orthanc.map /etc/orthanc-web/probes.map"
+"""Headers by which the front asks Orthanc, and this host its front; none has a line break in it."""
 WATCH = r"while [ -e /run/watch ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; echo; sleep 0.02; done >/root/seen"
 
 
@@ -107,6 +110,10 @@ def wanted(lab: Lab, work: Path) -> dict[str, str]:
     for path in KEYS.split():
         lines = lab.execute(HOST, "cat", path).stdout.splitlines()
         secrets[f"key {path}"] = lines[1]
+    for path in MAPS.split():
+        for number, header in enumerate(re.findall(r"Basic ([\w+/=]+)", lab.execute(HOST, "cat", path).stdout)):
+            secrets[f"header {number} of {path}"] = header
+    secrets["what the front's passwords come of"] = yaml.safe_load(vault)["orthanc_logins"]
     return secrets
 
 

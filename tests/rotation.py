@@ -1,9 +1,10 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Rotate certificates while a modality of each practice stores one image a second; none may be lost.
+"""Rotate certificates and a password while a modality of each practice stores one image a second; none may be lost.
 
 On Debian 12 and 13: all certificates, then a device's alone. What the fronts serve is another afterwards, their
 processes and Orthanc's are the former, and a device is let in by its former certificate until it bears the new one.
+Then the password of a person: the former is refused at once, the new one taken, by the same processes.
 The last line is `N checks: N held; N images stored, N lost`.
 """
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "molecule" / "resources"
 sys.path.insert(0, str(RESOURCES))
 
+import yaml
 from lab import Lab
 from story import Practice
 
@@ -39,6 +41,7 @@ for port in 2762 443; do openssl s_client -connect {address}:$port </dev/null 2>
 KEYS = (
     "cd /etc && sha256sum dicom-front/server.key orthanc-web/server.key; ls dicom-front/next.key orthanc-web/next.key"
 )
+PERSON = "a.martin"
 TOLD = re.compile(r"(\d+) stored, (\d+) lost")
 
 
@@ -72,6 +75,10 @@ class Rotation:
 
     def play(self, name: str, *more: str) -> None:
         """Run a playbook that has to succeed."""
+        self.run("ansible-playbook", "-i", str(self.inventory), str(ROOT / "playbooks" / f"{name}.yml"), *more)
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run a program of Ansible's that has to succeed, and return what it printed."""
         environment = {
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -79,11 +86,11 @@ class Rotation:
             "ANSIBLE_VAULT_PASSWORD_FILE": str(RESOURCES / "vault_password.py"),
             "RADIOLOGY_LAB": NAME,
         }
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.inventory)]
-        command += [str(ROOT / "playbooks" / f"{name}.yml"), *more]
+        command = [str(Path(sys.executable).with_name(program)), *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stdout[-6000:] + done.stderr[-2000:])
+        return done.stdout
 
     def folder(self, practice: Practice) -> Path:
         """Return the clinic's folder."""
@@ -121,6 +128,42 @@ class Rotation:
         self.check("a rotation of ct alone leaves the servers' certificates", holds=self.ask(SERVED) == served)
         self.check("no front and no Orthanc was restarted", holds=self.ask(PROCESSES) == processes)
 
+    def change_password(self) -> None:
+        """Take a person's password out of the vault, harden, and see who is let in, and by which processes."""
+        processes, former = self.ask(PROCESSES), self.each(self.forget)
+        self.play("harden")
+        for practice, before in zip(self.practices, former, strict=True):
+            after = self.secrets(practice)["passwords"][PERSON]
+            statuses = [self.status(practice, password) for password in (before, after)]
+            self.check(
+                f"{practice.clinic}: a new password is taken, the former is not", holds=statuses == ["401", "200"]
+            )
+        self.check("no front and no Orthanc was restarted for a password", holds=self.ask(PROCESSES) == processes)
+
+    def secrets(self, practice: Practice) -> dict[str, Any]:
+        """Return what the clinic's vault holds."""
+        held: dict[str, Any] = yaml.safe_load(self.run("ansible-vault", "view", str(self.vault(practice))))
+        return held
+
+    def vault(self, practice: Practice) -> Path:
+        """Return the clinic's vault file."""
+        return self.folder(practice) / "vault.yml"
+
+    def forget(self, practice: Practice) -> str:
+        """Take the person's password out of the vault, as `ansible-vault edit` does, and return it."""
+        held = self.secrets(practice)
+        password: str = held["passwords"].pop(PERSON)
+        self.vault(practice).write_text(yaml.safe_dump(held), encoding="utf-8")
+        self.run("ansible-vault", "encrypt", str(self.vault(practice)))
+        return password
+
+    def status(self, practice: Practice, password: str) -> str:
+        """Return what the front answers to the person."""
+        given = f'user = "{PERSON}:{password}"\n'
+        command = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
+        url = f"https://{practice.address('pacs')}/system"
+        return self.lab.execute(f"ws-{practice.number}", *command, url, stdin=given, check=False).stdout
+
     def alive(self, how: str) -> None:
         """Check that the modality and the workstation are let in."""
         for kind in ("ct", "ws"):
@@ -144,6 +187,7 @@ def main() -> int:
             time.sleep(5)
             try:
                 rotation.rotate()
+                rotation.change_password()
             finally:
                 rotation.each(
                     lambda practice: practice.lab.execute(f"ct-{practice.number}", "touch", "/root/studies/stop")

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -16,6 +18,13 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import
 from ansible_collections.radiology.hardening.plugins.plugin_utils.web_certificate import WebCertificate
 
 MODULE = "radiology.hardening.authentication"
+ORTHANC = "orthanc_logins"
+"""The secret in the clinic's vault file that the passwords come of by which fronts ask Orthanc for people."""
+
+
+def orthanc_passwords(secret: str, logins: list[str]) -> dict[str, str]:
+    """Return a password for each login, which none of the others tells (HMAC, RFC 2104)."""
+    return {login: hmac.new(secret.encode(), login.encode(), hashlib.sha256).hexdigest() for login in logins}
 
 
 class ActionModule(GuardedAction):
@@ -34,12 +43,14 @@ class ActionModule(GuardedAction):
             logins = [str(person["login"]) for person in scope.get("people") or []]
             passwords = {login: secrets.ensure(("passwords", login)) for login in logins}
             made = [f"Make a password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
+            known = orthanc_passwords(secrets.ensure(ORTHANC), logins)
+            given = {"passwords": passwords, "orthanc_passwords": known}
             certificate = WebCertificate(secrets, scope, check_mode=check_mode)
-            answer = self._call(variables, passwords, certificate)
+            answer = self._call(variables, given, certificate)
             if not check_mode and certificate.is_wanted(answer):
                 certificate.sign(self._request(variables))
                 made += answer["plan"]
-                answer = self._call(variables, passwords, certificate, renew=False)
+                answer = self._call(variables, given, certificate, renew=False)
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from error
         result.update(answer)
@@ -50,7 +61,7 @@ class ActionModule(GuardedAction):
     def _call(
         self,
         variables: dict[str, Any],
-        passwords: dict[str, str],
+        given: dict[str, dict[str, str]],
         certificate: WebCertificate,
         *,
         renew: bool = True,
@@ -60,7 +71,7 @@ class ActionModule(GuardedAction):
         arguments = {
             **self._task.args,
             "scope": {**scope, "renew": renew and bool(scope.get("renew"))},
-            "passwords": passwords,
+            **given,
             "certificate": certificate.text,
             "certified": certificate.certified,
             "engineer": self._engineer(),

@@ -20,8 +20,11 @@ USER = "orthanc-web"
 FOLDER = "/etc/orthanc-web"
 CONFIGURATION = f"{FOLDER}/nginx.conf"
 PEOPLE = f"{FOLDER}/people.map"
+LOGINS = f"{FOLDER}/orthanc.map"
+"""The header by which the front asks Orthanc for each person; nobody else knows it."""
 PROBES = f"{FOLDER}/probes.map"
 """The headers by which this host asks its own front what each role may do."""
+SECRET = (PEOPLE, LOGINS, PROBES)
 KEY = f"{FOLDER}/server.key"
 NEXT_KEY = f"{FOLDER}/next.key"
 """Waits for its certificate, and takes the place of the key together with it."""
@@ -54,7 +57,7 @@ SERVICE = front_unit.service(
 )
 
 TEMPLATE = """\
-# Kept by radiology.hardening (role authentication). Passwords are in people.map and probes.map, not here.
+# Kept by radiology.hardening (role authentication). Passwords are in files of their own, *.map.
 user %(user)s;
 worker_processes 2;
 # A line of a lower level would hold the whole request, and with it the names that people search for.
@@ -93,6 +96,8 @@ http {
   map $http_authorization $role {
     default stranger; "" nobody; include %(folder)s/people.map; include %(folder)s/probes.map;
   }
+  # Orthanc knows people by passwords of its own, which never change: it would have to start anew for a change.
+  map $remote_user $asks_as { default ""; include %(folder)s/orthanc.map; }
   # A guess is a wrong password, whatever it is for: four at once, then one a second. Who is known is never counted.
   # Whoever has one IPv6 address has its whole /64.
   map $remote_addr $source { default $remote_addr; "~^(([0-9a-f]+:){4})" $1; "~^(.*?::)" $1; }
@@ -150,6 +155,7 @@ http {
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
+      proxy_set_header Authorization $asks_as;
       proxy_set_header X-HTTP-Method-Override "";
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header Forwarded 'host=$http_host;proto=https';
@@ -231,3 +237,9 @@ def people(declared: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) 
         web_roles.line(web_roles.header(str(person["login"]), passwords[person["login"]]), str(person["role"]))
         for person in sorted(declared, key=lambda person: str(person["login"]))
     )
+
+
+def logins(declared: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) -> str:
+    """Return orthanc.map: each login's Authorization header for Orthanc; `passwords` are those that Orthanc knows."""
+    known = sorted(str(person["login"]) for person in declared)
+    return "".join(f'"{login}" "{web_roles.header(login, passwords[login])}";\n' for login in known)

@@ -51,9 +51,9 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
         web_front.ACCOUNT_FILE: web_front.ACCOUNT,
     }
     stale = [path for path, text in texts.items() if facts["files"].get(path) != digest(text)]
-    passwords = scope.get("passwords")
-    map_text = web_front.people(scope.get("people") or [], passwords) if passwords is not None else None
-    known = facts["people"] is not None if map_text is None else facts["people"] == digest(map_text)
+    secret = _secret(scope)
+    found = {web_front.PEOPLE: facts["people"], web_front.LOGINS: facts["logins"]}
+    unknown = [path for path in found if (found[path] is None if not secret else found[path] != digest(secret[path]))]
     usable, wanted = _certificate(facts, scope)
     steps: list[Step] = []
     if web_front.ACCOUNT_FILE in stale:
@@ -66,14 +66,12 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
     if not ready:
         return steps
     changed = [path for path in (web_front.CONFIGURATION, web_front.UNIT_FILE) if path in stale]
-    if changed or not known or wanted or _sick(facts) or unmet:
-        what = ", ".join(
-            [*changed, *([] if known else [web_front.PEOPLE]), *([web_front.CERTIFICATE] if wanted else [])]
-        )
+    if changed or unknown or wanted or _sick(facts) or unmet:
+        what = ", ".join([*changed, *unknown, *([web_front.CERTIFICATE] if wanted else [])])
         steps.append(
             Step(
                 f"Serve Orthanc over HTTPS ({what or 'start the front anew'})",
-                lambda host: _serve(host, texts, map_text, str(scope["certificate"]) if wanted else None, scope),
+                lambda host: _serve(host, texts, secret, str(scope["certificate"]) if wanted else None, scope),
             )
         )
     return steps
@@ -86,6 +84,17 @@ def plan_distribution(facts: Mapping[str, Any]) -> list[Step]:
     if facts["distribution"] == "other sites" and facts["cleartext_listens"]:
         return [Step("Find the web sites that this host serves in clear", _refuse_other_sites)]
     return []
+
+
+def _secret(scope: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files with people's passwords; none where the controller gave no passwords."""
+    people = scope.get("people") or []
+    if scope.get("passwords") is None or scope.get("orthanc_passwords") is None:
+        return {}
+    return {
+        web_front.PEOPLE: web_front.people(people, scope["passwords"]),
+        web_front.LOGINS: web_front.logins(people, scope["orthanc_passwords"]),
+    }
 
 
 def _certificate(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[bool, bool]:
@@ -158,12 +167,10 @@ def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
 
 
 def _serve(
-    host: Host, texts: Mapping[str, str], people: str | None, certificate: str | None, scope: Mapping[str, Any]
+    host: Host, texts: Mapping[str, str], secret: Mapping[str, str], certificate: str | None, scope: Mapping[str, Any]
 ) -> None:
     """Write what changed, have nginx check it, start or reload, and prove it by asking; else put the former back."""
-    new = {web_front.CONFIGURATION: texts[web_front.CONFIGURATION], web_front.UNIT_FILE: texts[web_front.UNIT_FILE]}
-    if people is not None:
-        new[web_front.PEOPLE] = people
+    new = {path: texts[path] for path in (web_front.CONFIGURATION, web_front.UNIT_FILE)} | dict(secret)
     if set(web_roles.headers(host.text(web_front.PROBES) or "").values()) != set(web_roles.ROLES):
         new[web_front.PROBES] = web_roles.probes()
     if certificate is not None:

@@ -38,6 +38,7 @@ REFUSALS = ("foreign_name_status", "foreign_origin_status", "compressed_body_sta
 READ = (
     web_front.CONFIGURATION,
     web_front.PEOPLE,
+    web_front.LOGINS,
     web_front.PROBES,
     web_front.KEY,
     web_front.CERTIFICATE,
@@ -63,6 +64,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "installed": host.stat("/usr/sbin/nginx") is not None,
         "files": {path: host.digest(path) for path in (web_front.CONFIGURATION, *_FIXED)},
         "people": host.digest(web_front.PEOPLE),
+        "logins": host.digest(web_front.LOGINS),
         "misplaced_people": None if people is None else web_roles.misplaced(people, roles),
         "role_breaches": asked.get("role_breaches"),
         "guesses_a_second": asked.get("guesses_a_second"),

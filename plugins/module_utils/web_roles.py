@@ -77,9 +77,9 @@ def line(header: str, role: str) -> str:
     return f'"~^{header.replace("+", "[+]")}$" {role};\n'
 
 
-def header(login: str, password: str) -> str:
+def header(name: str, password: str) -> str:
     """Return the Authorization header of HTTP Basic authentication (RFC 7617)."""
-    return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode("ascii")
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode("ascii")
 
 
 def probes() -> str:
@@ -98,16 +98,17 @@ def headers(text: str) -> dict[str, str]:
 
 def logins(text: str) -> dict[str, str]:
     """Return the logins in the lines of a map, and the role of each; passwords are dropped here."""
-    return {_login(sent): role for sent, role in headers(text).items()}
+    return {login(sent): role for sent, role in headers(text).items()}
 
 
 def misplaced(text: str, declared: Mapping[str, str]) -> list[str]:
     """Return the logins whose role in the map's lines is not the declared one, and those that only one side knows."""
     found = logins(text)
-    return sorted(login for login in found.keys() | declared.keys() if found.get(login) != declared.get(login))
+    return sorted(name for name in found.keys() | declared.keys() if found.get(name) != declared.get(name))
 
 
-def _login(sent: str) -> str:
+def login(sent: str) -> str:
+    """Return the login in an Authorization header; ? where there is none."""
     try:
         return base64.b64decode(sent.removeprefix("Basic "), validate=True).decode().partition(":")[0]
     except ValueError:

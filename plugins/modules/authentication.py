@@ -17,6 +17,9 @@ options:
   passwords:
     description: Login to password of the people in O(scope). Without it people stay as they are.
     type: dict
+  orthanc_passwords:
+    description: Login to the password by which the front asks Orthanc for that person. Without it those stay.
+    type: dict
   certificate:
     description: The front's certificate, PEM, signed by the clinic's authority.
     type: str
@@ -65,6 +68,7 @@ def main() -> None:
     surface.main(
         authentication,
         passwords={"type": "dict", "no_log": True},
+        orthanc_passwords={"type": "dict", "no_log": True},
         certificate={"type": "str", "default": ""},
         certified={"type": "str", "default": ""},
         engineer={"type": "str", "default": ""},

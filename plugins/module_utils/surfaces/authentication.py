@@ -22,6 +22,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     web_front_ask,
     web_front_plan,
     web_front_state,
+    web_roles,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -35,6 +36,8 @@ USES = (orthanc,)
 FACTS: dict[str, str] = {
     "http.anonymous_status": "int: what Orthanc itself answers to GET /system without credentials; null: no answer",
     "http.default_credentials": "str: refused or accepted, for pairs that everybody knows; null: no answer",
+    "http.people_accepted": "list of str: logins that Orthanc lets in by the passwords that people give the front; "
+    "null: no answer",
     "users.names": "list of str: the logins that Orthanc knows",
     "users.undeclared": "list of str: logins that Orthanc knows and the clinic file does not",
     "users.missing": "list of str: logins of the clinic file that Orthanc does not know",
@@ -46,6 +49,7 @@ FACTS: dict[str, str] = {
     "secret_files.loose": "list of str: files with secrets that are not 0640 root or tighter",
     "web.installed": "bool: nginx is on the host",
     "web.files.*": "str: SHA-256 of each file of the front; null: no file",
+    "web.logins": "str: SHA-256 of the list by which the front asks Orthanc for people; null: no list",
     "web.people": "str: SHA-256 of the list of people and their roles; null: no list",
     "web.misplaced_people": "list of str: logins whose role on the front is not that of the clinic file; null: no list",
     "web.role_breaches": "list of str: role, method and path that the front lets through although the role may not; "
@@ -108,7 +112,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; those about Orthanc are empty or null on a host without it."""
     configuration, logins, port = _orthanc(host)
     return {
-        "http": _http(port),
+        "http": _http(host, port),
         "users": _users(logins, scope.get("people") or []),
         "dicom": _modalities(configuration.get("DicomModalities") or {}, scope.get("devices") or []),
         "secret_files": {"loose": _loose(host)},
@@ -154,7 +158,7 @@ def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) 
     """Return the keys of Orthanc's configuration that this surface holds; people only when passwords are given."""
     held = {**expectation.dictated(wanted, "orthanc.config"), "HttpDescribeErrors": False}
     held["DicomModalities"] = {str(device["name"]): modality(device) for device in scope.get("devices") or []}
-    passwords = scope.get("passwords")
+    passwords = scope.get("orthanc_passwords")
     if passwords is not None:
         held["RegisteredUsers"] = {str(each["login"]): passwords[each["login"]] for each in scope.get("people") or []}
     return held
@@ -194,13 +198,24 @@ def _orthanc(host: Host) -> tuple[dict[str, Any], list[str], int]:
     return told, sorted(users) if isinstance(users, dict) else [], int(told.get("HttpPort") or 8042)
 
 
-def _http(port: int) -> dict[str, Any]:
+def _http(host: Host, port: int) -> dict[str, Any]:
     anonymous = web_front_ask.status("127.0.0.1", port, "/system") if port else None
     accepted = anonymous is not None and web_front_ask.known_pair_accepted("127.0.0.1", port)
     return {
         "anonymous_status": anonymous,
         "default_credentials": None if anonymous is None else "accepted" if accepted else "refused",
+        "people_accepted": None if anonymous is None else _accepted(host, port, anonymous),
     }
+
+
+def _accepted(host: Host, port: int, anonymous: int) -> list[str]:
+    """Return the logins that pass by the front, whose roles then count for nothing; none where everybody is let in."""
+    people = host.text(web_front.PEOPLE) or ""
+    return sorted(
+        web_roles.login(header)
+        for header in (web_roles.headers(people) if anonymous == 401 else ())
+        if web_front_ask.status("127.0.0.1", port, "/system", headers={"Authorization": header}) == 200
+    )
 
 
 def _users(logins: Sequence[str], people: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -257,7 +272,7 @@ def _loose(host: Host) -> list[str]:
     texts = {f"{folder}/{name}": host.text(f"{folder}/{name}") for folder in folders for name in host.list(folder)}
     secret = [path for path, text in texts.items() if text and SECRET.search(COMMENT.sub("", text))]
     found = []
-    for path in (*secret, web_front.KEY, web_front.NEXT_KEY, web_front.PEOPLE, web_front.PROBES):
+    for path in (*secret, web_front.KEY, web_front.NEXT_KEY, *web_front.SECRET):
         entry = host.stat(path)
         if entry and (
             int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group not in ("root", _group(path))

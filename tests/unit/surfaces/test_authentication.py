@@ -81,11 +81,11 @@ def test_people_are_compared_by_login():
 def test_orthanc_is_told_people_only_when_their_passwords_are_given():
     wanted = {"orthanc.config.AuthenticationEnabled": {"is": True}, "authentication.users.missing": {"empty": True}}
     scope = {"people": [{"login": "anna", "role": "reader"}], "devices": [CT]}
-    told = authentication.settings(wanted, {**scope, "passwords": None})
+    told = authentication.settings(wanted, {**scope, "passwords": {"anna": "hers"}, "orthanc_passwords": None})
     assert "RegisteredUsers" not in told
     assert told["AuthenticationEnabled"] is True
     assert told["DicomModalities"] == {"ct": ENTRIES["ct"]}
-    given = authentication.settings(wanted, {**scope, "passwords": {"anna": "canary", "gone": "canary"}})
+    given = authentication.settings(wanted, {**scope, "orthanc_passwords": {"anna": "canary", "gone": "canary"}})
     assert given["RegisteredUsers"] == {"anna": "canary"}
 
 

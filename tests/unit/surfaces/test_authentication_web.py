@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 
 PEOPLE = [{"login": "claire", "role": "administrator"}, {"login": "anna", "role": "reader"}]
 PASSWORDS = {"claire": "canary-one", "anna": "canary-two"}
+OF_ORTHANC = {"claire": "canary-three", "anna": "canary-four"}
 SCOPE = {
     "addresses": ["10.77.11.10", "2001:db8:11::10"],
     "names": ["PACS", "pacs.dmz-practice"],
     "people": PEOPLE,
     "passwords": PASSWORDS,
+    "orthanc_passwords": OF_ORTHANC,
     "certificate": "signed",
     "certified": "request",
 }
@@ -44,6 +46,7 @@ FACTS = {
         web_front.ACCOUNT_FILE: digest(web_front.ACCOUNT),
     },
     "people": digest(web_front.people(PEOPLE, PASSWORDS)),
+    "logins": digest(web_front.logins(PEOPLE, OF_ORTHANC)),
     "request": "request",
     "certificate": {
         "present": True,
@@ -104,6 +107,19 @@ def test_no_password_is_in_the_configuration_and_people_map_holds_headers_and_ro
     assert web_front_ask.basic("anna", "canary-two")["Authorization"] in lines[0]
 
 
+def test_the_front_asks_orthanc_by_passwords_that_people_do_not_know():
+    assert not any(word in web_front.configuration(SCOPE) for word in OF_ORTHANC.values())
+    assert web_front.logins(PEOPLE, OF_ORTHANC).splitlines() == [
+        f'"anna" "{web_front_ask.basic("anna", "canary-four")["Authorization"]}";',
+        f'"claire" "{web_front_ask.basic("claire", "canary-three")["Authorization"]}";',
+    ]
+
+
+def test_a_changed_password_changes_the_front_alone_and_is_not_shown():
+    (step,) = sentences(FACTS, passwords={**PASSWORDS, "anna": "canary-five"})
+    assert step == f"Serve Orthanc over HTTPS ({web_front.PEOPLE})"
+
+
 def test_a_hardened_front_has_no_plan():
     assert sentences(FACTS) == []
     assert sentences(FACTS, passwords=None) == []
@@ -118,6 +134,8 @@ def test_a_hardened_front_has_no_plan():
         {"silent_addresses": ["10.77.11.10"]},
         {"people": None},
         {"people": "of others"},
+        {"logins": None},
+        {"logins": "of others"},
         {"files": {}},
         {"certificate": {"present": False}},
         {"certificate": {**FACTS["certificate"], "names": ["DNS:elsewhere"]}},
@@ -131,7 +149,7 @@ def test_what_is_off_is_served_anew(changes):
 
 
 def test_a_host_without_a_certificate_makes_a_request_first_and_serves_nothing():
-    bare = other(files={}, people=None, request=None, certificate={"present": False}, active=False)
+    bare = other(files={}, people=None, logins=None, request=None, certificate={"present": False}, active=False)
     asked = sentences(bare, certificate="", certified="")
     assert asked[-1] == web_front_plan.REQUESTED
     predicted = sentences(bare, certificate=web_front_plan.TO_BE_SIGNED, certified="")
