@@ -73,9 +73,10 @@ class Rotation:
 
         return self.each(do)
 
-    def play(self, name: str, *more: str) -> None:
-        """Run a playbook that has to succeed."""
-        self.run("ansible-playbook", "-i", str(self.inventory), str(ROOT / "playbooks" / f"{name}.yml"), *more)
+    def play(self, name: str, *more: str) -> str:
+        """Run a playbook that has to succeed, and return what it printed."""
+        playbook = ROOT / "playbooks" / f"{name}.yml"
+        return self.run("ansible-playbook", "-i", str(self.inventory), str(playbook), *more)
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of Ansible's that has to succeed, and return what it printed."""

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "molecule" / "resources"))
 sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 
 import virtual_clinic
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
 from lab import Lab
 from topology import TOPOLOGY
 from virtual_guest import MACHINES
@@ -120,12 +120,11 @@ def of_demo() -> int:
 
 def signed(directory: str, devices: list[dict[str, str]]) -> dict[str, object]:
     """Return what the controller gives the module dicom_tls: certificates, which are public."""
-    names = [device["name"] for device in devices]
-    certificates = {name: authority.read(authority.certificate_path(directory, name)) for name in names}
     return {
         "certificate": authority.read(authority.certificate_path(directory, "pacs")),
         "authority": authority.read(authority.authority_path(directory)),
-        "fingerprints": {name: authority.fingerprint(text) for name, text in certificates.items()},
+        "revoked": authority.read(revocation.list_path(directory)),
+        "fingerprints": {device["name"]: device_certificates.admitted(directory, device) for device in devices},
     }
 
 

@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         result.update(told([f"Sign the certificate of {name}" for name in signed]))
         if waiting:
-            result["warnings"] = [f"Not signed, since no request lies in {directory}/requests: {', '.join(waiting)}."]
+            result["warnings"] = [device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))]
         return result
 
 

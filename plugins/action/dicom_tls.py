@@ -17,7 +17,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom
     REQUESTED,
     TO_BE_SIGNED,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
@@ -40,8 +40,9 @@ class ActionModule(ActionBase):
             directory, name = str(scope["clinic_directory"]), str(scope["name"])
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             devices = dicom_front.admitted(scope.get("devices") or [])
+            made = revocation.revoke(secrets, directory, scope.get("devices") or [], check_mode=check_mode)
             signed, waiting = device_certificates.sign(secrets, directory, devices, check_mode=check_mode)
-            made = [f"Sign the certificate of {device}" for device in signed]
+            made += [f"Sign the certificate of {device}" for device in signed]
             answer = self._call(variables, self._given(directory, name, devices))
             if not check_mode and self._is_wanted(answer, directory, name):
                 authority.sign(secrets, directory, self._request(variables), name)
@@ -54,9 +55,8 @@ class ActionModule(ActionBase):
         if _succeeded(answer):
             result.update(told([*made, *answer["plan"]]))
         if waiting:
-            result.setdefault("warnings", []).append(
-                f"Not let in, since no request lies in {directory}/requests: {', '.join(waiting)}."
-            )
+            unsigned = device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))
+            result.setdefault("warnings", []).append(unsigned)
         return result
 
     def _is_wanted(self, answer: dict[str, Any], directory: str, name: str) -> bool:
@@ -70,6 +70,7 @@ class ActionModule(ActionBase):
         return {
             "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
             "authority": authority.read(authority.authority_path(directory)),
+            "revoked": authority.read(revocation.list_path(directory)),
             "fingerprints": {
                 str(device["name"]): device_certificates.admitted(directory, device) for device in devices
             },

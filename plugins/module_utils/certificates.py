@@ -1,9 +1,10 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a certificate says of its key, its signature and its purpose, as OpenSSL prints it. Pure text."""
+"""What OpenSSL prints of a certificate (key, signature, purpose) and of a list of revoked ones. Pure text."""
 
 from __future__ import annotations
 
+import datetime
 import re
 
 SMALLEST = {"id-ecPublicKey": 256, "rsaEncryption": 2048}
@@ -34,3 +35,17 @@ def usages(said: str) -> list[str]:
     """Return the purposes of OpenSSL's `-ext extendedKeyUsage`: `serverAuth`, `clientAuth`; others as they stand."""
     found = re.search(r"X509v3 Extended Key Usage:[^\n]*\n\s*([^\n]+)", said)
     return [USAGES.get(each.strip(), each.strip()) for each in found[1].split(",")] if found else []
+
+
+def serials(said: str) -> list[str]:
+    """Return the revoked serial numbers of OpenSSL's `crl -text`: lower-case hexadecimal without leading zeros."""
+    return [f"{int(each, 16):x}" for each in re.findall(r"Serial Number: ([0-9A-Fa-f]+)", said)]
+
+
+def days_of_list(said: str) -> int:
+    """Return whole days until the `Next Update` of OpenSSL's `crl -text`; -1 when there is none."""
+    match = re.search(r"Next Update: (\w+ +\d+ [\d:]+ \d+) GMT", said)
+    if not match:
+        return -1
+    ends = datetime.datetime.strptime(match[1], "%b %d %H:%M:%S %Y").replace(tzinfo=datetime.UTC)
+    return (ends - datetime.datetime.now(tz=datetime.UTC)).days

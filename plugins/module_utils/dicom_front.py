@@ -25,6 +25,8 @@ NEXT_KEY = f"{FOLDER}/next.key"
 REQUEST = f"{FOLDER}/server.csr"
 CERTIFICATE = f"{FOLDER}/server.crt"
 AUTHORITY = f"{FOLDER}/ca.crt"
+REVOKED = f"{FOLDER}/revoked.crl"
+"""What the authority takes back: a certificate that it lists is refused in the handshake."""
 LINK_KEY = f"{FOLDER}/link.key"
 LINK_CERTIFICATE = f"{FOLDER}/link.crt"
 ORTHANC_FOLDER = "/etc/orthanc/tls"
@@ -57,8 +59,8 @@ stream {
   }
   map $device $target { default 127.0.0.1:%(orthanc_port)d; "" unix:/run/dicom-front/nowhere.sock; }
 
-  log_format front '$remote_addr "$ssl_client_s_dn" $ssl_client_fingerprint device=$device $ssl_protocol '
-                   '$bytes_received $bytes_sent $session_time $status';
+  log_format front '$remote_addr "$ssl_client_s_dn" $ssl_client_fingerprint $ssl_client_verify device=$device '
+                   '$ssl_protocol $bytes_received $bytes_sent $session_time $status';
   access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=dicom_front,nohostname front;
   # One connection less than Orthanc has DICOM threads: idle associations of one device delay no other.
   limit_conn_zone $binary_remote_addr zone=devices:1m;
@@ -68,6 +70,7 @@ stream {
   ssl_client_certificate %(folder)s/ca.crt;
   ssl_verify_client %(verify)s;
   ssl_verify_depth 1;
+  ssl_crl %(folder)s/revoked.crl;
   ssl_protocols %(protocols)s;
   ssl_ciphers %(suites)s;
   ssl_ecdh_curve X25519:prime256v1:secp384r1;
@@ -106,6 +109,7 @@ OUTGOING = """
     proxy_ssl_certificate %(folder)s/server.crt;
     proxy_ssl_certificate_key %(folder)s/server.key;
     proxy_ssl_trusted_certificate %(folder)s/ca.crt;
+    proxy_ssl_crl %(folder)s/revoked.crl;
     proxy_ssl_verify on;
     proxy_ssl_name %(name)s;
   }
@@ -118,8 +122,8 @@ def endpoint(address: str, port: int = PORT) -> str:
 
 
 def admitted(devices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the devices that speak TLS; others are not let in."""
-    return [device for device in devices if device.get("tls")]
+    """Return the devices that speak TLS and are not lost; others are not let in."""
+    return [device for device in devices if device.get("tls") and not device.get("lost")]
 
 
 def entries(devices: Sequence[Mapping[str, Any]], fingerprints: Mapping[str, Sequence[str]]) -> list[str]:

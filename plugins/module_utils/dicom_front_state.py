@@ -21,6 +21,7 @@ READ = (
     dicom_front.KEY,
     dicom_front.CERTIFICATE,
     dicom_front.AUTHORITY,
+    dicom_front.REVOKED,
     dicom_front.LINK_KEY,
     dicom_front.LINK_CERTIFICATE,
     dicom_front.ORTHANC_CERTIFICATE,
@@ -28,7 +29,13 @@ READ = (
 )
 """What the running front has read."""
 
-TEXTS = (dicom_front.CONFIGURATION, dicom_front.UNIT_FILE, dicom_front.ACCOUNT_FILE, dicom_front.AUTHORITY)
+TEXTS = (
+    dicom_front.CONFIGURATION,
+    dicom_front.UNIT_FILE,
+    dicom_front.ACCOUNT_FILE,
+    dicom_front.AUTHORITY,
+    dicom_front.REVOKED,
+)
 
 KEYS = {
     dicom_front.KEY: dicom_front.USER,
@@ -59,7 +66,7 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
     active = unit_state.is_active(unit)
     text = host.text(dicom_front.CONFIGURATION) or ""
     directives = web_front_state.tokens(text)
-    told = {name: web_front_state.words(directives, name) for name in ("ssl_protocols", "ssl_verify_client")}
+    told = {name: web_front_state.words(directives, name) for name in ("ssl_protocols", "ssl_verify_client", "ssl_crl")}
     suites = [each for value in web_front_state.words(directives, "ssl_ciphers") for each in value.split(":")]
     return {
         "installed": host.stat("/usr/lib/nginx/modules/ngx_stream_module.so") is not None,
@@ -69,6 +76,7 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
         "ssl_protocols": told["ssl_protocols"] if active else None,
         "ssl_ciphers": suites if active else None,
         "ssl_verify_client": told["ssl_verify_client"] if active else None,
+        "ssl_crl": told["ssl_crl"] if active else None,
         "proxy_ssl_verify": web_front_state.words(directives, "proxy_ssl_verify") if active else None,
         "silent_addresses": [
             address for address in scope.get("addresses") or [] if active and not _listens(host, str(address))
@@ -99,6 +107,22 @@ def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "missing_names": [name for name in declared if name not in names],
         "undeclared_names": [name for name in names if declared and name not in declared],
         "usages": certificates.usages(said),
+    }
+
+
+def revocation(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what OpenSSL says of the front's list of revoked certificates, and which it lacks of those it should hold.
+
+    An expired list refuses every device.
+    """
+    file = host.path(dicom_front.REVOKED)
+    said = host.run(["openssl", "crl", "-in", file, "-noout", "-text", "-CAfile", host.path(dicom_front.AUTHORITY)])
+    listed = certificates.serials(said.output)
+    due = (scope.get("signed") or {}).get("revoked") or []
+    return {
+        "of_our_authority": said.ok and "verify OK" in said.errors,
+        "days_left": certificates.days_of_list(said.output),
+        "unrevoked": [each for each in due if each not in listed],
     }
 
 

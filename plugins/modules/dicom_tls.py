@@ -22,6 +22,10 @@ options:
     description: The certificate of the clinic's authority, PEM.
     type: str
     default: ""
+  revoked:
+    description: The authority's list of revoked certificates (CRL), PEM.
+    type: str
+    default: ""
   fingerprints:
     description: Name of each device to the SHA-1, in hexadecimal, of each certificate that lets it in.
     type: dict
@@ -55,6 +59,7 @@ def main() -> None:
         dicom_tls,
         certificate={"type": "str", "default": ""},
         authority={"type": "str", "default": ""},
+        revoked={"type": "str", "default": ""},
         fingerprints={"type": "dict", "default": {}},
     )
 

@@ -84,7 +84,7 @@ def lasts(directory: str, name: str) -> bool:
         return False
     signed = load_certificate(certificate, certificate_path(directory, name))
     ours = load_certificate(authority, authority_path(directory))
-    if request and _public(load_request(request, request_path(directory, name))) != _public(signed):
+    if request and public(load_request(request, request_path(directory, name))) != public(signed):
         return False
     try:
         signed.verify_directly_issued_by(ours)
@@ -148,8 +148,7 @@ def check_names(request: x509.CertificateSigningRequest, path: str, name: str, a
 
 def sign(secrets: Secrets, directory: str, request: str, name: str) -> str:
     """Sign a host's request, keep request and certificate under this name, and return the certificate (PEM)."""
-    with _lock(directory):
-        key, authority = _authority(secrets, directory)
+    with opened(secrets, directory) as (key, authority):
         asked = load_request(request, request_path(directory, name))
         now = datetime.datetime.now(tz=datetime.UTC)
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -172,6 +171,13 @@ def sign(secrets: Secrets, directory: str, request: str, name: str) -> str:
         write(request_path(directory, name), request)
         write(certificate_path(directory, name), text)
         return text
+
+
+@contextlib.contextmanager
+def opened(secrets: Secrets, directory: str) -> Iterator[tuple[ec.EllipticCurvePrivateKey, x509.Certificate]]:
+    """Hold the authority for this run alone, and yield its key and certificate, made the first time."""
+    with _lock(directory):
+        yield _authority(secrets, directory)
 
 
 def fingerprint(certificate: str) -> str:
@@ -218,7 +224,7 @@ def _open(secrets: Secrets, directory: str) -> tuple[ec.EllipticCurvePrivateKey,
     except (OSError, ValueError) as error:
         raise HardeningError(f"{key_path} does not open with the passphrase in {secrets.path}: {error}.") from error
     authority = load_certificate(read(authority_path(directory)), authority_path(directory))
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or _public(authority) != _bytes(key.public_key()):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or public(authority) != _bytes(key.public_key()):
         raise HardeningError(f"{key_path} is not the key of {authority_path(directory)}; restore both from one backup.")
     return key, authority
 
@@ -269,7 +275,8 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _public(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+def public(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    """Return the public key (SubjectPublicKeyInfo, DER) of a certificate or a request."""
     return _bytes(holder.public_key())
 
 
@@ -294,6 +301,14 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
         raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def remove(path: str) -> None:
+    """Remove a file of the clinic's folder."""
+    try:
+        os.unlink(path)
+    except OSError as error:
+        raise HardeningError(f"{path} cannot be removed: {error.strerror}.") from error
 
 
 @contextlib.contextmanager

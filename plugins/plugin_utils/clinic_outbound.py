@@ -61,7 +61,7 @@ def destinations(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
         addresses = [str(literal(text)) for text in other["addresses"]]
         found.append(_entry(name, other.get("protocol", "tcp"), (other["port"],), addresses))
     for device in clinic.devices:
-        if device.given.get("port"):
+        if device.given.get("port") and not device.given.get("lost"):
             addresses = [str(address) for address in clinic.addresses(device, "lan")]
             found.append(_entry(device.name, "tcp", (device.given["port"],), addresses))
     url = urllib.parse.urlsplit(_tang(server))

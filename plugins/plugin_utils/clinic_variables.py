@@ -64,7 +64,12 @@ def services(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
     """
     ports = PORTS | {"ssh": int(server.given.get("ssh", {}).get("port", PORTS["ssh"]))}
     admin = clinic.cidrs("admin")
-    devices = [address for host in clinic.devices if host.given["tls"] for address in clinic.addresses(host, "lan")]
+    devices = [
+        address
+        for host in clinic.devices
+        if host.given["tls"] and not host.given.get("lost")
+        for address in clinic.addresses(host, "lan")
+    ]
     workstations = [
         address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
     ]
@@ -196,8 +201,15 @@ def _device(clinic: Clinic, host: Host) -> dict[str, Any]:
         "loopback": loopback(address),
         "port": int(host.given.get("port", 0)),
         "tls": host.given["tls"],
+        "lost": bool(host.given.get("lost", False)),
+        "revoked": [serial(text) for text in host.given.get("revoked_certificates", [])],
         "may": list(host.given["may"]),
     }
+
+
+def serial(text: str) -> str:
+    """Return a certificate's serial number in one form: lower-case hexadecimal without colons and leading zeros."""
+    return f"{int(text.replace(':', ''), 16):x}"
 
 
 def _worth_trying(clinic: Clinic, vantage: Host, server: Host) -> list[str]:

@@ -4,7 +4,8 @@
 
 `requests/<device>.csr` is handed in, `certificates/<device>.crt` is taken away. Until a device bears its new
 certificate it comes with a former one: those lie in `certificates/former/<device>.crt` and open the door until they
-expire, or until somebody removes that file.
+expire, or until somebody removes that file. What was revoked lies in `certificates/revoked/<device>.crt`, and opens
+none (see revocation).
 """
 
 from __future__ import annotations
@@ -19,12 +20,25 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
+UNSIGNED = "Not let in, since {directory}/requests holds no request, or one for a revoked key: {names}."
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
 
 
 def former_path(directory: str, name: str) -> str:
     """Return where the former certificates of this device lie, one after the other."""
     return os.path.join(directory, "certificates", "former", f"{name}.crt")
+
+
+def revoked_path(directory: str, name: str) -> str:
+    """Return where the revoked certificates of this device lie, one after the other."""
+    return os.path.join(directory, "certificates", "revoked", f"{name}.crt")
+
+
+def revoked(directory: str) -> list[str]:
+    """Return every certificate (PEM) that was revoked, also of devices that the clinic file no longer names."""
+    folder = os.path.dirname(revoked_path(directory, ""))
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".crt")) if os.path.isdir(folder) else []
+    return [text for name in names for text in PEM.findall(authority.read(os.path.join(folder, name)))]
 
 
 def sign(
@@ -35,11 +49,12 @@ def sign(
     check_mode: bool,
     anew: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """Sign what the declared devices handed in; return what was signed (or would be), and who handed in nothing.
+    """Sign what the declared devices handed in; return what was signed (or would be), and who waits for a request.
 
-    `anew`: also where the present certificate lasts.
+    A request for a key that was revoked is none. `anew`: also where the present certificate lasts.
     """
     signed, waiting = [], []
+    taken_back = {authority.public(authority.load_certificate(text, "revoked")) for text in revoked(directory)}
     for device in devices:
         name, path = str(device["name"]), authority.request_path(directory, str(device["name"]))
         request = authority.read(path)
@@ -49,7 +64,11 @@ def sign(
             waiting.append(name)
             continue
         addresses = [str(device[key]) for key in ("address", "address6") if device.get(key)]
-        authority.check_names(authority.load_request(request, path), path, name, addresses)
+        asked = authority.load_request(request, path)
+        if authority.public(asked) in taken_back:
+            waiting.append(name)
+            continue
+        authority.check_names(asked, path, name, addresses)
         signed.append(name)
         if not check_mode:
             _keep(directory, name)
@@ -62,6 +81,23 @@ def admitted(directory: str, device: Mapping[str, Any]) -> list[str]:
     name = str(device["name"])
     present = authority.read(authority.certificate_path(directory, name))
     return [authority.fingerprint(text) for text in ([present] if present else []) + _former(directory, name)]
+
+
+def all_of(directory: str, name: str) -> list[str]:
+    """Return the present and the former certificates (PEM) of a device, expired ones too."""
+    places = (authority.certificate_path(directory, name), former_path(directory, name))
+    return list(dict.fromkeys(text for path in places for text in PEM.findall(authority.read(path))))
+
+
+def forget(directory: str, name: str, certificates: Sequence[str]) -> None:
+    """Take certificates (PEM) of a device from the places where they open doors."""
+    for path in (authority.certificate_path(directory, name), former_path(directory, name)):
+        there = PEM.findall(authority.read(path))
+        left = [text for text in there if text not in certificates]
+        if left and left != there:
+            authority.write(path, "".join(left))
+        elif there and not left:
+            authority.remove(path)
 
 
 def demand_of_server(directory: str, name: str) -> None:

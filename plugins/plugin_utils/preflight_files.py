@@ -14,7 +14,12 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, escrow_folders
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    device_certificates,
+    escrow_folders,
+    revocation,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
@@ -43,6 +48,9 @@ def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callab
     with remarks.refusals():
         authority.demand_whole(secrets, directory)
     waiting: list[str] = []
+    with remarks.refusals():
+        for sentence in revocation.revoke(secrets, directory, given["dicom_tls_devices"] or [], check_mode=True):
+            remarks.note(f"The next run of harden does this for good: {sentence}.")
     for device in dicom_front.admitted(given["dicom_tls_devices"] or []):
         with remarks.refusals():
             waiting += device_certificates.sign(secrets, directory, [device], check_mode=True)[1]

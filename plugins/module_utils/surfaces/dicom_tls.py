@@ -34,6 +34,7 @@ FACTS: dict[str, str] = {
     "front.ssl_protocols": "list of str: nginx's ssl_protocols; null: the front does not run",
     "front.ssl_ciphers": "list of str: nginx's ssl_ciphers; null: the front does not run",
     "front.ssl_verify_client": "list of str: nginx's ssl_verify_client; null: the front does not run",
+    "front.ssl_crl": "list of str: nginx's ssl_crl; null: the front does not run",
     "front.proxy_ssl_verify": "list of str: nginx's proxy_ssl_verify, every server; null: the front does not run",
     "front.silent_addresses": "list of str: own addresses on which the front does not listen",
     "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
@@ -50,6 +51,9 @@ FACTS: dict[str, str] = {
     "certificate.undeclared_names": "list of str: names and addresses that it bears and the host does not have",
     "certificate.usages": "list of str: what it is for: serverAuth, clientAuth",
     "trust_store.authorities": "int: certificates that the front takes for authorities",
+    "revocation.of_our_authority": "bool: the list of revoked certificates is the clinic's authority's",
+    "revocation.days_left": "int: whole days until that list expires, and with it every device's way in; -1: no list",
+    "revocation.unrevoked": "list of str: serial numbers that should be revoked and that the list lacks",
     "links.usable": "bool: the front and Orthanc know each other by their own pairs",
     "links.days_left": "int: whole days until the first of these pairs ends",
     "keys.loose": "list of str: private keys that others than root and their service may read",
@@ -93,6 +97,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "front": dicom_front_state.observe(host, scope, fits=certificate["matches_key"]),
         "certificate": certificate,
         "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
+        "revocation": dicom_front_state.revocation(host, scope),
         "links": dicom_front_state.links(host),
         "keys": {"loose": dicom_front_state.loose_keys(host), "weak": dicom_front_state.weak(host)},
         "outgoing": {"cleartext": outgoing_in_clear(configuration.get("DicomModalities") or {})},
@@ -188,6 +193,7 @@ def _front(
         ),
         dicom_front.UNIT_FILE: dicom_front.SERVICE,
         dicom_front.AUTHORITY: str(scope.get("authority") or ""),
+        dicom_front.REVOKED: str(scope.get("revoked") or ""),
     }
     stale = [path for path, text in texts.items() if mine["front"]["files"].get(path) != digest(text)]
     given = str(scope["certificate"])

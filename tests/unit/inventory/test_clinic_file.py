@@ -98,10 +98,24 @@ def test_variables_of_the_lab_s_server() -> None:
         "loopback": "127.77.11.30",
         "port": 0,
         "tls": True,
+        "lost": False,
+        "revoked": [],
         "may": ["echo", "store"],
     }
     assert found.shared["clinic"]["internet"] == {"addresses": ["203.0.113.11"]}
     assert found.groups["clinic_dmz_practice"] == found.groups["clinic_hosts"] == list(found.hosts)
+
+
+def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
+    text = (ROOT / "inventories" / "lab" / "dmz-practice.yml").read_text(encoding="utf-8")
+    for name in ("ws", "ct"):
+        text = text.replace(f"  {name}:\n", f'  {name}:\n    lost: true\n    revoked_certificates: ["0A:0b", "00ff"]\n')
+    found = clinic_file.build(text.encode(), "/clinics/test.yml", controls)
+    server = found.hosts["pacs.dmz-practice"]
+    assert server["clinic_services"][0] == {"name": "dicom-tls", "port": 2762, "sources": []}
+    assert not {"ws", "ct"} & {each["name"] for each in server["clinic_destinations"]}
+    assert [(each["lost"], each["revoked"]) for each in found.shared["clinic_devices"]] == [(True, ["a0b", "ff"])] * 2
+    assert found.hosts["ct-probe.dmz-practice"]["clinic_targets"][0]["expected_ports"] == []
 
 
 @pytest.mark.parametrize(
