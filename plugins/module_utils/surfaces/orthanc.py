@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_flaws,
     orthanc_peers,
     orthanc_plugins,
+    orthanc_routes,
     orthanc_service,
     orthanc_storage,
     others,
@@ -72,6 +73,11 @@ FACTS: dict[str, str] = {
     "files.open_configuration": "list of str: files of the configuration that are not root's, or that others may write",
     "files.open_logs": "list of str: logs that others may read",
     "logs.days": "int: after how many days without a line a log is removed; 0: never",
+    "routes.late": "list of str: ip's family and destination of routes to those who send images, which wait for"
+    " acknowledgements there",
+    "routes.managers": "list of str: what manages the network and can set an attribute of routes anew",
+    "routes.files": "dict: file that has it set anew to its SHA-256; null: there is none",
+    "routes.at_boot": "bool: it is set at each start",
     "logs.traces": "list of str: categories of messages that name patients; null: the server does not answer",
 }
 
@@ -80,6 +86,9 @@ OWN = (SANDBOX_DROP_IN,)
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 KEPT_OFF = {"SslEnabled": False}
 """Debian's Orthanc crashes at the first HTTPS request (1.10.1, 1.12.7); the web front in front of it speaks TLS."""
+PDU = "MaximumPduLength"
+DEFAULT_PDU, LARGER_PDU = 16384, 65536
+"""Bytes: where the default stands a device may send more at once, as each write waits for the one before."""
 
 AT_ONCE = ("orthanc.account.", "orthanc.files.", "orthanc.logs.days", "orthanc.peers.")
 """Facts that are mended, or left to a person, while the server runs."""
@@ -143,6 +152,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "account": orthanc_account.observe(host),
         "files": orthanc_files.observe(host, config),
         "logs": {"days": orthanc_files.retention_days(host), "traces": told["traces"]},
+        "routes": orthanc_routes.observe(host, scope.get("callers") or []),
         "overriding": others.overriding(host, orthanc_service.UNIT, SANDBOX_DROP_IN),
     }
 
@@ -165,6 +175,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps += orthanc_files.steps(found["files"], unmet)
     if "orthanc.logs.days" in wanted and found["logs"]["days"] != scope["log_days"]:
         steps.append(orthanc_files.keep_logs(scope["log_days"]))
+    steps += orthanc_routes.steps(found["routes"], scope.get("callers") or [])
     return steps + [step for steps in left.values() for step in steps]
 
 
@@ -182,6 +193,8 @@ def settings(
         "LimitFindResults": scope["find_results_maximum"],
         "Name": scope["name"],
     }
+    if found["config"].get(PDU, DEFAULT_PDU) == DEFAULT_PDU:
+        held[PDU] = LARGER_PDU
     if scope.get("front_follows") and found["config"].get("RemoteAccessAllowed"):
         held["RemoteAccessAllowed"] = True  # the role authentication closes it as soon as the front stands
     if not found["installed"]:

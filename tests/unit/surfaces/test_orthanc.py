@@ -374,3 +374,11 @@ def test_a_version_that_was_not_measured_is_refused(version: str, named: str) ->
         f"{named} installed; what its settings mean is proven for 1.10.1 (Debian 12) and 1.12.7 (Debian 13) alone:"
         " install that one."
     )
+
+
+@pytest.mark.parametrize(("present", "held"), [(16384, 65536), (None, 65536), (32768, None), (65536, None)])
+def test_a_larger_pdu_is_allowed_where_the_default_stands(present: int | None, held: int | None) -> None:
+    known = hardened("orthanc", "debian13")
+    config = {key: value for key, value in known["facts"]["orthanc"]["config"].items() if key != "MaximumPduLength"}
+    found = {**known["facts"]["orthanc"], "config": config | ({} if present is None else {"MaximumPduLength": present})}
+    assert orthanc.settings(found, CONTROLS, known["scope"]).get("MaximumPduLength") == held

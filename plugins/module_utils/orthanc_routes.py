@@ -1,0 +1,158 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The routes to those who send images, on which the kernel has to acknowledge at once.
+
+DICOM's programs send an image in small writes, each of which waits for the acknowledgement of the one before (Nagle),
+which the kernel holds back for 40 ms unless the route says `quickack`: that halves what a server takes in. Only this
+attribute of routes that are there is changed, so that no interface goes down and nothing is sent another way; a route
+of several next hops, or one that a router announces, stays as it is. It is set anew at each start, and whenever
+ifupdown, NetworkManager or systemd-networkd have changed the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_configuration
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+PROGRAM = "/usr/local/lib/radiology-hardening/quickack"
+SERVICE = "radiology-quickack.service"
+PATH = "radiology-quickack.path"
+UNITS = "/etc/systemd/system"
+STARTED = f"{UNITS}/multi-user.target.wants/{SERVICE}"
+"""The link by which the unit starts with the machine."""
+NETWORKD = "/run/systemd/netif/state"
+"""Is there where systemd-networkd runs."""
+LINKS = "/run/systemd/netif/links"
+"""systemd-networkd writes a file of a link anew whenever it changed one."""
+HOOKS = {
+    "ifupdown": "/etc/network/if-up.d/zz-radiology-quickack",
+    "NetworkManager": "/etc/NetworkManager/dispatcher.d/zz-radiology-quickack",
+}
+"""What manages the network -> what it runs afterwards, where it has such a folder."""
+APART = ("quickack 1", "nexthop", "expires", "proto ra")
+"""Words of a route that need not, or must not, be changed."""
+SAID = ("linkdown", "dead")
+"""Words that `ip` prints of a route and does not take."""
+
+PROGRAM_TEXT = """\
+#!/bin/sh
+# Kept by radiology.hardening (role orthanc): devices wait for the acknowledgement of each part of an image.
+sleep "${{1:-0}}"
+for address in {addresses}; do
+  case $address in *:*) family=-6 ;; *) family=-4 ;; esac
+  ip $family -oneline route get fibmatch "$address" 2>/dev/null | sed 's/^/'$family' /'
+done | sort -u | {{
+  status=0
+  while read -r family route; do
+    case " $route " in {apart}) continue ;; esac
+    ip $family route change $(echo "$route" | sed 's/ linkdown//; s/ dead//') quickack 1 || status=1
+  done
+  exit $status
+}}
+"""
+SERVICE_TEXT = f"""\
+# Kept by radiology.hardening (role orthanc).
+[Unit]
+Description=Routes on which images are acknowledged at once
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart={PROGRAM} 1
+
+[Install]
+WantedBy=multi-user.target
+"""
+PATH_TEXT = f"""\
+# Kept by radiology.hardening (role orthanc): systemd-networkd changed the network.
+[Unit]
+Description=Routes on which images are acknowledged at once, after systemd-networkd
+
+[Path]
+PathChanged={LINKS}
+
+[Install]
+WantedBy=multi-user.target
+"""
+HOOK_TEXT = f"""\
+#!/bin/sh
+# Kept by radiology.hardening (role orthanc): the network changed.
+exec systemctl --no-block start {SERVICE}
+"""
+BACK = """\
+ip $1 -oneline route show exact "$2" | while read -r route; do
+  case " $route " in *" quickack 1 "*) ;; *) continue ;; esac
+  ip $1 route change $(echo "$route" | sed 's/ quickack 1//; s/ linkdown//; s/ dead//')
+done
+"""
+"""Takes the attribute from a route; its arguments are ip's family and the destination."""
+
+
+def observe(host: Host, callers: Sequence[str]) -> dict[str, Any]:
+    """Return the facts; where nobody is declared who sends images, no route is looked at."""
+    managers = [name for name, path in HOOKS.items() if host.stat(path.rpartition("/")[0]) is not None]
+    if host.stat(NETWORKD) is not None:
+        managers.append("systemd-networkd")
+    return {
+        "late": sorted({found for caller in callers for found in _late(host, caller)}),
+        "managers": managers,
+        "files": {path: host.digest(path) for path in contents(callers, managers)} if callers else {},
+        "at_boot": host.stat(STARTED) is not None,
+    }
+
+
+def contents(callers: Sequence[str], managers: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Return what has to stand on the host: path to text and mode."""
+    apart = " | ".join(f'*" {words} "*' for words in APART)
+    program = PROGRAM_TEXT.format(addresses=" ".join(callers), apart=apart)
+    return {
+        PROGRAM: (program, 0o755),
+        f"{UNITS}/{SERVICE}": (SERVICE_TEXT, 0o644),
+        **({f"{UNITS}/{PATH}": (PATH_TEXT, 0o644)} if "systemd-networkd" in managers else {}),
+        **{path: (HOOK_TEXT, 0o755) for name, path in HOOKS.items() if name in managers},
+    }
+
+
+def steps(found: Mapping[str, Any], callers: Sequence[str]) -> list[Step]:
+    """Return the step that sets the attribute now, and has it set anew; none where all is so."""
+    if not callers:
+        return []
+    texts = contents(callers, found["managers"])
+    drifted = {
+        path: each for path, each in texts.items() if found["files"].get(path) != orthanc_configuration.digest(each[0])
+    }
+    if not drifted and not found["late"] and found["at_boot"]:
+        return []
+    units = [SERVICE, *([PATH] if "systemd-networkd" in found["managers"] else [])]
+
+    def do(host: Host) -> None:
+        for path, (text, mode) in drifted.items():
+            host.write(path, text, mode=mode)
+        for route in found["late"]:
+            family, _space, destination = route.partition(" ")
+            name = f"Let acknowledgements to {destination} wait again, as the kernel has it"
+            host.undone_by(name, "sh", "-c", BACK, "sh", family, destination)
+        host.must(["systemctl", "daemon-reload"])
+        host.must(["systemctl", "enable", "--quiet", *units])
+        host.must([PROGRAM])
+        for unit in units[1:]:
+            host.must(["systemctl", "restart", unit])
+
+    routes = ", ".join(route.partition(" ")[2] for route in found["late"]) or "the devices' networks"
+    kept = " and with ".join(found["managers"]) or "nothing else, since nothing here is known to manage the network"
+    return [Step(f"Acknowledge images from {routes} at once, set anew at each start and with {kept}", do)]
+
+
+def _late(host: Host, caller: str) -> list[str]:
+    """Return ip's family and the destination of the route to an address where acknowledgements wait; else nothing."""
+    family = "-6" if ":" in caller else "-4"
+    answer = host.run(["ip", family, "-oneline", "route", "get", "fibmatch", caller])
+    route = " ".join(word for word in answer.output.split() if word not in SAID)
+    if not answer.ok or not route or any(f" {words} " in f" {route} " for words in APART):
+        return []
+    return [f"{family} {route.split()[0]}"]
