@@ -240,6 +240,10 @@ def people(declared: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) 
 
 
 def logins(declared: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) -> str:
-    """Return orthanc.map: each login's Authorization header for Orthanc; `passwords` are those that Orthanc knows."""
+    """Return orthanc.map: each login's Authorization header for Orthanc; `passwords` are those that Orthanc knows.
+
+    A regular expression, since a person may be called `default`, which is a word of nginx's.
+    """
     known = sorted(str(person["login"]) for person in declared)
-    return "".join(f'"{login}" "{web_roles.header(login, passwords[login])}";\n' for login in known)
+    lines = ((login.replace(".", "[.]"), web_roles.header(login, passwords[login])) for login in known)
+    return "".join(f'"~^{login}$" "{header}";\n' for login, header in lines)

@@ -110,8 +110,8 @@ def test_no_password_is_in_the_configuration_and_people_map_holds_headers_and_ro
 def test_the_front_asks_orthanc_by_passwords_that_people_do_not_know():
     assert not any(word in web_front.configuration(SCOPE) for word in OF_ORTHANC.values())
     assert web_front.logins(PEOPLE, OF_ORTHANC).splitlines() == [
-        f'"anna" "{web_front_ask.basic("anna", "canary-four")["Authorization"]}";',
-        f'"claire" "{web_front_ask.basic("claire", "canary-three")["Authorization"]}";',
+        f'"~^anna$" "{web_front_ask.basic("anna", "canary-four")["Authorization"]}";',
+        f'"~^claire$" "{web_front_ask.basic("claire", "canary-three")["Authorization"]}";',
     ]
 
 
