@@ -92,8 +92,9 @@ LinkLocalAddressing=no
 """
 
 FSTAB = """LABEL=root / ext4 errors=remount-ro 0 1
-LABEL=boot /boot ext4 defaults 0 2
+LABEL=boot /boot ext4 x-systemd.device-timeout=600 0 2
 """
+"""On a busy machine without KVM udev may find /boot after the 90 seconds of the default: that would be an emergency."""
 
 NEEDLESS = (
     "apt-daily-upgrade.timer",
