@@ -28,7 +28,7 @@ device=$(readlink -f {device})
 mount "$device" /mnt
 cp -a /boot/. /mnt/
 umount /mnt /boot
-sed -i "s|^LABEL=boot .*|UUID=$(blkid -p -s UUID -o value "$device") /boot ext4 defaults 0 2|" /etc/fstab
+sed -i "s|^LABEL=boot .*|UUID=$(blkid -p -s UUID -o value "$device") /boot ext4 x-systemd.device-timeout=600 0 2|" /etc/fstab
 systemctl daemon-reload
 mount /boot
 """
