@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    account_lockout,
     expectation,
     orthanc_configuration,
     orthanc_service,
@@ -75,6 +76,10 @@ FACTS: dict[str, str] = {
     "web.cleartext_listens": "list of str: address:port where this host takes web requests in clear",
     "web.distribution": "str: what nginx.service is there for: off, default site, other sites",
     "root.password": "str: locked, set or none, as passwd says; null: it does not say",
+    "lockout.in_force": "bool: PAM counts wrong passwords (pam_faillock), and locks by them",
+    "lockout.deny": "int: how many in a row lock an account; null: none are counted",
+    "lockout.unlock_time": "int: seconds that it stays locked, 0 for ever; null: none are counted",
+    "lockout.of_others": "bool: PAM counts them by lines that are not ours",
     "sshd.installed": "bool: sshd is on the host",
     "sshd.file": "str: SHA-256 of the drop-in; null: none",
     "sshd.included": "bool: sshd_config reads the folder of the drop-in",
@@ -118,6 +123,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "secret_files": {"loose": _loose(host)},
         "web": web_front_state.observe(host, scope),
         "root": root_account.observe(host),
+        "lockout": account_lockout.observe(host),
         "sshd": ssh_daemon.observe(host, scope),
     }
 
@@ -150,6 +156,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     ]
     root_login = ssh_daemon.settings(scope)["PermitRootLogin"]
     steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, root_login)
+    steps += account_lockout.steps(mine["lockout"], _below(unmet, "lockout"))
     text = web_front_plan.digest(ssh_daemon.render(scope))
     return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd"), text, scope)
 

@@ -252,7 +252,8 @@ def test_evidence_reads_as_people_speak() -> None:
 def test_waivers_are_listed_with_what_they_are_worth() -> None:
     known = hostvars(CLOSED)
     about = {"reason": "the old archive", "owner": "Ms Roux"}
-    bounded = next(each.id for each in catalogue.load() if "at_most" in [clause.operator for clause in each.expect])
+    tries = "authentication.sshd.MaxAuthTries"
+    bounded = next(each.id for each in catalogue.load() if tries in [clause.fact for clause in each.expect])
     listed = [
         {**about, "control": bounded, "expires": "2027-01-01", "value": 6},
         {**about, "control": "orthanc.webdav_off", "expires": "2026-11-24"},
