@@ -41,6 +41,8 @@ class ActionModule(ActionBase):
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             devices = dicom_front.admitted(scope.get("devices") or [])
             made = revocation.revoke(secrets, directory, scope.get("devices") or [], check_mode=check_mode)
+            names = [str(device["name"]) for device in devices]
+            device_certificates.demand_own_keys(directory, [*names, name, f"{name}-web"])
             signed, waiting = device_certificates.sign(secrets, directory, devices, check_mode=check_mode)
             made += [f"Sign the certificate of {device}" for device in signed]
             answer = self._call(variables, self._given(directory, name, devices))

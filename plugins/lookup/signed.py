@@ -26,7 +26,8 @@ EXAMPLES = """
 
 RETURN = """
 _raw:
-  description: One dictionary; C(revoked) lists serial numbers in hexadecimal.
+  description: >-
+    One dictionary; C(revoked) lists serial numbers in hexadecimal, C(keys) the SHA-256 of public keys by name.
   type: list
   elements: dict
 """
@@ -36,7 +37,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, revocation
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
 
 
 class LookupModule(LookupBase):
@@ -47,6 +48,7 @@ class LookupModule(LookupBase):
         directory, devices = terms
         try:
             authority.demand_cryptography()
-            return [{"revoked": revocation.serials(str(directory), devices)}]
+            revoked = revocation.serials(str(directory), devices)
+            return [{"revoked": revoked, "keys": device_certificates.keys(str(directory))}]
         except HardeningError as error:
             raise AnsibleLookupError(str(error)) from error

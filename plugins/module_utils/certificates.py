@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
 import re
 
 SMALLEST = {"id-ecPublicKey": 256, "rsaEncryption": 2048}
@@ -14,6 +16,12 @@ SIGNATURES_OF_RSA = ("sha256WithRSAEncryption", "sha384WithRSAEncryption", "sha5
 USAGES = {"TLS Web Server Authentication": "serverAuth", "TLS Web Client Authentication": "clientAuth"}
 BOTH_SIDES = ("serverAuth", "clientAuth")
 """The front answers devices and calls them."""
+
+
+def key_digest(pem: str) -> str:
+    """Return the SHA-256 of a public key (PEM, as OpenSSL's `-pubkey` tells it); nothing where there is none."""
+    lines = [line for line in pem.splitlines() if line and not line.startswith("-----")]
+    return hashlib.sha256(base64.b64decode("".join(lines))).hexdigest() if lines else ""
 
 
 def weaknesses(said: str) -> list[str]:

@@ -30,13 +30,16 @@ def account(host: Host) -> None:
     host.must(["systemd-sysusers", dicom_front.ACCOUNT_FILE])
 
 
-def request(host: Host, scope: Mapping[str, Any]) -> None:
-    """Make the front's key, which stays here, unless there is a strong one, and the request for its certificate."""
+def request(host: Host, scope: Mapping[str, Any], *, anew: bool = False) -> None:
+    """Make the front's key, which stays here, unless there is a strong one, and the request for its certificate.
+
+    `anew`: the present key is another's as well.
+    """
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
     known = host.run(
         ["openssl", "req", "-x509", "-new", "-sha256", "-key", dicom_front.KEY, "-subj", "/CN=key", "-text"]
     )
-    if certificates.weaknesses(known.output):
+    if anew or certificates.weaknesses(known.output):
         _write(host, dicom_front.KEY, _new_key(host))
     _ask(host, dicom_front.KEY, scope)
 

@@ -12,6 +12,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     certificates,
     dicom_front,
     unit_state,
+    web_front,
     web_front_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -92,7 +93,8 @@ def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return what OpenSSL says of the front's certificate: never its key, only whether the two belong together."""
     if host.stat(dicom_front.CERTIFICATE) is None:
         named = {"names": [], "missing_names": _declared(scope), "undeclared_names": [], "usages": []}
-        return {"present": False, "days_left": -1, "matches_key": False, "of_our_authority": False, **named}
+        none = {"present": False, "days_left": -1, "public_key": "", "matches_key": False, "of_our_authority": False}
+        return {**none, **named}
     file = host.path(dicom_front.CERTIFICATE)
     said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", EXTENSIONS]).output
     names, declared = web_front_state.alternative_names(said), _declared(scope)
@@ -101,6 +103,7 @@ def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "present": True,
         "digest": host.digest(dicom_front.CERTIFICATE),
         "days_left": web_front_state.days_left(said),
+        "public_key": public_key(host, dicom_front.CERTIFICATE),
         "matches_key": matches(host, dicom_front.CERTIFICATE, dicom_front.KEY),
         "of_our_authority": host.run(["openssl", "verify", "-partial_chain", "-CAfile", authority, file]).ok,
         "names": names,
@@ -124,6 +127,33 @@ def revocation(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "days_left": certificates.days_of_list(said.output),
         "unrevoked": [each for each in due if each not in listed],
     }
+
+
+def shared_keys(host: Host, scope: Mapping[str, Any]) -> list[str]:
+    """Return `name = name` of all that have one key pair: certificates here, of devices and of the clinic's servers."""
+    own = str(scope.get("name") or "server")
+    here = {
+        own: dicom_front.CERTIFICATE,
+        f"{own}-web": web_front.CERTIFICATE,
+        dicom_front.LINK_CERTIFICATE: dicom_front.LINK_CERTIFICATE,
+        dicom_front.ORTHANC_CERTIFICATE: dicom_front.ORTHANC_CERTIFICATE,
+    }
+    holders: dict[str, set[str]] = {}
+    for name, keys in ((scope.get("signed") or {}).get("keys") or {}).items():
+        for key in keys if name not in here else ():
+            holders.setdefault(key, set()).add(name)
+    for name, path in here.items():
+        key = public_key(host, path)
+        if key:
+            holders.setdefault(key, set()).add(name)
+    return sorted(" = ".join(sorted(names)) for names in holders.values() if len(names) > 1)
+
+
+def public_key(host: Host, path: str) -> str:
+    """Return the SHA-256 of a certificate's public key; nothing where there is none."""
+    if host.stat(path) is None:
+        return ""
+    return certificates.key_digest(host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-pubkey"]).output)
 
 
 def weak(host: Host) -> list[str]:

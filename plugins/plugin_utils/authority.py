@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import os
 import secrets as random
 import tempfile
@@ -278,6 +279,11 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 def public(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
     """Return the public key (SubjectPublicKeyInfo, DER) of a certificate or a request."""
     return _bytes(holder.public_key())
+
+
+def key_digest(certificate: str, path: str) -> str:
+    """Return the SHA-256 of the public key of a certificate (PEM), as hosts tell it (see certificates)."""
+    return hashlib.sha256(public(load_certificate(certificate, path))).hexdigest()
 
 
 def _bytes(key: Any) -> bytes:

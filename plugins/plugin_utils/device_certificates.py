@@ -10,6 +10,7 @@ none (see revocation).
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
@@ -81,6 +82,45 @@ def admitted(directory: str, device: Mapping[str, Any]) -> list[str]:
     name = str(device["name"])
     present = authority.read(authority.certificate_path(directory, name))
     return [authority.fingerprint(text) for text in ([present] if present else []) + _former(directory, name)]
+
+
+def keys(directory: str) -> dict[str, list[str]]:
+    """Return, by name, the SHA-256 of each public key that the authority signed for and has not taken back."""
+    folder = os.path.dirname(authority.certificate_path(directory, ""))
+    listed = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    names = [name.removesuffix(".crt") for name in listed if name.endswith(".crt")]
+    return {
+        name: list(dict.fromkeys(authority.key_digest(text, name) for text in all_of(directory, name)))
+        for name in names
+    }
+
+
+def demand_own_keys(directory: str, names: Sequence[str]) -> None:
+    """Raise HardeningError where two of these names have one key pair: in the newest request, else the certificate.
+
+    What cannot be read is refused where it is used.
+    """
+    seen: dict[bytes, str] = {}
+    for name in names:
+        path, key = _newest_key(directory, name)
+        if key in seen:
+            raise HardeningError(
+                f"{path} has the key of {seen[key]}; accepted: a request with a key of its own, made on the device, "
+                "since one that is stolen would stand for both."
+            )
+        if key:
+            seen[key] = path
+
+
+def _newest_key(directory: str, name: str) -> tuple[str, bytes]:
+    """Return where the newest public key of this name is told, and the key; empty where none can be read."""
+    request, certificate = authority.request_path(directory, name), authority.certificate_path(directory, name)
+    with contextlib.suppress(HardeningError):
+        if text := authority.read(request):
+            return request, authority.public(authority.load_request(text, request))
+        if text := authority.read(certificate):
+            return certificate, authority.public(authority.load_certificate(text, certificate))
+    return "", b""
 
 
 def all_of(directory: str, name: str) -> list[str]:

@@ -47,15 +47,19 @@ def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callab
     secrets = vault(directory)
     with remarks.refusals():
         authority.demand_whole(secrets, directory)
+    devices = dicom_front.admitted(given["dicom_tls_devices"] or [])
+    own = [str(given["dicom_tls_name"])] if "dicom_tls_name" in given else []
+    web = [f"{name}-web".lower() for name in (given.get("authentication_names") or [])[:1]]
+    with remarks.refusals():
+        device_certificates.demand_own_keys(directory, [*(str(device["name"]) for device in devices), *own, *web])
     waiting: list[str] = []
     with remarks.refusals():
         for sentence in revocation.revoke(secrets, directory, given["dicom_tls_devices"] or [], check_mode=True):
             remarks.note(f"The next run of harden does this for good: {sentence}.")
-    for device in dicom_front.admitted(given["dicom_tls_devices"] or []):
+    for device in devices:
         with remarks.refusals():
             waiting += device_certificates.sign(secrets, directory, [device], check_mode=True)[1]
-    own = [str(given["dicom_tls_name"])] if "dicom_tls_name" in given else []
-    for name in [*own, *(f"{name}-web".lower() for name in (given.get("authentication_names") or [])[:1])]:
+    for name in [*own, *web]:
         with remarks.refusals():
             authority.lasts(directory, name)
     if waiting:

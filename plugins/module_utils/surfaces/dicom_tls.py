@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     web_front_plan,
     web_front_state,
 )
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest
@@ -44,6 +45,7 @@ FACTS: dict[str, str] = {
     "certificate.present": "bool: the front has a certificate",
     "certificate.digest": "str: SHA-256 of the certificate file",
     "certificate.days_left": "int: whole days until it ends; -1 when there is none",
+    "certificate.public_key": "str: SHA-256 of its public key",
     "certificate.matches_key": "bool: the certificate was made for the front's key",
     "certificate.of_our_authority": "bool: the authority in the front's trust store signed it",
     "certificate.names": "list of str: DNS:name and IP:address",
@@ -57,6 +59,7 @@ FACTS: dict[str, str] = {
     "links.usable": "bool: the front and Orthanc know each other by their own pairs",
     "links.days_left": "int: whole days until the first of these pairs ends",
     "keys.loose": "list of str: private keys that others than root and their service may read",
+    "keys.shared": "list of str: name = name of those in the clinic that have one key pair",
     "keys.weak": "list of str: certificates with a key or a signature that is too weak, and why",
     "outgoing.cleartext": "list of str: entries of DicomModalities that Orthanc would call in clear beyond loopback",
     "distribution": "str: what nginx.service is there for: off, default site, other sites",
@@ -94,12 +97,16 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     configuration = orthanc_configuration.observe(host)["config"]
     certificate = dicom_front_state.certificate(host, scope)
     return {
-        "front": dicom_front_state.observe(host, scope, fits=certificate["matches_key"]),
+        "front": dicom_front_state.observe(host, scope, fits=_serves_signed(host, certificate, scope)),
         "certificate": certificate,
         "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
         "revocation": dicom_front_state.revocation(host, scope),
         "links": dicom_front_state.links(host),
-        "keys": {"loose": dicom_front_state.loose_keys(host), "weak": dicom_front_state.weak(host)},
+        "keys": {
+            "loose": dicom_front_state.loose_keys(host),
+            "shared": dicom_front_state.shared_keys(host, scope),
+            "weak": dicom_front_state.weak(host),
+        },
         "outgoing": {"cleartext": outgoing_in_clear(configuration.get("DicomModalities") or {})},
         "distribution": web_front_state.distribution(host),
     }
@@ -116,12 +123,13 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if mine["front"]["files"].get(dicom_front.ACCOUNT_FILE) != digest(dicom_front.ACCOUNT):
         steps.append(Step(f"Give the DICOM front an account of its own ({dicom_front.USER})", dicom_front_plan.account))
     links = (dicom_front.LINK_CERTIFICATE, dicom_front.ORTHANC_CERTIFICATE)
-    if not mine["links"]["usable"] or mine["links"]["days_left"] < RENEWAL_DAYS or _weak(mine, *links):
+    amiss = not mine["links"]["usable"] or mine["links"]["days_left"] < RENEWAL_DAYS
+    if amiss or _weak(mine, *links) or _sharing(mine, *links):
         steps.append(Step("Make the key pairs between the front and Orthanc", dicom_front_plan.links))
-    requested = _requested(mine, scope)
+    requested, shared = _requested(mine, scope), _sharing(mine, str(scope["name"]))
     if not requested:
-        steps.append(Step(REQUESTED, lambda host: dicom_front_plan.request(host, scope)))
-    elif scope.get("renew"):
+        steps.append(Step(REQUESTED, lambda host: dicom_front_plan.request(host, scope, anew=shared)))
+    elif scope.get("renew") or (shared and not _is_answered(mine, scope)):
         steps.append(Step(RENEWED, lambda host: dicom_front_plan.renew(host, scope)))
     if mine["keys"]["loose"]:
         steps.append(
@@ -130,6 +138,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if scope.get("certificate") and (requested or scope["certificate"] == TO_BE_SIGNED):
         steps += _front(mine, wanted, unmet, scope)
         steps += _orthanc(facts, wanted, unmet)
+    steps += _left(mine, str(scope["name"]), *links)
     return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})
 
 
@@ -148,8 +157,34 @@ def _weak(mine: Mapping[str, Any], *paths: str) -> bool:
     return any(weak.startswith(f"{path}: ") for weak in mine["keys"]["weak"] for path in paths)
 
 
+def _serves_signed(host: Host, certificate: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether the front shows a certificate for the key that the authority signed, or soon will: a key waits."""
+    signed = ((scope.get("signed") or {}).get("keys") or {}).get(scope.get("name"))
+    known = not signed or certificate["public_key"] in signed or host.stat(dicom_front.NEXT_KEY) is not None
+    return bool(certificate["matches_key"] and known)
+
+
+def _sharing(mine: Mapping[str, Any], *names: str) -> bool:
+    """Tell whether one of these names has a key pair that another has as well."""
+    return any(name in shared.split(" = ") for shared in mine["keys"]["shared"] for name in names)
+
+
+def _left(mine: Mapping[str, Any], *mended: str) -> list[Step]:
+    """Return what only a person can mend: key pairs that two devices have."""
+    others = [shared for shared in mine["keys"]["shared"] if not set(shared.split(" = ")) & set(mended)]
+    return [
+        deliberate(f"Give all but one of {shared} a key of its own: hand in a new request of it, and revoke the former")
+        for shared in others
+    ]
+
+
 def _differs(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     return bool(mine["certificate"].get("digest") != digest(str(scope["certificate"])))
+
+
+def _is_answered(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether a certificate is given that the front does not serve yet."""
+    return bool(scope.get("certificate")) and scope["certificate"] != TO_BE_SIGNED and _differs(mine, scope)
 
 
 def _requested(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
@@ -160,7 +195,7 @@ def _requested(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     """
     if mine["front"]["request"] is None:
         return False
-    if scope.get("certificate") and scope["certificate"] != TO_BE_SIGNED and _differs(mine, scope):
+    if _is_answered(mine, scope):
         return True
     if _weak(mine, dicom_front.CERTIFICATE):
         return False
@@ -202,7 +237,7 @@ def _front(
         texts[dicom_front.CERTIFICATE] = given
     front = mine["front"]
     sick = not front["active"] or not front["enabled"] or front["older_than_configuration"] or front["silent_addresses"]
-    unheld = [name for name in unmet if name.startswith("dicom_tls.") and name != "dicom_tls.keys.loose"]
+    unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith("dicom_tls.keys.")]
     if not (stale or sick or unheld):
         return []
     what = ", ".join(stale) or "start it anew"

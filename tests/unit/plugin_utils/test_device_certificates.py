@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.radiology.hardening.plugins.action import device_certificates as action
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates
+from cryptography.hazmat.primitives.asymmetric import ec
 from test_clinic_authority import DEVICE, SECRETS, hand_in, request
 
 
@@ -94,3 +95,37 @@ def test_one_device_or_all_are_signed_for(wanted: str, chosen: list[str]) -> Non
 def test_a_name_that_nobody_bears_is_refused() -> None:
     with pytest.raises(HardeningError, match="a has no device mr that speaks TLS; accepted: pacs, ct, and -l clinic_"):
         action._chosen("mr", [{"name": "ct"}], ["pacs"], "a")
+
+
+def test_a_key_of_two_devices_is_refused_before_it_is_signed(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    hand_in(tmp_path, request(key=key))
+    (tmp_path / "requests" / "ws.csr").write_text(request("ws", key=key), encoding="ascii")
+    with pytest.raises(HardeningError, match=r"requests/ws.csr has the key of .*/requests/ct.csr; accepted: a request"):
+        device_certificates.demand_own_keys(str(tmp_path), ["ct", "mr", "ws"])
+    (tmp_path / "requests" / "ws.csr").write_text(request("ws"), encoding="ascii")
+    device_certificates.demand_own_keys(str(tmp_path), ["ct", "mr", "ws"])
+
+
+def test_a_request_with_the_key_of_a_signed_certificate_is_another_s(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    hand_in(tmp_path, request(key=key))
+    sign(tmp_path)
+    (tmp_path / "requests" / "ct.csr").rename(tmp_path / "requests" / "ws.csr")
+    with pytest.raises(HardeningError, match=r"requests/ws.csr has the key of .*/certificates/ct.crt"):
+        device_certificates.demand_own_keys(str(tmp_path), ["ct", "ws"])
+    (tmp_path / "requests" / "ws.csr").write_text("no request", encoding="ascii")
+    device_certificates.demand_own_keys(str(tmp_path), ["ct", "ws"])
+
+
+def test_the_keys_of_a_clinic_are_those_of_what_was_signed_former_ones_too(tmp_path: Path) -> None:
+    assert device_certificates.keys(str(tmp_path)) == {}
+    for dummy in range(2):
+        hand_in(tmp_path, request())
+        assert sign(tmp_path) == (["ct"], []), dummy
+    hand_in(tmp_path, request())
+    found = device_certificates.keys(str(tmp_path))
+    present = (tmp_path / "certificates" / "ct.crt").read_text(encoding="ascii")
+    assert list(found) == ["ct"]
+    assert len(found["ct"]) == 2
+    assert found["ct"][0] == authority.key_digest(present, "ct.crt")

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import certificates, dicom_front, dicom_front_state
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    certificates,
+    dicom_front,
+    dicom_front_state,
+    web_front,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, catalogue
 from test_agreement import hardened
 
 SCOPE = {"name": "pacs", "addresses": ["10.0.0.10", "2001:db8::10"]}
@@ -102,3 +107,58 @@ def test_a_certificate_that_was_signed_anew_is_served_in_place_of_a_wrong_one(fa
     anew = {**known["scope"], "certificate": "signed anew"}
     planned = [each.does for each in dicom_tls.plan(known["facts"], wanted, anew)]
     assert planned == [f"Serve DICOM over TLS ({dicom_front.CERTIFICATE})"]
+
+
+def pem(path: Path) -> str:
+    """Make a key pair and a certificate of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-subj", "/CN=x", "-keyout", str(path.parent / "key"), "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path.read_text(encoding="ascii")
+
+
+def test_keys_that_two_machines_have_are_named(tmp_path: Path) -> None:
+    places = (web_front.CERTIFICATE, dicom_front.LINK_CERTIFICATE, dicom_front.ORTHANC_CERTIFICATE)
+    texts = {path: pem(tmp_path / path.lstrip("/")) for path in places}
+    host, server = Host(str(tmp_path)), tmp_path / dicom_front.CERTIFICATE.lstrip("/")
+    assert dicom_front_state.shared_keys(host, SCOPE) == []
+    server.write_text(texts[web_front.CERTIFICATE], encoding="ascii")
+    assert dicom_front_state.shared_keys(host, SCOPE) == ["pacs = pacs-web"]
+    key = dicom_front_state.public_key(host, dicom_front.LINK_CERTIFICATE)
+    assert key == authority.key_digest(texts[dicom_front.LINK_CERTIFICATE], "link.crt"), "controller and host agree"
+    signed = {"ct": ["a"], "ws": ["b", "a"], "mr": [key], "pacs": ["a"], "pacs-web": ["b"]}
+    assert dicom_front_state.shared_keys(host, {**SCOPE, "signed": {"keys": signed}}) == [
+        f"{dicom_front.LINK_CERTIFICATE} = mr",
+        "ct = ws",
+        "pacs = pacs-web",
+    ]
+
+
+def planned(shared: str, **more: Any) -> list[str]:
+    known: dict[str, Any] = hardened("dicom_tls", "debian13")
+    known["facts"]["dicom_tls"]["keys"]["shared"] = [shared]
+    known["facts"]["dicom_tls"]["front"].update(more)
+    wanted = catalogue.wanted(catalogue.load("dicom_tls"))
+    return [each.does for each in dicom_tls.plan(known["facts"], wanted, known["scope"])]
+
+
+def test_a_server_makes_a_key_of_its_own_and_a_person_mends_the_devices() -> None:
+    assert planned("pacs = pacs-web") == [dicom_tls.RENEWED]
+    assert planned("pacs = pacs-web", request=None) == [dicom_tls.REQUESTED]
+    assert planned(f"{dicom_front.LINK_CERTIFICATE} = mr") == ["Make the key pairs between the front and Orthanc"]
+    (told,) = planned("ct = ws")
+    assert told.startswith("Give all but one of ct = ws a key of its own")
+
+
+def test_a_planted_pair_that_fits_itself_is_none_of_ours(tmp_path: Path) -> None:
+    certificate = {"matches_key": True, "public_key": "planted"}
+    for keys, fits in (({}, True), ({"pacs": ["planted"]}, True), ({"pacs": ["signed"]}, False)):
+        scope = {"name": "pacs", "signed": {"keys": keys}}
+        assert dicom_tls._serves_signed(Host(str(tmp_path)), certificate, scope) is fits
+    assert not dicom_tls._serves_signed(Host(str(tmp_path)), {**certificate, "matches_key": False}, {"name": "pacs"})
+    waiting = tmp_path / dicom_front.NEXT_KEY.lstrip("/")
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
+    scope = {"name": "pacs", "signed": {"keys": {"pacs": ["signed"]}}}
+    assert dicom_tls._serves_signed(Host(str(tmp_path)), certificate, scope), "a rotation that was broken off goes on"
