@@ -33,6 +33,7 @@ CANARIES = {
     login: f"CANARY{number}xQ7nV2sLkP9wZ4rT" for number, login in enumerate(("a.martin", "b.leroy", "c.moreau"))
 }
 KEYS = "/etc/dicom-front/server.key /etc/dicom-front/link.key /etc/orthanc/tls/orthanc.key /etc/orthanc-web/server.key"
+PEOPLE = "/etc/orthanc-web/people.map"
 MAPS = "/etc/orthanc-web/orthanc.map /etc/orthanc-web/probes.map"
 """Headers by which the front asks Orthanc, and this host its front; none has a line break in it."""
 WATCH = r"while [ -e /run/watch ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; echo; sleep 0.02; done >/root/seen"
@@ -48,13 +49,13 @@ def main() -> int:
             plant(lab, work)
             texts = said(lab, work)
             secrets = wanted(lab, work)
-            allowed = lab.execute(HOST, "sh", "-c", f"cat /etc/orthanc/hardened/orthanc.json {KEYS}").stdout
+            allowed = lab.execute(HOST, "sh", "-c", f"cat {KEYS} {PEOPLE} {MAPS}").stdout
         finally:
             lab.down()
     found = [
         f"{what} in {where}" for where, text in texts.items() for what, secret in secrets.items() if secret in text
     ]
-    proven = all(secret in allowed for what, secret in secrets.items() if what.startswith(("password", "key")))
+    proven = all(secret in allowed for what, secret in secrets.items() if what.startswith(("basic", "key", "header")))
     print("\n".join(found))
     print(f"{len(secrets)} secrets searched in {len(texts)} texts of {sum(map(len, texts.values()))} characters")
     print(f"{len(secrets) - len(found)} passed, {len(found) + (not proven)} failed")
