@@ -3,9 +3,9 @@
 """Break controls on real hosts, one at a time; each has to be named by the audit and repaired by its role.
 
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
-machine, of Debian 12 or of what RADIOLOGY_RELEASE names, all others in two containers, of Debian 12 and 13. Two can
-run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is `N controls: N broken, N
-named, N repaired`.
+machine, of Debian 12 or of what RADIOLOGY_RELEASE names, all others on two servers in containers, of Debian 12 and 13,
+behind their boxes. Two can run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is
+`N controls: N broken, N named, N repaired`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lab import Lab
 
 NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
 RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
-HOSTS = ("pacs-1", "pacs-2")
+HOSTS = ("pacs-1", "pacs-2", "box-1", "box-2")
 IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall")
 IN_MACHINE = ("disk_encryption",)
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"

@@ -36,8 +36,8 @@ PACKAGES = (
     "systemd-sysv",
 )
 
-LATER = "avahi-daemon libnginx-mod-stream nginx-light rpcbind"
-"""Packages that the roles install, or the sabotage: downloaded into the image, since its hosts reach no mirror."""
+LATER = "avahi-daemon libnginx-mod-stream miniupnpd-nftables nginx-light rpcbind systemd-resolved"
+"""Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 
 FROM_PYPI = ("pydicom", "pynetdicom")
 """What Debian 12 does not package: pure Python, in the versions that requirements.lock pins."""

@@ -20,11 +20,66 @@ mkdir -p /var/lib/apt/periodic
 touch /var/lib/apt/periodic/update-success-stamp
 """
 
-BOX = """
+BOX = r"""
 echo 'ListenAddress 127.0.0.1' >/etc/ssh/sshd_config.d/box.conf
 systemctl restart ssh
+cat >/usr/local/sbin/upnp <<'UPNP'
+#!/bin/bash
+# The box's page about UPnP: upnp on | off | open PORT (what any program inside may ask for) | opened (lists the ports).
+set -euo pipefail
+case $1 in
+on)
+  export DEBIAN_FRONTEND=noninteractive
+  command -v miniupnpd >/dev/null || apt-get -qq install --no-download miniupnpd-nftables </dev/null &>/dev/null
+  nft -f - <<'RULES'
+table inet filter {{
+  chain miniupnpd {{
+  }}
+  chain through {{ type filter hook forward priority 1; jump miniupnpd; }}
+  chain prerouting_miniupnpd {{
+  }}
+  chain forwards {{ type nat hook prerouting priority -101; jump prerouting_miniupnpd; }}
+  chain postrouting_miniupnpd {{
+  }}
+  chain out {{ type nat hook postrouting priority 99; jump postrouting_miniupnpd; }}
+}}
+RULES
+  cat >/run/upnp.conf <<CONF
+ext_ifname=internet
+ext_ip=1.2.3.4
+listening_ip=lan
+port=5000
+enable_upnp=yes
+enable_natpmp=yes
+secure_mode=no
+uuid=5ba9d2f4-0000-4000-8000-00000000000{number}
+allow 1-65535 0.0.0.0/0 1-65535
+CONF
+  systemd-run --quiet --unit=upnp miniupnpd -d -f /run/upnp.conf
+  for _ in {{1..50}}; do curl -so /dev/null {lan}:5000/rootDesc.xml && exit; sleep 0.1; done
+  exit 1 ;;
+off)
+  systemctl stop upnp
+  nft delete table inet filter ;;
+open)
+  service=urn:schemas-upnp-org:service:WANIPConnection:1
+  curl -sfo /dev/null {lan}:5000/ctl/IPConn -H "SOAPAction: \"$service#AddPortMapping\"" -d "<?xml version=\"1.0\"?>
+    <s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><u:AddPortMapping xmlns:u=\"$service\">
+    <NewRemoteHost></NewRemoteHost><NewExternalPort>$2</NewExternalPort><NewProtocol>TCP</NewProtocol>
+    <NewInternalPort>$2</NewInternalPort><NewInternalClient>{pacs}</NewInternalClient><NewEnabled>1</NewEnabled>
+    <NewPortMappingDescription>Viewer</NewPortMappingDescription><NewLeaseDuration>3600</NewLeaseDuration>
+    </u:AddPortMapping></s:Body></s:Envelope>" ;;
+opened)
+  nft list chain inet filter prerouting_miniupnpd | grep dnat ;;
+esac
+UPNP
+chmod 755 /usr/local/sbin/upnp
 """
-"""A box is administered from its own console; it shows nothing of itself to the internet."""
+"""A box is administered from its own console; it shows nothing of itself to the internet, and UPnP is off at first.
+
+It is miniupnpd, as in many a box, which lets any machine open ports to any other. miniupnpd refuses to announce an
+address of documentation, so it is told another, which nobody here calls.
+"""
 
 EDIT = r"""
 python3 - <<'EDIT'
@@ -44,7 +99,13 @@ systemctl enable --quiet --now orthanc
 def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
-    return script + (_orthanc(host) if host.kind == "pacs" else BOX if host.kind == "box" else "")
+    return script + (_orthanc(host) if host.kind == "pacs" else _box(host) if host.kind == "box" else "")
+
+
+def _box(host: Host) -> str:
+    number = TOPOLOGY.clinics[str(host.clinic)]
+    lan = f"lan{number}"
+    return BOX.format(number=number, lan=host.plain(lan)[0], pacs=TOPOLOGY.hosts[f"pacs-{number}"].plain(lan)[0])
 
 
 def _orthanc(host: Host) -> str:

@@ -12,15 +12,20 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.internet_box_words import MARK
+
 UPNP = "upnp and nat-pmp"
 DISCOVERY = "discovery"
 """Comments of the rules that keep the host silent, whatever else may go out."""
 
 SILENT = (
+    f'ip ttl 1 meta mark {MARK:#x} accept comment "asks the box"',
     f'udp dport {{ 1900, 5351 }} drop comment "{UPNP}"',
     f'udp dport {{ 3702, 5353, 5355 }} drop comment "{DISCOVERY}"',
 )
-"""SSDP and NAT-PMP; WS-Discovery, mDNS and LLMNR. The same ports come in nowhere: no service declares them."""
+"""SSDP and NAT-PMP; WS-Discovery, mDNS and LLMNR: none but our own questions to the box, which die at the next router,
+and whose mark none but root may set, who may change these rules as well. The same ports come in nowhere: no service
+declares them."""
 
 ALWAYS = (
     'oifname "lo" accept comment "loopback out"',

@@ -11,6 +11,8 @@ version_added: 0.1.0
 description:
   - Runs on the vantage point. Scans TCP ports over IPv4 and IPv6, asks for DICOM associations in clear and over TLS,
     enumerates versions and suites of TLS, asks web servers for pages without credentials, SSH servers for passwords.
+  - From a vantage point of kind V(lan) or V(peer) it asks the internet box, too, which ports it leads to the targets
+    (UPnP), and whether any machine there may have it open some (UPnP, NAT-PMP, PCP).
   - Changes nothing. Patient data that can be read is counted, never returned.
   - Use it on hosts of your own inventory only.
 requirements:
@@ -83,7 +85,9 @@ import concurrent.futures
 import importlib.util
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.radiology.hardening.plugins.module_utils.wire.probe import probe
+from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.wire.probe import BEHIND_THE_BOX, probe
 
 NEEDED = ("pydicom", "pynetdicom", "paramiko")
 TARGET = {
@@ -110,9 +114,12 @@ def main() -> None:
         if importlib.util.find_spec(name) is None:
             module.fail_json(msg=missing_required_lib(name))
 
+    behind = module.params["vantage"].get("kind") in BEHIND_THE_BOX
+    box = internet_box.ask(Host(), everybody=True) if behind else None
+
     def look(target: dict[str, object]) -> dict[str, object]:
         tried = module.params["default_credentials"]
-        return {"wire": probe(target, module.params["ports"], default_credentials=tried)}
+        return {"wire": probe(target, module.params["ports"], default_credentials=tried, box=box)}
 
     targets = module.params["targets"]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import expectation, others, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_box as box
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
@@ -51,6 +52,7 @@ FACTS: dict[str, str] = {
     "unneeded_services": "list of str: active units that an imaging server does not need on its network",
     "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
     "engineers": "list of str: addresses that are connected to the SSH port now",
+    **box.FACTS,
 }
 
 UNNEEDED = (
@@ -79,7 +81,13 @@ LLMNR=no
 MulticastDNS=no
 """
 ENGINES = (("/usr/bin/docker", "docker"), ("/usr/bin/podman", "podman"))
-ELSEWHERE = tuple(f"firewall.{name}" for name in ("unneeded_services", "upnp_services", "discovery.services"))
+ELSEWHERE = tuple(
+    f"firewall.{name}"
+    for name in (
+        *("unneeded_services", "upnp_services", "discovery.services", "discovery.resolver"),
+        *box.FACTS,
+    )
+)
 """Facts that are mended without a change of the rules."""
 
 UNLOAD = f"nft list table inet {rules.TABLE} >/dev/null 2>&1 || exit 0; nft delete table inet {rules.TABLE}"
@@ -146,6 +154,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "unneeded_services": _active(host, UNNEEDED),
         "upnp_services": _active(host, UPNP),
         "engineers": _engineers(host, ssh),
+        "box": box.observe(host, scope.get("devices") or []),
     }
 
 
@@ -174,9 +183,11 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         or mine["input"]["missing_rules"]
         or mine["forward"]["undeclared_rules"]
         or mine["output"]["missing_destinations"]
-        or [name for name in unmet if name not in (*ELSEWHERE, "firewall.discovery.resolver")]
+        or [name for name in unmet if name not in ELSEWHERE]
     )
-    if drifted or not kept:
+    changes = bool(drifted or not kept)
+    steps += box.plan(mine["box"], scope.get("devices") or [], opens_rules=changes)
+    if changes:
         _keep_the_engineer(mine["engineers"], scope["services"])
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
         steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE)))

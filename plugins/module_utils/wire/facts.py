@@ -24,6 +24,9 @@ FACTS: dict[str, str] = {
     "wire.http.default_credentials": "str: refused, accepted, or unreachable where no port speaks HTTP",
     "wire.web.tls_versions": "list of str: versions of TLS on the ports that speak HTTPS",
     "wire.web.weak_suites": "list of str: suites of HTTPS without forward secrecy or authenticated encryption",
+    "wire.box.mappings": "list of str: ports of the internet box of this network that lead to the host",
+    "wire.box.opens_ports": "list of str: ways by which any machine here may have the internet box open a port",
+    "wire.box.unread": "list of str: why a box that opens ports could not be asked which it has opened",
     "wire.ssh.ports": "list of str: address:port that send an SSH banner",
     "wire.ssh.password_offered": "list of str: address:port that offer SSH by password or keyboard-interactive",
 }

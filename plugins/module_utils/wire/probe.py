@@ -7,14 +7,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.wire import dicom, ports, shell, tls, web
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 
 DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
+BEHIND_THE_BOX = ("lan", "peer")
+"""Kinds of vantage points that stand where the clinic's internet box takes questions."""
 
 
-def probe(target: Mapping[str, Any], more_ports: list[int], *, default_credentials: bool) -> dict[str, Any]:
-    """Return the facts below `wire` of one target: addresses, ae_title, expected_ports."""
+def probe(
+    target: Mapping[str, Any],
+    more_ports: list[int],
+    *,
+    default_credentials: bool,
+    box: internet_box.Box | None = None,
+) -> dict[str, Any]:
+    """Return the facts below `wire` of one target: addresses, ae_title, expected_ports.
+
+    `box` is what the internet boxes of this network tell; None where the vantage point is not behind them.
+    """
     expected = [int(port) for port in target.get("expected_ports") or []]
     found, reachable = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *more_ports])
     if not reachable:
@@ -48,6 +60,7 @@ def probe(target: Mapping[str, Any], more_ports: list[int], *, default_credentia
         "http": _http(plain, https, try_defaults=default_credentials),
         "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
         "ssh": {"ports": [str(place) for place in ssh]},
+        **({} if box is None else {"box": internet_box.facts(box, target["addresses"])}),
     }
     _ssh(ssh, facts)
     studies, series = _by_rest(plain, https, facts["http"].pop("opened_with"))

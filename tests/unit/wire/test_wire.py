@@ -17,6 +17,8 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
+from ansible_collections.radiology.hardening.plugins.module_utils.internet_box_words import PortMapping
 from ansible_collections.radiology.hardening.plugins.module_utils.wire import dicom, ports, tls, web
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.probe import probe
@@ -60,9 +62,21 @@ def dicom_server(
 
 
 @contextmanager
-def web_server(context: ssl.SSLContext | None = None, *, location: str = "") -> Iterator[Place]:
+def web_server(
+    context: ssl.SSLContext | None = None, *, location: str = "", refuse_foreign: bool = False
+) -> Iterator[Place]:
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            foreign = refuse_foreign and self.headers.get("Origin") != f"https://{self.headers['Host']}"
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(403 if foreign else 401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def do_GET(self) -> None:
+            if refuse_foreign and not self.headers["Host"].startswith(LOOPBACK):
+                self.send_error(421)
+                return
             known = self.headers.get("Authorization") == "Basic b3J0aGFuYzpvcnRoYW5j"
             status = 301 if location else 200 if known or self.path == "/app/explorer.html" else 401
             body = json.dumps({"CountStudies": 3, "CountSeries": 7}).encode() if status == 200 else b"no"
@@ -241,3 +255,16 @@ def test_a_server_that_asks_for_no_certificate_and_closes_demands_none(pair: tup
 @given(st.binary(max_size=200))
 def test_whatever_flight_is_read(flight: bytes) -> None:
     assert isinstance(tls.handshakes(flight), list)
+
+
+def test_the_box_is_told_of_where_it_was_asked() -> None:
+    mapping = PortMapping("TCP", "", 8042, LOOPBACK, 8042, "Viewer", 0)
+    box = internet_box.Box(["UPnP at 192.0.2.1:5000"], [], [mapping, mapping._replace(target="192.0.2.7")], [])
+    with saying(b"x") as place:
+        target = {"addresses": [LOOPBACK]}
+        assert "box" not in probe(target, [place.port], default_credentials=False)
+        assert probe(target, [place.port], default_credentials=False, box=box)["box"] == {
+            "mappings": [f"TCP port 8042 from anywhere to {LOOPBACK}:8042, 'Viewer', for ever"],
+            "opens_ports": ["UPnP at 192.0.2.1:5000"],
+            "unread": [],
+        }
