@@ -18,7 +18,24 @@ cat >/home/engineer/.ssh/authorized_keys <<'KEY'
 chown engineer:engineer /home/engineer/.ssh/authorized_keys
 mkdir -p /var/lib/apt/periodic
 touch /var/lib/apt/periodic/update-success-stamp
+cat >/etc/systemd/system/network-settings.service <<'UNIT'
+[Unit]
+Description=Network settings of the kernel that root may change, as on a machine of its own
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=mount --bind /proc/sys/net /proc/sys/net
+ExecStart=mount -o remount,bind,rw /proc/sys/net
+
+[Install]
+WantedBy=sysinit.target
+UNIT
+systemctl enable --quiet --now network-settings
 """
+"""The kernel keeps what lies below /proc/sys/net for each network namespace, so a host changes its own alone."""
 
 BOX = r"""
 echo 'ListenAddress 127.0.0.1' >/etc/ssh/sshd_config.d/box.conf

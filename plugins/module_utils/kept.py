@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import kernel_network
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
 if TYPE_CHECKING:
@@ -210,9 +211,15 @@ class Ledger:
         elif words[:1] and words[0].endswith("/systemd-sysctl"):
             for line in (line for path in words[1:] for line in (self.host.text(path) or "").splitlines()):
                 name, equals, _value = line.strip().lstrip("-").partition("=")
-                path = f"/proc/sys/{name.strip().replace('.', '/')}"
-                if equals and not name.startswith(("#", ";")) and ("kernel", path) not in self._known and not self.idle:
-                    self._add("kernel", path, self.host.text(path))
+                if equals and not name.startswith(("#", ";")):
+                    self.settings(name.strip() if "/" in name else name.strip().replace(".", "/"))
+
+    def settings(self, pattern: str) -> None:
+        """Keep settings of the kernel, by their path below /proc/sys, where `*` is any one name."""
+        for setting in kernel_network.paths(self.host, pattern):
+            path = f"{kernel_network.SYSTEM}/{setting}"
+            if not self.idle and ("kernel", path) not in self._known:
+                self._add("kernel", path, self.host.text(path))
 
     def unit(self, unit: str, verb: str) -> None:
         """Keep whether a unit runs and starts with the machine; `verb` is what systemctl is about to do to it."""

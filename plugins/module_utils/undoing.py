@@ -232,6 +232,8 @@ def _folder(surface: str, entry: Entry) -> Step:
 
 def _kernel(host: Host, entry: Entry) -> list[Step]:
     def do(host: Host) -> None:
+        if host.stat(entry.name) is None:
+            return  # its interface is gone
         try:
             with open(host.path(entry.name), "w", encoding="utf-8") as file:
                 file.write(entry.former or "")

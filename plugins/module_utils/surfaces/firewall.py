@@ -8,11 +8,12 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import expectation, others, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import expectation, kernel_network, others, unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_box as box
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_segment as segment
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest
@@ -53,6 +54,8 @@ FACTS: dict[str, str] = {
     "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
     "engineers": "list of str: addresses that are connected to the SSH port now",
     **box.FACTS,
+    **segment.FACTS,
+    **kernel_network.FACTS,
 }
 
 UNNEEDED = (
@@ -85,7 +88,7 @@ ELSEWHERE = tuple(
     f"firewall.{name}"
     for name in (
         *("unneeded_services", "upnp_services", "discovery.services", "discovery.resolver"),
-        *box.FACTS,
+        *(*box.FACTS, *segment.FACTS, *kernel_network.FACTS),
     )
 )
 """Facts that are mended without a change of the rules."""
@@ -155,6 +158,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "upnp_services": _active(host, UPNP),
         "engineers": _engineers(host, ssh),
         "box": box.observe(host, scope.get("devices") or []),
+        "segment": segment.observe(segment.standing(host), scope.get("networks") or []),
+        "kernel_network": kernel_network.observe(host),
     }
 
 
@@ -186,6 +191,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         or [name for name in unmet if name not in ELSEWHERE]
     )
     changes = bool(drifted or not kept)
+    steps += kernel_network.plan(mine["kernel_network"])
+    steps += segment.plan(mine["segment"])
     steps += box.plan(mine["box"], scope.get("devices") or [], opens_rules=changes)
     if changes:
         _keep_the_engineer(mine["engineers"], scope["services"])
