@@ -10,7 +10,8 @@ short_description: Look at hosts from one vantage point, as an attacker would
 version_added: 0.1.0
 description:
   - Runs on the vantage point. Scans TCP ports over IPv4 and IPv6, asks for DICOM associations in clear and over TLS,
-    enumerates versions and suites of TLS, asks web servers for pages without credentials, SSH servers for passwords.
+    enumerates versions and suites of TLS, asks web servers for pages without credentials and in another site's name,
+    SSH servers for passwords.
   - From a vantage point of kind V(lan) or V(peer) it asks the internet box, too, which ports it leads to the targets
     (UPnP), and whether any machine there may have it open some (UPnP, NAT-PMP, PCP).
   - Changes nothing. Patient data that can be read is counted, never returned.

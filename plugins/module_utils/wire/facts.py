@@ -22,6 +22,8 @@ FACTS: dict[str, str] = {
     "wire.http.cleartext_ports": "list of str: address:port that answer HTTP in clear, a redirect to HTTPS apart",
     "wire.http.unauthenticated_paths": "list of str: address:port/path that give 2xx without credentials",
     "wire.http.default_credentials": "str: refused, accepted, or unreachable where no port speaks HTTP",
+    "wire.http.foreign_names": "list of str: address:port that answer HTTP under a Host name that is not theirs",
+    "wire.http.foreign_origins": "list of str: address:port that take an order of a page of another site (Origin)",
     "wire.web.tls_versions": "list of str: versions of TLS on the ports that speak HTTPS",
     "wire.web.weak_suites": "list of str: suites of HTTPS without forward secrecy or authenticated encryption",
     "wire.box.mappings": "list of str: ports of the internet box of this network that lead to the host",

@@ -125,6 +125,8 @@ def _http(plain: list[Place], https: list[Place], *, try_defaults: bool) -> dict
         "unauthenticated_paths": [
             f"{place}{path}" for place, secure in servers for path in web.open_paths(place, secure=secure)
         ],
+        "foreign_names": [str(place) for place, secure in servers if web.takes_foreign_name(place, secure=secure)],
+        "foreign_origins": [str(place) for place, secure in servers if web.takes_foreign_origin(place, secure=secure)],
         "default_credentials": "accepted" if opened else "refused" if servers else "unreachable",
         "opened_with": opened,
     }

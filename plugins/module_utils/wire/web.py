@@ -29,6 +29,8 @@ PATHS = (
     "/tools/log-level",
 )
 DEFAULTS = ("orthanc:orthanc", "admin:admin", "admin:password", "orthanc:admin")
+ELSEWHERE = "elsewhere.example"
+FIND = b'{"Level": "Study", "Query": {}, "Limit": 1}'
 SECONDS = 5
 LARGEST = 1_000_000
 
@@ -43,16 +45,24 @@ class Answer(NamedTuple):
 
 def get(place: Place, path: str, *, secure: bool, credentials: str = "") -> Answer | None:
     """Return the answer to a GET; None when nothing answers in HTTP."""
+    return ask(place, path, secure=secure, headers=basic(credentials) if credentials else {})
+
+
+def basic(credentials: str) -> dict[str, str]:
+    """Return the header of HTTP Basic authentication (RFC 7617) for `login:password`."""
+    return {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode("ascii")}
+
+
+def ask(place: Place, path: str, *, secure: bool, headers: dict[str, str], body: bytes | None = None) -> Answer | None:
+    """Return the answer to a GET, or to a POST where there is a body; None when nothing answers in HTTP."""
     connection = (
         http.client.HTTPSConnection(*place, timeout=SECONDS, context=tls.context())
         if secure
         else http.client.HTTPConnection(*place, timeout=SECONDS)
     )
-    headers = {"User-Agent": "radiology.hardening probe"}
-    if credentials:
-        headers["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode("ascii")
+    method = "GET" if body is None else "POST"
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, body, {"User-Agent": "radiology.hardening probe", **headers})
         answer = connection.getresponse()
         return Answer(answer.status, answer.getheader("Location") or "", answer.read(LARGEST))
     except (OSError, ValueError, http.client.HTTPException):
@@ -83,6 +93,24 @@ def open_paths(place: Place, *, secure: bool) -> list[str]:
         if answer and 200 <= answer.status < 300:
             found.append(path)
     return found
+
+
+def takes_foreign_name(place: Place, *, secure: bool) -> bool:
+    """Tell whether a server answers under a name that is not its own, as a page in a browser can have it named.
+
+    401 is such an answer: the browser knows the password that is asked for.
+    """
+    return _is_taken(ask(place, "/", secure=secure, headers={"Host": ELSEWHERE}))
+
+
+def takes_foreign_origin(place: Place, *, secure: bool) -> bool:
+    """Tell whether a server takes an order from a page of another site; the order is to list one study, unread."""
+    headers = {"Origin": f"https://{ELSEWHERE}", "Content-Type": "application/json", **basic("nobody-here:nothing")}
+    return _is_taken(ask(place, "/tools/find", secure=secure, headers=headers, body=FIND))
+
+
+def _is_taken(answer: Answer | None) -> bool:
+    return answer is not None and (answer.status < 400 or answer.status == 401)
 
 
 def default_credentials(place: Place, *, secure: bool) -> str:

@@ -44,7 +44,13 @@ CLOSED: dict[str, Any] = {
         "readable_studies": 0,
         "readable_series": 0,
     },
-    "http": {"cleartext_ports": [], "unauthenticated_paths": [], "default_credentials": "unreachable"},
+    "http": {
+        "cleartext_ports": [],
+        "unauthenticated_paths": [],
+        "foreign_names": [],
+        "foreign_origins": [],
+        "default_credentials": "unreachable",
+    },
     "web": {"tls_versions": [], "weak_suites": []},
     "ssh": {"ports": [], "password_offered": []},
 }

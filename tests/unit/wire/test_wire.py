@@ -177,6 +177,18 @@ def test_default_credentials_and_open_paths_are_found() -> None:
         assert web.in_clear(web.get(place, "/", secure=False))
 
 
+def test_what_is_asked_in_another_site_s_name_is_seen(pair: tuple[str, str]) -> None:
+    for secure in (False, True):
+        context = server_context(pair) if secure else None
+        with web_server(context) as place:
+            seen = probe({"addresses": [LOOPBACK]}, [place.port], default_credentials=False)["http"]
+        assert (seen["foreign_names"], seen["foreign_origins"]) == ([str(place)], [str(place)])
+        with web_server(context, refuse_foreign=True) as place:
+            seen = probe({"addresses": [LOOPBACK]}, [place.port], default_credentials=False)["http"]
+            assert web.get(place, "/studies", secure=secure).status == 401  # type: ignore[union-attr]
+        assert (seen["foreign_names"], seen["foreign_origins"]) == ([], [])
+
+
 def test_a_redirect_to_https_is_not_http_in_clear() -> None:
     with web_server(location="https://pacs/") as place:
         assert not web.in_clear(web.get(place, "/", secure=False))
