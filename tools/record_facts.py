@@ -2,8 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Record what hardened servers say of themselves, for the agreement test.
 
-record_facts.py                      of the demo's servers: run it after `make demo`
+record_facts.py                      of both servers of a lab, which it makes, hardens under profile strict and removes
 record_facts.py bookworm|trixie      of a virtual machine, which it makes and removes: the facts of its disks
+
+RADIOLOGY_LAB gives the lab another name.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 HARDENED = ROOT / "tests" / "unit" / "surfaces" / "hardened"
@@ -21,26 +24,34 @@ sys.path.insert(0, str(ROOT / "molecule" / "resources"))
 sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 
 import virtual_clinic
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
 from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
 from lab import Lab
+from story import Practice
 from topology import TOPOLOGY
 from virtual_guest import MACHINES
 
+NAME = os.environ.get("RADIOLOGY_LAB", "record")
 RELEASES = {"dmz-practice": "debian12", "forwarded-practice": "debian13"}
-USED = {"orthanc": ("orthanc",), "dicom_tls": ("orthanc", "dicom_tls"), "firewall": ("firewall",)}
+HOSTS = ("pacs", "ct", "ws", "box")
+USED = {
+    "orthanc": ("orthanc",),
+    "dicom_tls": ("orthanc", "dicom_tls"),
+    "authentication": ("orthanc", "authentication"),
+    "firewall": ("firewall",),
+}
 PLAYBOOK = """
 - hosts: orthanc_servers
   become: true
   gather_facts: false
   vars:
-    hardening_profile: strict
     scopes:
       orthanc: "{{ lookup('radiology.hardening.scope', 'orthanc') }}"
       dicom_tls: "{{ lookup('radiology.hardening.scope', 'dicom_tls') }}"
+      authentication: "{{ lookup('radiology.hardening.scope', 'authentication') }}"
       firewall: "{{ lookup('radiology.hardening.scope', 'firewall') }}"
   tasks:
-    - ansible.builtin.include_role: {name: radiology.hardening.firewall}
-    - radiology.hardening.posture: {scope: "{{ scopes }}"}
+    - radiology.hardening.posture: {scope: "{{ scopes }}", surfaces: "{{ scopes.keys() | list }}"}
       register: posture
     - ansible.builtin.copy:
         content: "{{ {'facts': posture.facts, 'scopes': scopes} | to_json }}"
@@ -72,9 +83,9 @@ OF_DISKS = """
 
 
 def main(arguments: list[str]) -> int:
-    """Record of the demo, or of a virtual machine."""
+    """Record of servers in containers, or of a virtual machine."""
     if not arguments:
-        return of_demo()
+        return of_containers()
     (release,) = arguments
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -98,33 +109,58 @@ def of_disks(inventory: Path, release: str, name: str) -> None:
     (HARDENED / f"disk_encryption.{release}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
-def of_demo() -> int:
-    """Observe the demo's servers, and write a file a role and release."""
-    inventory = Lab("demo").state / "inventory"
-    with tempfile.TemporaryDirectory() as folder:
-        playbook = Path(folder) / "record.yml"
-        playbook.write_text(PLAYBOOK, encoding="utf-8")
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(playbook)]
-        environment = {**os.environ, "RADIOLOGY_LAB": "demo"}
-        subprocess.run([*command, "-e", f"folder={folder}"], cwd=ROOT, env=environment, check=True)
+def of_containers() -> int:
+    """Harden two servers whose devices have handed in their requests, observe, and write a file a role and release."""
+    lab = Lab(NAME, tuple(f"{kind}-{number}" for number in TOPOLOGY.clinics.values() for kind in HOSTS))
+    inventory = lab.state / "inventory"
+    lab.up(inventory)
+    try:
         for clinic in TOPOLOGY.clinics:
-            seen = json.loads((Path(folder) / f"{clinic}.json").read_text(encoding="utf-8"))
-            given = signed(str(inventory / clinic), seen["scopes"]["dicom_tls"]["devices"])
-            seen["scopes"]["dicom_tls"] |= {**given, "clinic_directory": f"/clinics/{clinic}"}
-            for role, used in USED.items():
-                known = {"facts": {name: seen["facts"][name] for name in used}, "scope": seen["scopes"][role]}
-                text = json.dumps(known, indent=1, sort_keys=True) + "\n"
-                (HARDENED / f"{role}.{RELEASES[clinic]}.json").write_text(text, encoding="utf-8")
+            Practice(lab, clinic).hand_in_requests(inventory / clinic)
+        play(inventory, ROOT / "playbooks" / "harden.yml", {"hardening_profile": "strict"})
+        with tempfile.TemporaryDirectory() as folder:
+            playbook = Path(folder) / "record.yml"
+            playbook.write_text(PLAYBOOK, encoding="utf-8")
+            play(inventory, playbook, {"hardening_profile": "strict", "folder": folder})
+            for clinic in TOPOLOGY.clinics:
+                keep(clinic, inventory / clinic, json.loads((Path(folder) / f"{clinic}.json").read_text("utf-8")))
+    finally:
+        lab.down()
     return 0
 
 
-def signed(directory: str, devices: list[dict[str, str]]) -> dict[str, object]:
+def play(inventory: Path, playbook: Path, variables: dict[str, str]) -> None:
+    """Run a playbook that has to succeed."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+        "ANSIBLE_VAULT_PASSWORD_FILE": str(ROOT / "molecule" / "resources" / "vault_password.py"),
+        "RADIOLOGY_LAB": NAME,
+    }
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(playbook)]
+    subprocess.run([*command, "-e", json.dumps(variables)], cwd=ROOT, env=environment, check=True)
+
+
+def keep(clinic: str, directory: Path, seen: dict[str, Any]) -> None:
+    """Write what was seen of a clinic's server, without paths of this machine."""
+    given = signed(str(directory), seen["scopes"]["dicom_tls"]["devices"])
+    seen["scopes"]["dicom_tls"] |= given
+    for role, used in USED.items():
+        known = {"facts": {name: seen["facts"][name] for name in used}, "scope": seen["scopes"][role]}
+        text = json.dumps(known, indent=1, sort_keys=True).replace(str(directory), f"/clinics/{clinic}")
+        (HARDENED / f"{role}.{RELEASES[clinic]}.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def signed(directory: str, devices: list[dict[str, Any]]) -> dict[str, object]:
     """Return what the controller gives the module dicom_tls: certificates, which are public."""
     return {
         "certificate": authority.read(authority.certificate_path(directory, "pacs")),
         "authority": authority.read(authority.authority_path(directory)),
         "revoked": authority.read(revocation.list_path(directory)),
-        "fingerprints": {device["name"]: device_certificates.admitted(directory, device) for device in devices},
+        "fingerprints": {
+            device["name"]: device_certificates.admitted(directory, device) for device in dicom_front.admitted(devices)
+        },
     }
 
 
