@@ -7,10 +7,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, web_front
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, web_front, web_passwords
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
@@ -20,6 +21,19 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.web_certificat
 MODULE = "radiology.hardening.authentication"
 ORTHANC = "orthanc_logins"
 """The secret in the clinic's vault file that the passwords come of by which fronts ask Orthanc for people."""
+
+WEAK = "authentication.web.weak_passwords"
+"""The fact of the control that a site may waive."""
+
+
+def refuse_weak(passwords: Mapping[str, str], path: str) -> None:
+    """Refuse passwords of the vault file that would be guessed, before any host has them."""
+    names = ", ".join(f"passwords.{login}" for login in web_passwords.weak(passwords))
+    if names:
+        raise HardeningError(
+            f"{path} has passwords that would be guessed: {names}. Take them out by `ansible-vault edit`, so that "
+            "others are made, or waive authentication.web_passwords_strong."
+        )
 
 
 def orthanc_passwords(secret: str, logins: list[str]) -> dict[str, str]:
@@ -42,6 +56,8 @@ class ActionModule(GuardedAction):
             secrets = Secrets(str(scope["clinic_directory"]), self._loader._vault, check_mode=check_mode)
             logins = [str(person["login"]) for person in scope.get("people") or []]
             passwords = {login: secrets.ensure(("passwords", login)) for login in logins}
+            if WEAK in (self._task.args.get("wanted") or {}):
+                refuse_weak(passwords, secrets.path)
             made = [f"Make a password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
             known = orthanc_passwords(secrets.ensure(ORTHANC), logins)
             given = {"passwords": passwords, "orthanc_passwords": known}

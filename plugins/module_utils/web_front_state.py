@@ -17,6 +17,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     unit_state,
     web_front,
     web_front_ask,
+    web_passwords,
     web_roles,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -66,6 +67,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "people": host.digest(web_front.PEOPLE),
         "logins": host.digest(web_front.LOGINS),
         "misplaced_people": None if people is None else web_roles.misplaced(people, roles),
+        "weak_passwords": None if people is None else web_passwords.weak(web_roles.passwords(people)),
         "role_breaches": asked.get("role_breaches"),
         "guesses_a_second": asked.get("guesses_a_second"),
         **(_NOT_LOGGED if asked.get("guesses_a_second") is None else logged(host, guesser, began)),

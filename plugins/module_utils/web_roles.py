@@ -109,7 +109,18 @@ def misplaced(text: str, declared: Mapping[str, str]) -> list[str]:
 
 def login(sent: str) -> str:
     """Return the login in an Authorization header; ? where there is none."""
+    return pair(sent)[0]
+
+
+def passwords(text: str) -> dict[str, str]:
+    """Return login and password of each line of a map."""
+    return dict(pair(sent) for sent in headers(text))
+
+
+def pair(sent: str) -> tuple[str, str]:
+    """Return the login and the password in an Authorization header; ? and nothing where there are none."""
     try:
-        return base64.b64decode(sent.removeprefix("Basic "), validate=True).decode().partition(":")[0]
+        name, _colon, password = base64.b64decode(sent.removeprefix("Basic "), validate=True).decode().partition(":")
     except ValueError:
-        return "?"
+        return "?", ""
+    return name, password

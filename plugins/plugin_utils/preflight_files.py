@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, web_passwords
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
@@ -37,6 +37,12 @@ def check_secrets(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[s
         new = [name.partition(".")[2] for name in missing if name != ".".join(PASSPHRASE)]
         if new:
             remarks.note(f"{secrets.path} has no password yet for {', '.join(new)}; the next run of harden makes it.")
+        held = {login: str(secrets.get("passwords", login)) for login in logins if login not in new}
+        for login in web_passwords.weak(held):
+            remarks.note(
+                f"{secrets.path}: passwords.{login} would be guessed; harden refuses it unless "
+                "authentication.web_passwords_strong is waived."
+            )
 
 
 def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:

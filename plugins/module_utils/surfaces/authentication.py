@@ -53,6 +53,7 @@ FACTS: dict[str, str] = {
     "web.logins": "str: SHA-256 of the list by which the front asks Orthanc for people; null: no list",
     "web.people": "str: SHA-256 of the list of people and their roles; null: no list",
     "web.misplaced_people": "list of str: logins whose role on the front is not that of the clinic file; null: no list",
+    "web.weak_passwords": "list of str: logins whose password at the front is of fewer than 80 bits; null: no list",
     "web.role_breaches": "list of str: role, method and path that the front lets through although the role may not; "
     "null: it cannot be asked",
     "web.guesses_a_second": "int: how many wrong passwords a second it looks at, of one source; null: no answer",
