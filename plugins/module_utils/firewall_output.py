@@ -27,6 +27,13 @@ SILENT = (
 and whose mark none but root may set, who may change these rules as well. The same ports come in nowhere: no service
 declares them."""
 
+ORTHANC_PORT = 4242
+CALLERS = {"orthanc port": "dicom-front", "device addresses": "orthanc"}
+"""Comment of a rule about loopback, and the one account that may call there (dicom_tls says why)."""
+
+STEADY = (UPNP, DISCOVERY, *CALLERS)
+"""Comments of the rules that stand whatever the destinations are."""
+
 ALWAYS = (
     'oifname "lo" accept comment "loopback out"',
     'ct state { established, related } accept comment "answers"',
@@ -52,6 +59,24 @@ LAST = (
 """A program learns at once that its connection is not allowed, in place of waiting minutes for an answer."""
 
 FAMILIES = ((4, "ip"), (6, "ip6"))
+
+
+def callers(devices: Sequence[Mapping[str, Any]], accounts: Mapping[str, int]) -> list[str]:
+    """Return the rules by which the front alone reaches Orthanc's DICOM port, and Orthanc alone its devices.
+
+    `accounts` are those of CALLERS that the host has, with their numbers: a name that is gone would keep the whole
+    table from being loaded at a boot. Packets that no socket sends, such as resets, match neither rule.
+    """
+    addresses = sorted({str(device["loopback"]) for device in devices}, key=ipaddress.ip_address)
+    where = {
+        "orthanc port": f"tcp dport {ORTHANC_PORT}",
+        "device addresses": f"ip daddr {{ {', '.join(addresses)} }} ip protocol tcp" if addresses else "",
+    }
+    return [
+        f'oifname "lo" {where[comment]} meta skuid != {accounts[user]} reject with tcp reset comment "{comment}"'
+        for comment, user in CALLERS.items()
+        if user in accounts and where[comment]
+    ]
 
 
 def lines(services: Sequence[Mapping[str, Any]], destinations: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -81,13 +81,15 @@ Rule = dict[str, Any]
 def render(
     services: Sequence[Mapping[str, Any]],
     destinations: Sequence[Mapping[str, Any]] | None = None,
+    callers: Sequence[str] = (),
     *,
     input_policy: str = "drop",
     forward_policy: str = "drop",
 ) -> str:
     """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families).
 
-    With destinations, even none, nothing else goes out (see firewall_output); with None everything does.
+    With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
+    rules about who on the host may call its own addresses.
     """
     outgoing = [] if destinations is None else firewall_output.lines(services, destinations)
     return TEMPLATE % {
@@ -96,7 +98,7 @@ def render(
         "forward": forward_policy,
         "output": "accept" if destinations is None else "drop",
         "services": _indented(line for service in services for line in _accepts(service)),
-        "outgoing": _indented((*firewall_output.SILENT, *outgoing)),
+        "outgoing": _indented((*firewall_output.SILENT, *callers, *outgoing)),
     }
 
 

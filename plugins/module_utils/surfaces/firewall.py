@@ -37,6 +37,9 @@ FACTS: dict[str, str] = {
     "output.restricted": "bool: what no rule of output accepts is dropped",
     "output.undeclared_rules": "list of str: rules of our table's output that the clinic file does not give",
     "output.missing_destinations": "list of str: rules of output that the clinic file gives and our table lacks",
+    "callers.accounts": "dict: the front's and Orthanc's account on this host, and their numbers",
+    "callers.missing_rules": "list of str: rules on who may call Orthanc and its devices that the table lacks",
+    "callers.bypassing_rules": "list of str: undeclared rules of output that let go out what those would stop",
     "drops.unlogged": "list of str: chains of our table that drop, and log none of it at a bounded rate",
     "drops.unbounded": "list of str: rules of our table that log without a bound, or more than a line a second",
     "discovery.missing_rules": "list of str: rules against mDNS, LLMNR and WS-Discovery that the table lacks",
@@ -111,11 +114,12 @@ UNDO = Undo(
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; the declared rules are compared in the form that nftables gives them."""
     services = scope.get("services") or []
-    text = rules.render(services, _destinations(scope))
+    accounts = _accounts(host)
+    text = rules.render(services, _destinations(scope), output.callers(scope.get("devices") or [], accounts))
     policies, live = rules.read(host.run(["nft", "-j", "list", "table", "inet", rules.TABLE]).output)
     _policies, declared = rules.read(host.run(SHOWN, stdin=text).output)
     extra, lacking = rules.differing(live, declared, "input")
-    undeclared = [rule for rule in live if rule["chain"] == "input" and rule not in declared]
+    undeclared = _undeclared(live, declared, "input")
     unneeded_output, lacking_output = rules.differing(live, declared, "output")
     published = looks.published(host.run(["nft", "-j", "list", "ruleset"]).output, _listings(host))
     ssh = [int(service["port"]) for service in services if service["name"] == "ssh"] or [22]
@@ -134,7 +138,12 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "missing_rules": _about(lacking_output, output.UPNP) if live else ["all of them"],
             "restricted": policies.get("output") == "drop",
             "undeclared_rules": unneeded_output,
-            "missing_destinations": [name for name in lacking_output if name not in (output.UPNP, output.DISCOVERY)],
+            "missing_destinations": [name for name in lacking_output if name not in output.STEADY],
+        },
+        "callers": {
+            "accounts": accounts,
+            "missing_rules": [name for each in output.CALLERS for name in _about(lacking_output, each)],
+            "bypassing_rules": _described(_undeclared(live, declared, "output"), _called(scope)),
         },
         "drops": {"unlogged": looks.unlogged(policies, live), "unbounded": looks.unbounded(live)},
         "discovery": {
@@ -177,6 +186,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     text = rules.render(
         scope["services"],
         _destinations(scope),
+        output.callers(scope.get("devices") or [], mine["callers"]["accounts"]),
         input_policy=expectation.dictated(wanted, "firewall.input").get("policy", "drop"),
         forward_policy=expectation.dictated(wanted, "firewall.forward").get("policy", "drop"),
     )
@@ -207,6 +217,22 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
 def _destinations(scope: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     """Return where the host may call; None where that is not restricted."""
     return (scope.get("destinations") or []) if scope.get("output_restricted") else None
+
+
+def _undeclared(live: Sequence[rules.Rule], declared: Sequence[rules.Rule], chain: str) -> list[rules.Rule]:
+    return [rule for rule in live if rule["chain"] == chain and rule not in declared]
+
+
+def _called(scope: Mapping[str, Any]) -> list[int]:
+    """Return the ports that are called on loopback: Orthanc's, and those of devices."""
+    ports = {int(device["port"]) for device in scope.get("devices") or [] if device.get("port")}
+    return [output.ORTHANC_PORT, *sorted(ports)]
+
+
+def _accounts(host: Host) -> dict[str, int]:
+    """Return the numbers of the accounts that alone may call addresses of this host."""
+    lines = [line.split(":") for line in (host.text("/etc/passwd") or "").splitlines()]
+    return {line[0]: int(line[2]) for line in lines if len(line) > 2 and line[0] in output.CALLERS.values()}
 
 
 def _about(described: Sequence[str], comment: str) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from pathlib import Path
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,3 +123,46 @@ def test_rules_that_shut_the_engineer_out_are_refused_in_a_sentence() -> None:
         HardeningError, match=r"SSH comes from 192\.0\.2\.9, but the clinic file admits it from 10\.9\.0\.0/24"
     ):
         firewall._keep_the_engineer(["192.0.2.9"], SERVICES)
+
+
+def test_the_front_alone_calls_orthanc_and_orthanc_alone_its_devices() -> None:
+    devices = [{"loopback": "127.0.0.30"}, {"loopback": "127.0.0.4"}]
+    assert firewall_output.callers(devices, {"dicom-front": 101, "orthanc": 102}) == [
+        'oifname "lo" tcp dport 4242 meta skuid != 101 reject with tcp reset comment "orthanc port"',
+        (
+            'oifname "lo" ip daddr { 127.0.0.4, 127.0.0.30 } ip protocol tcp meta skuid != 102 '
+            'reject with tcp reset comment "device addresses"'
+        ),
+    ]
+    assert firewall_output.callers(devices, {}) == []
+    assert len(firewall_output.callers([], {"dicom-front": 101, "orthanc": 102})) == 1
+
+
+def test_those_rules_stand_before_whatever_lets_go_out() -> None:
+    callers = firewall_output.callers([{"loopback": "127.0.0.30"}], {"dicom-front": 101, "orthanc": 102})
+    for destinations in (None, []):
+        output = rules.render(SERVICES, destinations, callers).partition("chain output")[2].splitlines()
+        places = [place for place, line in enumerate(output) if line.strip() in callers]
+        assert len(places) == 2
+        before = [line.strip() for line in output[2 : max(places)] if "accept" in line]
+        assert before == list(firewall_output.SILENT[:1]), "root alone sets the mark of this one"
+
+
+def test_accounts_are_read_by_number(tmp_path: Path) -> None:
+    passwd = tmp_path / "etc" / "passwd"
+    passwd.parent.mkdir()
+    passwd.write_text("root:x:0:0::/:/bin/sh\northanc:x:105:110::/:/x\nbroken\ndicom-front:x:990:990::/:/x\n")
+    assert firewall._accounts(Host(str(tmp_path))) == {"orthanc": 105, "dicom-front": 990}
+    assert firewall._accounts(Host(str(tmp_path / "none"))) == {}
+
+
+@pytest.mark.parametrize(
+    ("port", "named"), [(4242, ["4242: accept"]), (11112, ["11112: accept"]), (443, []), (None, ["any port: accept"])]
+)
+def test_a_rule_that_lets_others_call_orthanc_or_devices_is_named(port: int | None, named: list[str]) -> None:
+    rule = {**accept(port), "chain": "output"}
+    if port is None:
+        rule["expr"] = [{"accept": None}]
+    called = firewall._called({"devices": [{"port": 11112}, {"port": 0}]})
+    assert firewall._described(firewall._undeclared([rule], [], "output"), called) == named
+    assert firewall._undeclared([rule], [rule], "output") == []

@@ -201,6 +201,28 @@ def test_what_a_device_hands_in_has_to_be_its_own(clinic: Clinic) -> None:
     ]
 
 
+def test_what_the_next_run_takes_back_is_told_before(clinic: Clinic) -> None:
+    clinic.keep("test/certificates/ct.crt", pair(clinic.folder, "rsa:2048")[1])
+    assert not any("Revoke" in note for note in clinic.check().remarks.notes)
+    clinic.text = SMALL.replace("\n  ct:\n", "\n  ct:\n    lost: true\n")
+    notes = clinic.check().remarks.notes
+    assert "The next run of harden does this for good: Revoke 1 certificate of ct." in notes
+    assert not any("requests holds no request of ws, ct" in note for note in notes), (
+        "nothing is awaited of a lost device"
+    )
+    clinic.text = SMALL.replace("\n  ct:\n", '\n  ct:\n    revoked_certificates: ["12"]\n')
+    assert any(problem.startswith("revoked_certificates of ct names 12, which is no") for problem in clinic.problems())
+
+
+def test_two_devices_with_one_key_are_refused_before_a_host_is_reached(clinic: Clinic) -> None:
+    certificate = pair(clinic.folder, "rsa:2048")[1]
+    for name in ("ct", "ws"):
+        clinic.keep(f"test/certificates/{name}.crt", certificate)
+    (told,) = [problem for problem in clinic.problems() if " has the key of " in problem]
+    assert "certificates/ct.crt" in told
+    assert "certificates/ws.crt" in told
+
+
 def test_certificates_of_the_escrow_have_to_be_ones(clinic: Clinic) -> None:
     key, certificate = pair(clinic.folder, "rsa:2048")
     clinic.keep("good.pem", certificate)
