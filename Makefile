@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation revocation powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation revocation abuse powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -51,6 +51,9 @@ rotation: setup ## Rotate certificates while a modality stores one image a secon
 
 revocation: setup ## Lose a modality: one run, and its key opens no door, while a workstation stores all along
 	@$(RUN) tests/revocation.py
+
+abuse: setup ## Let a device leave associations idle and send 500 kinds of malformed PDUs; nobody else may notice
+	@$(RUN) tests/abuse.py
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost
 	@$(RUN) tests/powercut/run.py

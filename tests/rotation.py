@@ -97,9 +97,9 @@ class Rotation:
         """Return the clinic's folder."""
         return self.inventory / practice.clinic
 
-    def prepare(self) -> None:
+    def prepare(self, studies: int = STUDIES) -> None:
         """Make images, harden, and let each device bear its certificate."""
-        self.each(lambda practice: practice.make_studies(STUDIES))
+        self.each(lambda practice: practice.make_studies(studies))
         self.each(lambda practice: practice.hand_in_requests(self.folder(practice)))
         self.play("harden")
         self.fetch()

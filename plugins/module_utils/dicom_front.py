@@ -38,6 +38,9 @@ ACCOUNT_FILE = "/etc/sysusers.d/dicom-front.conf"
 PORT = 2762
 """dicom-tls, registered for DICOM over TLS (PS3.15 B.1)."""
 CHECK = front_unit.CHECK
+MOST = 3
+"""Connections that one device may hold at once."""
+WORKER_CONNECTIONS = 2048
 
 ACCOUNT = front_unit.account("dicom_tls", USER, "TLS front of Orthanc's DICOM port")
 
@@ -48,7 +51,7 @@ TEMPLATE = """\
 load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 worker_processes 2;
 error_log stderr warn;
-events { worker_connections 2048; }
+events { worker_connections %(workers)d; }
 
 stream {
   # A device: its certificate and its address, and the loopback address at which Orthanc meets it.
@@ -62,8 +65,13 @@ stream {
   log_format front '$remote_addr "$ssl_client_s_dn" $ssl_client_fingerprint $ssl_client_verify device=$device '
                    '$ssl_protocol $bytes_received $bytes_sent $session_time $status';
   access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=dicom_front,nohostname front;
-  # One connection less than Orthanc has DICOM threads: idle associations of one device delay no other.
-  limit_conn_zone $binary_remote_addr zone=devices:1m;
+  # A device counts once, by whichever of its addresses it comes. Orthanc has a thread for each connection that all of
+  # them may hold together, and one to spare: idle associations of a device delay no other.
+  map $remote_addr $machine {
+    default $remote_addr;
+%(machines)s
+  }
+  limit_conn_zone $machine zone=machines:1m;
 
   ssl_certificate %(folder)s/server.crt;
   ssl_certificate_key %(folder)s/server.key;
@@ -82,7 +90,7 @@ stream {
   # Devices call Orthanc. Behind the front Orthanc still demands TLS, of the front alone.
   server {
 %(listens)s
-    limit_conn devices 3;
+    limit_conn machines %(most)d;
     proxy_timeout 600s;
     proxy_bind $device;
     proxy_pass $target;
@@ -137,6 +145,24 @@ def entries(devices: Sequence[Mapping[str, Any]], fingerprints: Mapping[str, Seq
     ]
 
 
+def machines(devices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines that tell a device by each of its addresses."""
+    return [
+        f'    "{address}" {device["name"]};'
+        for device in admitted(devices)
+        for address in (device["address"], device.get("address6"))
+        if address
+    ]
+
+
+def threads(devices: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many associations Orthanc has to serve at once, so that none waits for the idle ones of others.
+
+    Devices that are lost count too: Orthanc is not restarted for them.
+    """
+    return MOST * len(devices) + 1
+
+
 def configuration(
     scope: Mapping[str, Any],
     fingerprints: Mapping[str, Sequence[str]],
@@ -153,6 +179,9 @@ def configuration(
     ]
     return TEMPLATE % {
         **common,
+        "machines": "\n".join(machines(scope["devices"])),
+        "most": MOST,
+        "workers": WORKER_CONNECTIONS,
         "devices": "\n".join(entries(scope["devices"], fingerprints)),
         "orthanc_port": 4242,
         "orthanc_certificate": ORTHANC_CERTIFICATE,

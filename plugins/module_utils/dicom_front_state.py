@@ -79,6 +79,7 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
         "ssl_verify_client": told["ssl_verify_client"] if active else None,
         "ssl_crl": told["ssl_crl"] if active else None,
         "proxy_ssl_verify": web_front_state.words(directives, "proxy_ssl_verify") if active else None,
+        "connections_of_a_device": _most(directives, scope) if active else None,
         "silent_addresses": [
             address for address in scope.get("addresses") or [] if active and not _listens(host, str(address))
         ],
@@ -202,6 +203,20 @@ def matches(host: Host, certificate_file: str, key: str) -> bool:
     theirs = host.run(["openssl", "x509", "-in", host.path(certificate_file), "-noout", "-pubkey"])
     ours = host.run(["openssl", "pkey", "-in", host.path(key), "-pubout"])
     return theirs.ok and ours.ok and theirs.output == ours.output
+
+
+def _most(directives: list[list[str]], scope: Mapping[str, Any]) -> int:
+    """Return how many connections one device may hold; by two addresses twice as many, where these count apart."""
+    limits = [int(each[2]) for each in directives if each[0] == "limit_conn" and len(each) > 2 and each[2].isdigit()]
+    devices = dicom_front.admitted(scope.get("devices") or [])
+    named = {(each[0], each[1]) for each in directives if len(each) == 2}
+    apart = [
+        device
+        for device in devices
+        if device.get("address6")
+        and not {(device["address"], device["name"]), (device["address6"], device["name"])} <= named
+    ]
+    return max(limits, default=dicom_front.WORKER_CONNECTIONS) * (2 if apart else 1)
 
 
 def _declared(scope: Mapping[str, Any]) -> list[str]:

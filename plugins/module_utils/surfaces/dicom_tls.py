@@ -37,6 +37,8 @@ FACTS: dict[str, str] = {
     "front.ssl_verify_client": "list of str: nginx's ssl_verify_client; null: the front does not run",
     "front.ssl_crl": "list of str: nginx's ssl_crl; null: the front does not run",
     "front.proxy_ssl_verify": "list of str: nginx's proxy_ssl_verify, every server; null: the front does not run",
+    "front.connections_of_a_device": "int: connections that one device may hold at once; null: the front does not run",
+    "front.connections_unserved": "int: connections of all devices, and one more, for which Orthanc has no thread",
     "front.silent_addresses": "list of str: own addresses on which the front does not listen",
     "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
     "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has",
@@ -96,8 +98,9 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts."""
     configuration = orthanc_configuration.observe(host)["config"]
     certificate = dicom_front_state.certificate(host, scope)
+    front = dicom_front_state.observe(host, scope, fits=_serves_signed(host, certificate, scope))
     return {
-        "front": dicom_front_state.observe(host, scope, fits=_serves_signed(host, certificate, scope)),
+        "front": {**front, "connections_unserved": _unserved(front, configuration, scope)},
         "certificate": certificate,
         "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
         "revocation": dicom_front_state.revocation(host, scope),
@@ -137,7 +140,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         )
     if scope.get("certificate") and (requested or scope["certificate"] == TO_BE_SIGNED):
         steps += _front(mine, wanted, unmet, scope)
-        steps += _orthanc(facts, wanted, unmet)
+        steps += _orthanc(facts, wanted, unmet, scope)
     steps += _left(mine, str(scope["name"]), *links)
     return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})
 
@@ -178,6 +181,14 @@ def _left(mine: Mapping[str, Any], *mended: str) -> list[Step]:
     ]
 
 
+def _unserved(front: Mapping[str, Any], configuration: Mapping[str, Any], scope: Mapping[str, Any]) -> int | None:
+    """Return how many associations would wait for a thread of Orthanc's, which has four where nothing is said."""
+    if front["connections_of_a_device"] is None:
+        return None
+    together: int = front["connections_of_a_device"] * len(scope.get("devices") or []) + 1
+    return max(0, together - int(configuration.get("DicomThreadsCount") or 4))
+
+
 def _differs(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     return bool(mine["certificate"].get("digest") != digest(str(scope["certificate"])))
 
@@ -203,10 +214,13 @@ def _requested(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     return not mine["certificate"]["present"] or names == set(dicom_front.names(scope))
 
 
-def _orthanc(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], unmet: list[str]) -> list[Step]:
+def _orthanc(
+    facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], unmet: list[str], scope: Mapping[str, Any]
+) -> list[Step]:
     if not facts["orthanc"]["installed"]:
         return []
-    settings = {**expectation.dictated(wanted, "orthanc.config"), **BEHIND_THE_FRONT}
+    threads = max(4, dicom_front.threads(scope["devices"]))
+    settings = {**expectation.dictated(wanted, "orthanc.config"), **BEHIND_THE_FRONT, "DicomThreadsCount": threads}
     in_clear = facts[NAME]["outgoing"]["cleartext"]
     if in_clear:
         entries = facts["orthanc"]["config"]["DicomModalities"]

@@ -9,7 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, front_unit
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    dicom_front,
+    dicom_front_state,
+    front_unit,
+    web_front_state,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
@@ -55,3 +60,33 @@ def test_a_next_key_is_made_beside_one_that_serves_and_where_it_is_asked_for(
     facts["dicom_tls"]["front"]["request"] = recorded
     does = [step.does for step in dicom_tls.plan(facts, wanted, {**known["scope"], "renew": renew})]
     assert [each for each in does if each in (dicom_tls.RENEWED, dicom_tls.REQUESTED)] == asked
+
+
+def limits(text: str, *devices: dict[str, object]) -> int:
+    return dicom_front_state._most(web_front_state.tokens(text), {"devices": devices})
+
+
+def test_a_device_is_counted_once_by_whichever_of_its_addresses_it_comes() -> None:
+    scope = {"addresses": ["10.0.0.10"], "devices": [DEVICE]}
+    text = dicom_front.configuration(scope, {}, protocols=["TLSv1.3"], suites=["X"])
+    assert limits(text, DEVICE) == dicom_front.MOST == 3
+    assert limits(text.replace('    "2001:db8::30" ct;\n', ""), DEVICE) == 6, "the second address counts apart"
+    assert limits(text.replace("    limit_conn machines 3;\n", ""), DEVICE) == dicom_front.WORKER_CONNECTIONS
+    assert limits(text.replace("limit_conn machines 3;", "limit_conn machines 9;"), {**DEVICE, "lost": True}) == 9
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads", "devices", "unserved"),
+    [(3, 7, 2, 0), (3, 8, 2, 0), (3, None, 1, 0), (3, None, 2, 3), (6, 7, 2, 6), (None, 7, 2, None)],
+)
+def test_connections_that_orthanc_has_no_thread_for_are_counted(
+    limit: int | None, threads: int | None, devices: int, unserved: int | None
+) -> None:
+    configuration = {} if threads is None else {"DicomThreadsCount": threads}
+    scope = {"devices": [DEVICE] * devices}
+    assert dicom_tls._unserved({"connections_of_a_device": limit}, configuration, scope) == unserved
+
+
+def test_orthanc_is_not_restarted_for_a_lost_device() -> None:
+    both = [DEVICE, {**DEVICE, "name": "ws"}]
+    assert dicom_front.threads(both) == dicom_front.threads([{**both[0], "lost": True}, both[1]]) == 7

@@ -1,0 +1,153 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Let a device of each practice do harm to a hardened server, on Debian 12 and 13.
+
+Usage: abuse.py [--short]. The scanner leaves idle as many associations as it gets, and the workstation's echo is answered
+at once. Programs of the server that are neither the front nor Orthanc call loopback addresses, and are refused. Then more
+than 500 kinds of malformed PDUs, made from a seed, come through the front and straight to Orthanc's port at once, with
+--short a hundred of them: Orthanc neither stops nor takes more than BOUND of memory for them. The last line is
+`N checks: N held; N malformed PDUs sent`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import signal
+import sys
+import time
+
+import rotation
+from practices import AE_TITLES, PREFIXES
+from rotation import HOSTS, RESOURCES, Rotation
+from story import Practice
+
+NAME = os.environ.get("RADIOLOGY_LAB", "abuse")
+PROGRAM = (RESOURCES / "devices" / "abuser.py").read_text(encoding="utf-8")
+SEED = "20261126"
+SHORT, FEWEST = 100, 500
+"""Kinds of malformed PDUs: how many the short form sends each way, and the fewest that the whole has."""
+AT_ONCE = 1.0
+"""Seconds within which an echo is answered, its two TLS handshakes included."""
+MOST = 3
+"""Associations that a device gets."""
+BOUND = 64
+"""MiB by which the malformed PDUs may raise the peak of Orthanc's memory; a careless server took 454 for 170 of them."""
+PROCESS = (
+    "systemctl show -p MainPID --value orthanc dicom-front; systemctl show -p NRestarts --value orthanc dicom-front"
+)
+FORGET_PEAK = "echo 5 >/proc/$(systemctl show -p MainPID --value orthanc)/clear_refs"
+PEAK = "sed -n 's/^VmHWM:[^0-9]*//p' /proc/$(systemctl show -p MainPID --value orthanc)/status"
+CALL = "runuser -u {user} -- timeout 5 bash -c '</dev/tcp/{address}' 2>/dev/null && echo in || echo out"
+SENT = re.compile(r"(\d+) kinds sent, (\d+) without a connection")
+
+
+class Abuse(Rotation):
+    """The lab with its two practices, in each of which the scanner does harm."""
+
+    def said(self, practice: Practice, kind: str, verb: str, *more: str) -> list[str]:
+        """Return the arguments with which a device does something to the server's front, or as it."""
+        title = f"{PREFIXES[practice.clinic]}_{kind.upper()}1"
+        return [verb, "--aet", title, "--called", AE_TITLES[practice.clinic], *more]
+
+    def idle(self, practice: Practice) -> tuple[str, float]:
+        """Leave associations idle by both addresses, and return how many were held, and how long another's echo took."""
+        servers = [word for family in (4, 6) for word in ("--server", practice.address("pacs", family))]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            held = pool.submit(
+                practice.run, "ct", "abuser.py", *self.said(practice, "ct", "idle", *servers, "--seconds", "12")
+            )
+            time.sleep(4)
+            took = practice.run("ws", "abuser.py", *self.said(practice, "ws", "echo", *servers))
+            return held.result().splitlines()[-1], float(took)
+
+    def behind(self, practice: Practice, *more: str) -> str:
+        """Let the front's account send malformed PDUs straight to Orthanc's port, as if it were the scanner."""
+        loopback = f"127.{practice.address('ct').partition('.')[2]}"
+        given = ["--server", "127.0.0.1", "--port", "4242", "--source", loopback, "--pair", "/etc/dicom-front/link"]
+        given += ["--authority", "/etc/orthanc/tls/orthanc.crt", *more]
+        command = [
+            "runuser",
+            "-u",
+            "dicom-front",
+            "--",
+            "python3",
+            "-",
+            *self.said(practice, "ct", "malformed", *given),
+        ]
+        return self.lab.execute(f"pacs-{practice.number}", *command, stdin=PROGRAM, check=False).stdout
+
+    def in_front(self, practice: Practice, *more: str) -> str:
+        """Let the scanner send malformed PDUs through the front."""
+        given = self.said(practice, "ct", "malformed", "--server", practice.address("pacs"), *more)
+        return practice.run("ct", "abuser.py", *given, check=False)
+
+    def hold(self) -> None:
+        """Check what idle associations do to others."""
+        for practice, (held, took) in zip(self.practices, self.each(self.idle), strict=True):
+            self.check(f"{practice.clinic}: a device gets {held}", holds=held == f"{MOST} held of 12")
+            self.check(f"{practice.clinic}: another's echo takes {took} s meanwhile", holds=took < AT_ONCE)
+
+    def call(self) -> None:
+        """Check who on the server may call Orthanc's port and the devices' addresses."""
+        for practice in self.practices:
+            device = f"127.{practice.address('ws').partition('.')[2]}/11112"
+            for user, address, due in (
+                ("nobody", "127.0.0.1/4242", "out"),
+                ("root", "127.0.0.1/4242", "out"),
+                ("orthanc-web", f"{practice.address('pacs')}/4242", "out"),
+                ("dicom-front", "127.0.0.1/4242", "in"),
+                ("nobody", device, "out"),
+                ("root", device, "out"),
+                ("orthanc", device, "in"),
+            ):
+                line = CALL.format(user=user, address=address)
+                answer = self.lab.execute(f"pacs-{practice.number}", "sh", "-c", line).stdout.strip()
+                self.check(f"{practice.clinic}: {user} at {address}: {answer}", holds=answer == due)
+
+    def spoil(self, kinds: int) -> int:
+        """Send malformed PDUs both ways at once, look at Orthanc afterwards, and return how many were sent."""
+        self.ask(FORGET_PEAK)
+        before, peaks = self.ask(PROCESS), self.ask(PEAK)
+        more = ["--seed", SEED, "--kinds", str(kinds)]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            ways = [
+                pool.submit(way, practice, *more) for practice in self.practices for way in (self.in_front, self.behind)
+            ]
+            told = [SENT.search(way.result()) for way in ways]
+        sent, unsent = (sum(int(each[column]) for each in told if each) for column in (1, 2))
+        least = kinds or FEWEST
+        self.check(f"{sent} malformed PDUs are sent", holds=all(told) and sent >= least * len(ways))
+        self.check(f"{unsent} found no connection", holds=unsent == 0)
+        self.check("no front and no Orthanc was restarted", holds=self.ask(PROCESS) == before)
+        for practice, then, now in zip(self.practices, peaks, self.ask(PEAK), strict=True):
+            grown = (int(now.split()[0]) - int(then.split()[0])) // 1024
+            self.check(f"{practice.clinic}: Orthanc's peak of memory rose by {grown} MiB", holds=grown <= BOUND)
+        self.alive("after them")
+        stored = self.each(lambda practice: practice.device("ct", "store", "/root/studies", tls=True, check=False))
+        self.check(f"images are stored after them: {', '.join(stored)}", holds=stored == ["6 images stored"] * 2)
+        return sent
+
+
+def main(arguments: list[str]) -> int:
+    """Build the lab, do harm, and tell the tally."""
+    lab = rotation.Lab(NAME, HOSTS)
+    inventory = lab.state / "inventory"
+    lab.up(inventory)
+    try:
+        trial = Abuse(lab, inventory)
+        trial.prepare(1)
+        trial.hold()
+        trial.call()
+        sent = trial.spoil(SHORT if "--short" in arguments else 0)
+    finally:
+        lab.down()
+    print(f"{len(trial.held)} checks: {trial.held.count(True)} held; {sent} malformed PDUs sent")
+    return 0 if all(trial.held) else 1
+
+
+if __name__ == "__main__":
+    rotation.NAME = NAME
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing stays behind
+    sys.exit(main(sys.argv[1:]))
