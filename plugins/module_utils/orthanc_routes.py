@@ -107,9 +107,9 @@ def observe(host: Host, callers: Sequence[str]) -> dict[str, Any]:
 
 
 def contents(callers: Sequence[str], managers: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Return what has to stand on the host: path to text and mode."""
+    """Return what has to stand on the host: path to text and mode, the same for callers in whatever order."""
     apart = " | ".join(f'*" {words} "*' for words in APART)
-    program = PROGRAM_TEXT.format(addresses=" ".join(callers), apart=apart)
+    program = PROGRAM_TEXT.format(addresses=" ".join(sorted(set(callers))), apart=apart)
     return {
         PROGRAM: (program, 0o755),
         f"{UNITS}/{SERVICE}": (SERVICE_TEXT, 0o644),

@@ -137,3 +137,8 @@ def test_without_declared_devices_no_route_is_looked_at(tmp_path: Path) -> None:
     found = orthanc_routes.observe(host, [])
     assert (found["late"], found["files"], host.ran) == ([], {}, [])
     assert orthanc_routes.steps(found, []) == []
+
+
+def test_the_order_of_callers_changes_nothing() -> None:
+    callers = ["2001:db8:11::30", "10.77.11.30", "10.77.11.20"]
+    assert orthanc_routes.contents(callers, []) == orthanc_routes.contents(callers[::-1], [])
