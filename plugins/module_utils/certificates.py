@@ -24,6 +24,12 @@ def key_digest(pem: str) -> str:
     return hashlib.sha256(base64.b64decode("".join(lines))).hexdigest() if lines else ""
 
 
+def public_key(said: str) -> str:
+    """Return the public key (PEM) in what OpenSSL prints of a certificate; nothing where there is none."""
+    found = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n", said, re.DOTALL)
+    return found[0] if found else ""
+
+
 def weaknesses(said: str) -> list[str]:
     """Return what is too weak in a certificate, of which `said` is OpenSSL's `-text`; an unreadable one is weak."""
     kind = re.search(r"Public Key Algorithm: (\S+)", said)
@@ -40,7 +46,7 @@ def weaknesses(said: str) -> list[str]:
 
 
 def usages(said: str) -> list[str]:
-    """Return the purposes of OpenSSL's `-ext extendedKeyUsage`: `serverAuth`, `clientAuth`; others as they stand."""
+    """Return the purposes in OpenSSL's `-text`: `serverAuth`, `clientAuth`; others as they stand."""
     found = re.search(r"X509v3 Extended Key Usage:[^\n]*\n\s*([^\n]+)", said)
     return [USAGES.get(each.strip(), each.strip()) for each in found[1].split(",")] if found else []
 

@@ -53,8 +53,6 @@ CERTIFICATES = (
     dicom_front.ORTHANC_CERTIFICATE,
 )
 
-EXTENSIONS = "subjectAltName,extendedKeyUsage"
-
 BINDING = re.compile(r'^\s*"[0-9a-f]{40} (\S+)" (127\.[\d.]+);', re.MULTILINE)
 
 
@@ -97,7 +95,7 @@ def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         none = {"present": False, "days_left": -1, "public_key": "", "matches_key": False, "of_our_authority": False}
         return {**none, **named}
     file = host.path(dicom_front.CERTIFICATE)
-    said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", EXTENSIONS]).output
+    said = web_front_state.shown(host, dicom_front.CERTIFICATE)
     names, declared = web_front_state.alternative_names(said), _declared(scope)
     authority = host.path(dicom_front.AUTHORITY)
     return {
@@ -154,13 +152,13 @@ def public_key(host: Host, path: str) -> str:
     """Return the SHA-256 of a certificate's public key; nothing where there is none."""
     if host.stat(path) is None:
         return ""
-    return certificates.key_digest(host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-pubkey"]).output)
+    return certificates.key_digest(certificates.public_key(web_front_state.shown(host, path)))
 
 
 def weak(host: Host) -> list[str]:
     """Return `path: what is weak` of each certificate that the front or Orthanc shows or trusts; none: not there."""
     present = [path for path in CERTIFICATES if host.stat(path)]
-    texts = {path: host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-text"]).output for path in present}
+    texts = {path: web_front_state.shown(host, path) for path in present}
     return [f"{path}: {reason}" for path, text in texts.items() for reason in certificates.weaknesses(text)]
 
 
@@ -170,10 +168,7 @@ def links(host: Host) -> dict[str, Any]:
         (dicom_front.LINK_CERTIFICATE, dicom_front.LINK_KEY),
         (dicom_front.ORTHANC_CERTIFICATE, dicom_front.ORTHANC_KEY),
     )
-    days = [
-        web_front_state.days_left(host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-enddate"]).output)
-        for path, _key in pairs
-    ]
+    days = [web_front_state.days_left(web_front_state.shown(host, path)) for path, _key in pairs]
     trusted = host.digest(dicom_front.ORTHANC_TRUST)
     return {
         "usable": all(matches(host, *pair) for pair in pairs)
@@ -200,9 +195,9 @@ def authorities(host: Host, path: str) -> int:
 
 def matches(host: Host, certificate_file: str, key: str) -> bool:
     """Tell whether a certificate was made for a key."""
-    theirs = host.run(["openssl", "x509", "-in", host.path(certificate_file), "-noout", "-pubkey"])
+    theirs = certificates.public_key(web_front_state.shown(host, certificate_file))
     ours = host.run(["openssl", "pkey", "-in", host.path(key), "-pubout"])
-    return theirs.ok and ours.ok and theirs.output == ours.output
+    return bool(theirs) and ours.ok and theirs == ours.output
 
 
 def _most(directives: list[list[str]], scope: Mapping[str, Any]) -> int:

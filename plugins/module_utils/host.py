@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 LOCK = "/run/radiology-hardening.lock"
 """Held by whoever changes this host; it ends with its process, even a killed one."""
 
+STEADY = ("dpkg-query", "openssl", "systemd-analyze")
+"""Programs whose answer stays the same as long as nothing is changed."""
+
 PATIENCE = 600
 """Seconds for which another run's change is waited for."""
 
@@ -71,6 +74,8 @@ class Host:
         self.root = root
         self.ledger: Ledger | None = None
         """Keeps what a surface replaces, before it is replaced; none where nothing is to be undone later."""
+        self._known: dict[tuple[str, ...], Result] | None = None
+        """What steady programs answered, by their command, while one only looks."""
 
     def path(self, path: str) -> str:
         """Return where the host's absolute `path` lies for this process."""
@@ -124,6 +129,23 @@ class Host:
 
     def run(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> Result:
         """Run a command (no shell) and return what it answered; status 127 when it is not installed."""
+        if self._known is None or command[0] not in STEADY or stdin is not None:
+            return self._run(command, stdin=stdin, timeout=timeout)
+        words = tuple(command)
+        if words not in self._known:
+            self._known[words] = self._run(command, stdin=None, timeout=timeout)
+        return self._known[words]
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Ask each steady program the same thing only once, since nothing is changed meanwhile."""
+        self._known = {}
+        try:
+            yield
+        finally:
+            self._known = None
+
+    def _run(self, command: Sequence[str], *, stdin: str | None, timeout: float) -> Result:
         if self.ledger is not None:
             self.ledger.command(command)
         try:

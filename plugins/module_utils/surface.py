@@ -44,7 +44,8 @@ def main(surface: ModuleType, **secrets: Any) -> None:
         if given.get("confirm"):  # nothing need be looked at, and the undo does not wait
             return list(surface.plan({}, {}, {"confirm": True}))
         demand_clock(scope)
-        facts = observe(surface, host, scope)
+        with host.looking():
+            facts = observe(surface, host, scope)
         recording(host, surface)
         steps: list[Step] = surface.plan(facts, given["wanted"], {**scope, **{name: given[name] for name in secrets}})
         return steps

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    certificates,
     unit_state,
     web_front,
     web_front_ask,
@@ -157,17 +158,21 @@ def certificate(host: Host) -> dict[str, Any]:
     """Return what OpenSSL says of the front's certificate: never its key, only whether the two belong together."""
     if host.stat(web_front.CERTIFICATE) is None:
         return {"present": False}
-    file = host.path(web_front.CERTIFICATE)
-    said = host.run(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", "subjectAltName"]).output
-    theirs = host.run(["openssl", "x509", "-in", file, "-noout", "-pubkey"])
+    said = shown(host, web_front.CERTIFICATE)
+    theirs = certificates.public_key(said)
     ours = host.run(["openssl", "pkey", "-in", host.path(web_front.KEY), "-pubout"])
     return {
         "present": True,
         "digest": host.digest(web_front.CERTIFICATE),
-        "matches_key": theirs.ok and ours.ok and theirs.output == ours.output,
+        "matches_key": bool(theirs) and ours.ok and theirs == ours.output,
         "names": alternative_names(said),
         "days_left": days_left(said),
     }
+
+
+def shown(host: Host, path: str) -> str:
+    """Return what OpenSSL shows of a certificate, all at once: its text, its end and its public key."""
+    return host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-text", "-enddate", "-pubkey"]).output
 
 
 def request(host: Host, path: str, key: str, *, fits: bool) -> str | None:
@@ -185,7 +190,8 @@ def request(host: Host, path: str, key: str, *, fits: bool) -> str | None:
 
 def alternative_names(said: str) -> list[str]:
     """Read OpenSSL's subjectAltName line into `DNS:name` and `IP:address` entries, addresses in their short form."""
-    found = re.findall(r"(DNS|IP Address):([^\s,]+)", said)
+    line = re.search(r"Subject Alternative Name:[^\n]*\n([^\n]*)", said)
+    found = re.findall(r"(DNS|IP Address):([^\s,]+)", line[1]) if line else []
     return [f"DNS:{value.lower()}" if kind == "DNS" else f"IP:{ipaddress.ip_address(value)}" for kind, value in found]
 
 

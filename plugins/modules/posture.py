@@ -64,11 +64,12 @@ def main() -> None:
     )
     host, scope, wanted = Host(), module.params["scope"], module.params["surfaces"]
     try:
-        facts = {
-            surface.NAME: surface.observe(host, scope.get(surface.NAME, {}))
-            for surface in SURFACES
-            if not wanted or surface.NAME in wanted
-        }
+        with host.looking():
+            facts = {
+                surface.NAME: surface.observe(host, scope.get(surface.NAME, {}))
+                for surface in SURFACES
+                if not wanted or surface.NAME in wanted
+            }
     except HardeningError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, facts=facts)

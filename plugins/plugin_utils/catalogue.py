@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.expectation import OPERATORS, holds
 
@@ -113,7 +114,7 @@ def load(role: str | None = None, roles: Path = ROLES) -> tuple[Control, ...]:
     found: list[Control] = []
     for name in names:
         for path in sorted((roles / name / "meta").glob("controls*.yml")):
-            listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+            listed = yaml_load(path.read_text(encoding="utf-8"))
             if not isinstance(listed, list):
                 raise HardeningError(f"{path}: a list of controls is expected.")
             found += [_control(entry, name, path) for entry in listed]

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Control
 
@@ -70,7 +70,7 @@ def contradictions(controls: Iterable[Control], frameworks: Mapping[str, Framewo
 
 
 def _framework(path: Path) -> Framework:
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded = yaml_load(path.read_text(encoding="utf-8"))
     try:
         clauses = {number: Clause(number, **given) for number, given in loaded.pop("clauses").items()}
         framework = Framework(path.stem, clauses=clauses, **loaded)

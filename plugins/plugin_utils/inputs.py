@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 
 Template = Callable[[Any], Any]
@@ -21,7 +21,7 @@ Template = Callable[[Any], Any]
 def defaults(role: str, roles: Path = catalogue.ROLES) -> Mapping[str, Any]:
     """Return a role's defaults, unrendered."""
     path = roles / role / "defaults" / "main.yml"
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    return (yaml_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
 
 
 def inputs(role: str, variables: Mapping[str, Any], template: Template, trust: Template) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, inputs
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 
@@ -76,7 +76,7 @@ def given(
 def specification(role: str, folder: Path = catalogue.ROLES) -> dict[str, Any]:
     """Return what a role's argument_specs.yml says of its variables."""
     path = folder / role / "meta" / "argument_specs.yml"
-    options: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    options: dict[str, Any] = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
     return options
 
 

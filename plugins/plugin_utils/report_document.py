@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, judge
 
 FORMAT = 1
@@ -31,7 +31,7 @@ def version() -> str:
     manifest, galaxy = root / "MANIFEST.json", root / "galaxy.yml"
     if manifest.is_file():
         return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
-    return str(yaml.safe_load(galaxy.read_text(encoding="utf-8"))["version"])
+    return str(yaml_load(galaxy.read_text(encoding="utf-8"))["version"])
 
 
 def build(

@@ -24,6 +24,7 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
 FILE = "vault.yml"
@@ -135,7 +136,7 @@ class Secrets:
         except AnsibleError as error:
             raise HardeningError(f"{self.path} does not open with this password: {HOW}.") from error
         try:
-            values = yaml.safe_load(plain)
+            values = yaml_load(plain)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark is not None else ""

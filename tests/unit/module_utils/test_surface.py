@@ -31,3 +31,20 @@ def test_a_second_run_waits_and_says_so_when_the_first_goes_on(tmp_path, monkeyp
         pass
     with second.alone():
         pass
+
+
+def test_a_steady_program_is_asked_once_while_one_looks_and_anew_afterwards(tmp_path) -> None:
+    class Counting(seam.Host):
+        ran = 0
+
+        def _run(self, command, *, stdin, timeout):
+            self.ran += 1
+            return seam.Result(0, str(self.ran), "")
+
+    host = Counting(str(tmp_path))
+    with host.looking():
+        assert [host.run(["openssl", "version"]).output for dummy in range(3)] == ["1", "1", "1"]
+        assert host.run(["openssl", "pkey"]).output == "2"
+        assert host.run(["openssl", "version"], stdin="key").output == "3"
+        assert [host.run(["journalctl"]).output for dummy in range(2)] == ["4", "5"]
+    assert host.run(["openssl", "version"]).output == "6"
