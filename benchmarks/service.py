@@ -10,10 +10,12 @@ the one setting that lets other hosts ask its web server), and a workstation tha
 - `storescu`, `pynetdicom`: C-STORE of 300 images of 512 x 512 in one association, over TLS with the device's own
   certificate into the hardened server, against the untouched package in clear.
 - `dicomweb`: small instances retrieved one after another over one connection, HTTPS with a login against HTTP.
-- `audit`, `second run`: CPU-seconds of the controller and of the host together.
+- `audit`, `second run`: CPU-seconds of the controller and of the host together; `tasks`: those of a hardening.
 
-The ways take turns, each ratio is taken within a round, and the median over the rounds counts. The table is printed,
-and written as JSON to build/bench/service.json. The last line is `bench: N figures, N hold`.
+Both servers and the workstation come before whatever else the machine does (sched(7), nice value and autogroup): a busy
+machine would slow the one that computes, and not the other, which waits. The ways take turns, each ratio is taken
+within a round, and the median over the rounds counts. The table is printed, and written as JSON to
+build/bench/service.json. The last line is `bench: N figures, N hold`.
 """
 
 from __future__ import annotations
@@ -43,10 +45,12 @@ NAME = os.environ.get("RADIOLOGY_LAB", "bench")
 CLIENT = Path(__file__).with_name("client.py")
 AT_LEAST = {"storescu": 4.0, "pynetdicom": 4.0, "dicomweb": 0.5}
 """Ratios of rates, hardened to untouched."""
-AT_MOST = {"audit": 3.0, "second run": 10.0}
-"""CPU-seconds."""
+AT_MOST = {"audit": 3.0, "second run": 10.0, "tasks": 45}
+"""CPU-seconds, and the tasks of a hardening."""
 SMALL = 200
 """Small instances that are retrieved."""
+TIMES = 5
+"""How often each is retrieved in a round."""
 UNTOUCHED = """
 python3 - <<'EDIT'
 import re
@@ -63,6 +67,13 @@ for patient in $(curl -s {login} http://127.0.0.1:8042/patients | tr -cs '0-9a-f
 done
 """
 
+HURRY = """
+for process in /proc/[0-9]*; do
+  renice -n -20 -p "${process#/proc/}" > /dev/null 2>&1 || true
+  if [ -e "$process/autogroup" ]; then echo -20 > "$process/autogroup" || true; fi
+done
+"""
+
 
 class Bench:
     """The three hosts of one release."""
@@ -75,6 +86,7 @@ class Bench:
         self.practice = Practice(self.lab, self.clinic)
         self.inventory = self.lab.state / "inventory"
         self.pacs, self.ws, self.stock = (f"{kind}-{number}" for kind in ("pacs", "ws", "laptop"))
+        self.tasks = 0
         self.release = TOPOLOGY.hosts[self.pacs].release
 
     def make(self) -> None:
@@ -122,9 +134,11 @@ class Bench:
         return f"{login}:{told['RegisteredUsers'][login]}"
 
     def empty(self) -> None:
-        """Remove every image from both servers."""
+        """Remove every image from both servers, and have both come first."""
         self.shell(self.stock, EMPTY.format(login="-u orthanc:orthanc"))
         self.shell(self.pacs, EMPTY.format(login=f"-u {self.login()}"))
+        for server in (self.stock, self.pacs):
+            self.shell(server, HURRY)
 
     def where(self, *, hardened: bool) -> list[str]:
         """Return how the client reaches a server: address and port, AE titles, and `tls`."""
@@ -144,7 +158,7 @@ class Bench:
         self.client("pynetdicom", *self.where(hardened=hardened), "/root/small")
         server = self.practice.address("pacs" if hardened else "laptop")
         given = [f"https://{server}", self.person()] if hardened else [f"http://{server}:8042", "orthanc:orthanc"]
-        return SMALL / self.client("dicomweb", *given, str(SMALL))
+        return SMALL * TIMES / self.client("dicomweb", *given, str(SMALL), str(TIMES))
 
     def playbook(self, name: str, *more: str) -> float:
         """Run a playbook and return the CPU-seconds of controller and server together."""
@@ -167,6 +181,7 @@ class Bench:
         )
         if done.returncode:
             raise SystemExit(f"{name}: {done.stdout[-3000:]}{done.stderr[-500:]}")
+        self.tasks = done.stdout.count("\nTASK [")
         return spent() - here + self.on_server() - before
 
     def on_server(self) -> float:
@@ -204,6 +219,8 @@ def measure(bench: Bench, rounds: int) -> list[dict[str, object]]:
         seconds = [bench.playbook(*playbook) for _number in range(rounds)]
         print(f"{bench.release} {name}: {', '.join(f'{each:.1f}' for each in seconds)} CPU-s", flush=True)
         rows.append(row(bench, name, statistics.median(seconds), seconds))
+        if playbook == ("harden",):
+            rows.append(row(bench, "tasks", bench.tasks, [bench.tasks]))
     return rows
 
 
