@@ -32,7 +32,7 @@ from machine import cache
 from virtual_guest import VirtualMachine
 
 NAME = sabotage.NAME
-SOURCES = ("roles/**/*", "plugins/**/*", "playbooks/*")
+SOURCES = ("roles/**/*", "plugins/**/*", "playbooks/*", "tools/sabotage.py")
 """What a hardened host depends on."""
 RECIPE = (
     "inventories/lab/*",

@@ -28,6 +28,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import catalog
 from lab import Lab
 
 NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
+STRICT = "strict"
 RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
 HOSTS = ("pacs-1", "pacs-2", "box-1", "box-2")
 IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall")
@@ -83,8 +84,8 @@ def in_machine(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
 
 
 def harden_containers(inventory: Path) -> None:
-    """Harden servers by the whole playbook."""
-    playbook(inventory, "playbooks/harden.yml", IN_CONTAINERS, [])
+    """Harden servers by the whole playbook, under the profile that holds every control."""
+    playbook(inventory, "playbooks/harden.yml", IN_CONTAINERS, [], more=("-e", f"hardening_profile={STRICT}"))
 
 
 def harden_machine(inventory: Path) -> None:
@@ -93,8 +94,8 @@ def harden_machine(inventory: Path) -> None:
 
 
 def break_in_containers(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
-    """Break and repair on hardened servers, and return the tally."""
-    return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls))
+    """Break and repair on servers that harden_containers hardened, and return the tally."""
+    return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls, held=STRICT))
 
 
 def break_in_machine(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
@@ -110,8 +111,20 @@ def tally(told: str) -> tuple[int, ...]:
     return found.pop()
 
 
-def playbook(inventory: Path, path: str, roles: Sequence[str], controls: list[str], elsewhere: str = "") -> str:
-    """Run a playbook, showing its tasks as they begin, and return what it printed; end here when it fails."""
+def playbook(
+    inventory: Path,
+    path: str,
+    roles: Sequence[str],
+    controls: list[str],
+    elsewhere: str = "",
+    *,
+    held: str = "",
+    more: Sequence[str] = (),
+) -> str:
+    """Run a playbook, showing its tasks as they begin, and return what it printed; end here when it fails.
+
+    `held` is the profile under which the hosts are hardened already, `more` further arguments of ansible-playbook.
+    """
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -122,8 +135,9 @@ def playbook(inventory: Path, path: str, roles: Sequence[str], controls: list[st
         "RADIOLOGY_ROLE": ",".join(roles),
         "RADIOLOGY_CONTROLS": ",".join(controls),
         "RADIOLOGY_NOT_APPLICABLE": elsewhere,
+        "RADIOLOGY_HELD": held,
     }
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(ROOT / path)]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(ROOT / path), *more]
     lines = []
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout or ():
