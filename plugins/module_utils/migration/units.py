@@ -123,12 +123,12 @@ def install(plan: job.Plan) -> None:
 
 
 def source(module: ModuleType) -> bytes:
-    """Return a module's source, from a folder or from the archive that Ansible sent."""
+    """Return a module's source, from a folder or from the archive that Ansible sent; its own loader gives bytes."""
     loader = module.__spec__.loader if module.__spec__ else None
     text = loader.get_source(module.__name__) if loader is not None and hasattr(loader, "get_source") else None
-    if not isinstance(text, str):
+    if not isinstance(text, (str, bytes)):
         raise HardeningError(f"The source of {module.__name__} cannot be read.")
-    return text.encode()
+    return text.encode() if isinstance(text, str) else text
 
 
 def _put(path: str, content: bytes) -> None:
