@@ -38,12 +38,13 @@ def stages() -> list[Stage]:
     listed = [Stage("machine", "machine", ((sys.executable, "tests/machine/run.py", "--short"),))]
     listed += [Stage(f"molecule-{name}", "molecule", (("molecule", "test", "-s", name),)) for name in SCENARIOS]
     listed += [
+        Stage("unit", "unit", (("pytest", "-n", "2", "tests/unit"),)),
         Stage("sanity", "sanity", ((sys.executable, "tests/sanity.py", sys.prefix),)),
         Stage("lockout", "lockout", (("bash", "tests/lockout.sh"),)),
+        Stage("rotation", "rotation", ((sys.executable, "tests/rotation.py"),)),
         Stage("package", "package", (("bash", "tests/package.sh"),)),
         Stage("interlocks", "interlocks", (("pytest", "-o", "faulthandler_timeout=120", "tests/interlocks"),)),
         Stage("powercut", "powercut", ((sys.executable, "tests/powercut/run.py", "--short"),)),
-        Stage("rotation", "rotation", ((sys.executable, "tests/rotation.py"),)),
         Stage("abuse", "abuse", ((sys.executable, "tests/abuse.py", "--short"),)),
         Stage("canary", "canary", ((sys.executable, "tests/canary.py"),)),
         Stage(
@@ -64,7 +65,6 @@ def stages() -> list[Stage]:
                 ("antsibull-changelog", "lint"),
             ),
         ),
-        Stage("unit", "unit", (("pytest", "-n", "2", "tests/unit"),)),
     ]
     newest = ROOT / ".venv-newest" / "bin"
     if newest.is_dir():
