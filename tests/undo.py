@@ -34,8 +34,9 @@ HOSTS = ("pacs-1", "ct-1", "ws-1", "pacs-2", "ct-2", "ws-2")
 ALONE = ("orthanc", "dicom_tls", "authentication", "firewall")
 SHUFFLED = ("orthanc", "firewall", "dicom_tls", "authentication")
 """Not the order in which they are hardened, nor its reverse: each is undone while others stand."""
-EXCEPTED = {"older_than_configuration", "engineers", "open_logs", "installed"}
-"""Facts of the moment (what waits for a restart, who is connected, the names of logs), and packages, which stay."""
+EXCEPTED = {"older_than_configuration", "engineers", "open_logs", "installed", "callers"}
+"""Facts of the moment (what waits for a restart, who is connected, the names of logs), packages and accounts, which
+stay; by the accounts the firewall's callers are told, whose rules go with the table."""
 LAST = "/etc/systemd/system/orthanc.service.d/zzz-baseline.conf"
 """Is read after every other drop-in, ours too: what it says can only be told."""
 FOREIGN = (
