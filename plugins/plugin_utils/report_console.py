@@ -76,10 +76,11 @@ def observed(item: Mapping[str, Any]) -> str:
     return "nothing" if item["observed"] is None else _words(item["observed"])
 
 
-def seen(item: Mapping[str, Any]) -> str:
-    """Return in words what was seen of a fact and what was expected, or that it was not seen."""
+def seen(item: Mapping[str, Any], most: int | None = None) -> str:
+    """Return in words what was seen of a fact, in `most` characters, and what was expected, or that it was not seen."""
     where = f"{plain(item['seen_from'])}: {item['fact']}"
-    shown = textwrap.shorten(plain(observed(item)), SHOWN_AT_MOST, placeholder=" ...")
+    shown = plain(observed(item))
+    shown = textwrap.shorten(shown, most, placeholder=" ...") if most else shown
     if item["verdict"] in ("error", "not_audited"):
         return f"{where} was not seen: {shown}"
     return f"{where} is {shown}; expected {expected(item)}"
@@ -97,7 +98,11 @@ def _words(value: Any) -> str:
 def _finding(finding: Mapping[str, Any]) -> list[str]:
     lines = [f"{finding['verdict']:12} {finding['severity']:9} {finding['control']:46} {plain(finding['host'])}"]
     unseen = dict.fromkeys(plain(item["seen_from"]) for item in finding["evidence"] if item["verdict"] == "not_audited")
-    lines += [f"{INDENT}{seen(item)}" for item in finding["evidence"] if item["verdict"] not in ("pass", "not_audited")]
+    lines += [
+        f"{INDENT}{seen(item, SHOWN_AT_MOST)}"
+        for item in finding["evidence"]
+        if item["verdict"] not in ("pass", "not_audited")
+    ]
     lines += [f"{INDENT}not looked at from {', '.join(unseen)}"] if unseen else []
     for sentence in finding["advice"]:
         wrapped = textwrap.wrap(f"to do: {plain(sentence)}", WIDTH - len(INDENT), break_on_hyphens=False)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import expected, observed, plain
+from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain, seen
 
 ELEMENTS = {
     "fail": "failure",
@@ -51,7 +51,7 @@ def _suite(root: ElementTree.Element, host: str, findings: Sequence[Mapping[str,
             element = ElementTree.SubElement(case, kind, message=_message(finding))
             told = [f"to do: {plain(sentence)}" for sentence in finding["advice"]]
             told += [plain(sentence) for sentence in finding["why_not_waived"]]
-            element.text = "\n".join([*(_line(item) for item in finding["evidence"]), *told])
+            element.text = "\n".join([*(plain(seen(item)) for item in finding["evidence"]), *told])
 
 
 def _message(finding: Mapping[str, Any]) -> str:
@@ -59,10 +59,4 @@ def _message(finding: Mapping[str, Any]) -> str:
         waiver = finding["waiver"]
         return plain(f"waived by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}")
     worst = next((item for item in finding["evidence"] if item["verdict"] == finding["verdict"]), None)
-    return _line(worst) if worst else finding["verdict"].replace("_", " ")
-
-
-def _line(item: Mapping[str, Any]) -> str:
-    if item["verdict"] in ("error", "not_audited"):
-        return plain(f"{item['seen_from']}: {item['fact']} was not seen: {observed(item)}")
-    return plain(f"{item['seen_from']}: {item['fact']} is {observed(item)}; expected {expected(item)}")
+    return plain(seen(worst)) if worst else finding["verdict"].replace("_", " ")
