@@ -39,6 +39,7 @@ USED = {
     "dicom_tls": ("orthanc", "dicom_tls"),
     "authentication": ("orthanc", "authentication"),
     "firewall": ("firewall",),
+    "system": ("system",),
 }
 PLAYBOOK = """
 - hosts: orthanc_servers
@@ -50,6 +51,7 @@ PLAYBOOK = """
       dicom_tls: "{{ lookup('radiology.hardening.scope', 'dicom_tls') }}"
       authentication: "{{ lookup('radiology.hardening.scope', 'authentication') }}"
       firewall: "{{ lookup('radiology.hardening.scope', 'firewall') }}"
+      system: "{{ lookup('radiology.hardening.scope', 'system') }}"
   tasks:
     - radiology.hardening.posture: {scope: "{{ scopes }}", surfaces: "{{ scopes.keys() | list }}"}
       register: posture

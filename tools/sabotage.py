@@ -31,7 +31,7 @@ NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
 STRICT = "strict"
 RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
 HOSTS = ("pacs-1", "pacs-2", "box-1", "box-2")
-IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall")
+IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall", "system")
 IN_MACHINE = ("disk_encryption",)
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
 """Controls of which a server is not judged; the machine is made a workstation for their sabotage."""

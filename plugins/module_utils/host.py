@@ -82,11 +82,11 @@ class Host:
         return path if self.root == "/" else os.path.join(self.root, path.lstrip("/"))
 
     def read(self, path: str) -> bytes | None:
-        """Return the content of a file; None when there is none."""
+        """Return the content of a file; None when there is none, as of a process that has ended."""
         try:
             with open(self.path(path), "rb") as file:
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ProcessLookupError):
             return None
         except OSError as error:
             raise HardeningError(f"{path} cannot be read: {error.strerror}.") from error

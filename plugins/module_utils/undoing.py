@@ -48,6 +48,10 @@ STAYS = {
         "Packages and the account orthanc-web stay; the front's key goes, and the next hardening makes another."
     ),
     "firewall": "The package stays installed.",
+    "system": (
+        "Packages and updates stay installed, and what the journal has removed for its age is gone. With "
+        "unattended-upgrades and without our file, Debian's own settings say whether it installs anything."
+    ),
     "disk_encryption": (
         "Disks that were encrypted stay so, and keys that were replaced stay replaced; what swap and the temporary "
         "folder held is gone. /tmp is on the disk again from the next start on."

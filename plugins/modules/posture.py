@@ -51,9 +51,10 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
     disk_encryption,
     firewall,
     orthanc,
+    system,
 )
 
-SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption)
+SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption, system)
 
 
 def main() -> None:
