@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
@@ -78,24 +78,27 @@ def tighten(host: Host) -> None:
         host.own(path, mode=0o640, group=dicom_front_state.KEYS[path])
 
 
-def serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> None:
+def serve(host: Host, texts: Mapping[str, str], strangers: Sequence[str], scope: Mapping[str, Any]) -> None:
     """Write what changed, have nginx check it, start or reload, and prove it; else put the former back.
 
-    A certificate that was made for the next key brings that key with it.
+    A certificate that was made for the next key brings that key with it. `strangers` are files that have the unit run
+    otherwise, and go.
     """
     certificate = texts.get(dicom_front.CERTIFICATE)
     if certificate is not None:
         texts = {**front_unit.next_key(host, certificate, dicom_front.KEY, dicom_front.NEXT_KEY), **texts}
-    former = {path: host.read(path) for path in texts}
+    former = {path: host.read(path) for path in (*texts, *strangers)}
     started = False
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
     try:
         for path, text in texts.items():
             _write(host, path, text)
+        for path in strangers:
+            host.remove(path)
         host.must([*dicom_front.CHECK, dicom_front.CONFIGURATION])
         unit = dicom_front.UNIT_FILE
         started = True
-        _start(host, restart=former[unit] != texts[unit].encode())
+        _start(host, restart=bool(strangers) or former[unit] != texts[unit].encode())
         _prove(host, scope)
         if dicom_front.KEY in texts:
             host.remove(dicom_front.NEXT_KEY)

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     certificates,
     dicom_front,
+    own_words,
     unit_state,
     web_front,
     web_front_state,
@@ -53,6 +54,12 @@ CERTIFICATES = (
     dicom_front.ORTHANC_CERTIFICATE,
 )
 
+JUDGED = re.compile(
+    r"ssl_(protocols|ciphers|crl|verify_client) [^;]*;|proxy_ssl_(ciphers|verify) [^;]*;|limit_conn machines \d+;|"
+    r'"[0-9a-f]{40} [0-9a-f.:]+" 127\.[\d.]+;( # [a-z0-9-]+)?'
+)
+"""Lines of the configuration that other facts tell: TLS, limits, and the devices with their addresses."""
+
 BINDING = re.compile(r'^\s*"[0-9a-f]{40} (\S+)" (127\.[\d.]+);', re.MULTILINE)
 
 
@@ -83,6 +90,9 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
         ],
         "cleartext_listens": _cleartext(directives),
         "undeclared_devices": _undeclared(text, scope),
+        "altered": own_words.altered(
+            host, unit, (dicom_front.UNIT_FILE, dicom_front.SERVICE), (dicom_front.CONFIGURATION, _foreign(text, scope))
+        ),
         "files": {path: host.digest(path) for path in TEXTS},
         "request": web_front_state.request(host, dicom_front.REQUEST, dicom_front.KEY, fits=fits),
     }
@@ -230,6 +240,14 @@ def _undeclared(text: str, scope: Mapping[str, Any]) -> list[str]:
     devices = dicom_front.admitted(scope.get("devices") or [])
     declared = {(device.get(key), device["loopback"]) for device in devices for key in ("address", "address6")}
     return sorted("=".join(found) for found in BINDING.findall(text) if found not in declared)
+
+
+def _foreign(text: str, scope: Mapping[str, Any]) -> list[str]:
+    """Return where the configuration is not ours; none where there is none, or where the clinic file says nothing."""
+    if not text or not scope.get("addresses"):
+        return []
+    ours = dicom_front.configuration({"devices": [], **scope}, {}, protocols=[], suites=[])
+    return own_words.foreign(text, ours, JUDGED)
 
 
 def _listens(host: Host, address: str) -> bool:

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
-PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "MainPID", "StateChangeTimestampMonotonic")
+PROPERTIES = (
+    *("LoadState", "ActiveState", "UnitFileState", "MainPID", "StateChangeTimestampMonotonic"),
+    *("FragmentPath", "DropInPaths"),
+)
 
 
 def properties(host: Host, unit: str) -> dict[str, str]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     front_unit,
+    own_words,
     unit_state,
     web_front,
     web_front_ask,
@@ -67,11 +68,14 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
         return steps
     changed = [path for path in (web_front.CONFIGURATION, web_front.UNIT_FILE) if path in stale]
     if changed or unknown or wanted or _sick(facts) or unmet:
-        what = ", ".join([*changed, *unknown, *([web_front.CERTIFICATE] if wanted else [])])
+        strangers = own_words.strangers(facts["altered"], web_front.UNIT_FILE, web_front.CONFIGURATION)
+        without = [f"without {path}" for path in strangers]
+        what = ", ".join([*changed, *unknown, *([web_front.CERTIFICATE] if wanted else []), *without])
+        given = str(scope["certificate"]) if wanted else None
         steps.append(
             Step(
                 f"Serve Orthanc over HTTPS ({what or 'start the front anew'})",
-                lambda host: _serve(host, texts, secret, str(scope["certificate"]) if wanted else None, scope),
+                lambda host: _serve(host, texts, secret, given, strangers=strangers, scope=scope),
             )
         )
     return steps
@@ -167,26 +171,37 @@ def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
 
 
 def _serve(
-    host: Host, texts: Mapping[str, str], secret: Mapping[str, str], certificate: str | None, scope: Mapping[str, Any]
+    host: Host,
+    texts: Mapping[str, str],
+    secret: Mapping[str, str],
+    certificate: str | None,
+    *,
+    strangers: Sequence[str],
+    scope: Mapping[str, Any],
 ) -> None:
-    """Write what changed, have nginx check it, start or reload, and prove it by asking; else put the former back."""
+    """Write what changed, have nginx check it, start or reload, and prove it by asking; else put the former back.
+
+    `strangers` are files that have the unit run otherwise, and go.
+    """
     new = {path: texts[path] for path in (web_front.CONFIGURATION, web_front.UNIT_FILE)} | dict(secret)
     if set(web_roles.headers(host.text(web_front.PROBES) or "").values()) != set(web_roles.ROLES):
         new[web_front.PROBES] = web_roles.probes()
     if certificate is not None:
         new |= front_unit.next_key(host, certificate, web_front.KEY, web_front.NEXT_KEY)
         new[web_front.CERTIFICATE] = certificate
-    former = {path: host.read(path) for path in new}
+    former = {path: host.read(path) for path in (*new, *strangers)}
     started = False
     host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
     try:
         for path, text in new.items():
             _write(host, path, text)
+        for path in strangers:
+            host.remove(path)
         if host.stat("/run/orthanc-web") is None:
             host.folder("/run/orthanc-web", mode=0o700, owner=web_front.USER, group=web_front.USER)
         host.must([*web_front.CHECK, web_front.CONFIGURATION])
         started = True
-        _start(host, restart=former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode())
+        _start(host, restart=bool(strangers) or former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode())
         _prove(host, scope)
         if web_front.KEY in new:
             host.remove(web_front.NEXT_KEY)

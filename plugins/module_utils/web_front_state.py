@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     certificates,
+    own_words,
     unit_state,
     web_front,
     web_front_ask,
@@ -85,6 +86,9 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         if active
         else None,
         "cleartext_listens": cleartext_listens(host, directives),
+        "altered": own_words.altered(
+            host, unit, (web_front.UNIT_FILE, web_front.SERVICE), (web_front.CONFIGURATION, _foreign(host, scope))
+        ),
         "distribution": distribution(host),
         "anonymous_status": asked.get("anonymous_status"),
         **{fact: asked.get(fact) for fact in REFUSALS},
@@ -92,6 +96,9 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "tls_versions": asked.get("tls_versions"),
     }
 
+
+JUDGED = re.compile(r"ssl_(protocols|ciphers|ecdh_curve) [^;]*;|client_max_body_size [^;]*;")
+"""Lines of the configuration that other facts tell."""
 
 _FIXED = (web_front.UNIT_FILE, web_front.ACCOUNT_FILE)
 
@@ -116,6 +123,13 @@ def asked_of(addresses: list[str], largest: int, probes: Mapping[str, str], gues
         "guesses_a_second": web_front_ask.guesses_a_second(speaking[0], web_front.PORT, guesser),
         "tls_versions": web_front_ask.tls_versions(speaking[0], web_front.PORT),
     }
+
+
+def _foreign(host: Host, scope: Mapping[str, Any]) -> list[str]:
+    """Return where the configuration is not ours; none where the clinic file says nothing of the host."""
+    if not scope.get("addresses"):
+        return []
+    return own_words.foreign(host.text(web_front.CONFIGURATION), web_front.configuration(scope), JUDGED)
 
 
 _NOT_LOGGED = {"failures_logged": None, "queries_logged": None}

@@ -75,6 +75,7 @@ FACTS: dict[str, str] = {
     "web.ssl_ciphers": "list of str: nginx's ssl_ciphers; null: the front does not run",
     "web.ssl_ecdh_curve": "list of str: nginx's ssl_ecdh_curve; null: the front does not run",
     "web.cleartext_listens": "list of str: address:port where this host takes web requests in clear",
+    "web.altered": "list of str: path: what makes the front run otherwise than the role wrote it",
     "web.distribution": "str: what nginx.service is there for: off, default site, other sites",
     "root.password": "str: locked, set or none, as passwd says; null: it does not say",
     "lockout.in_force": "bool: PAM counts wrong passwords (pam_faillock), and locks by them",

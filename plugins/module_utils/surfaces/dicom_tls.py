@@ -13,6 +13,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     dicom_front_state,
     expectation,
     orthanc_configuration,
+    own_words,
     web_front_plan,
     web_front_state,
 )
@@ -42,6 +43,7 @@ FACTS: dict[str, str] = {
     "front.silent_addresses": "list of str: own addresses on which the front does not listen",
     "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
     "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has",
+    "front.altered": "list of str: path: what makes the front run otherwise than the role wrote it",
     "front.files.*": "str: SHA-256 of each file of the front; null: no file",
     "front.request": "str: SHA-256 of the certificate request for the front's key; null: none",
     "certificate.present": "bool: the front has a certificate",
@@ -254,11 +256,12 @@ def _front(
     unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith("dicom_tls.keys.")]
     if not (stale or sick or unheld):
         return []
-    what = ", ".join(stale) or "start it anew"
-    return [Step(f"Serve DICOM over TLS ({what})", lambda host: _serve(host, texts, scope))]
+    strangers = own_words.strangers(front["altered"], dicom_front.UNIT_FILE, dicom_front.CONFIGURATION)
+    what = ", ".join([*stale, *(f"without {path}" for path in strangers)]) or "start it anew"
+    return [Step(f"Serve DICOM over TLS ({what})", lambda host: _serve(host, texts, strangers, scope))]
 
 
-def _serve(host: Host, texts: Mapping[str, str], scope: Mapping[str, Any]) -> None:
+def _serve(host: Host, texts: Mapping[str, str], strangers: list[str], scope: Mapping[str, Any]) -> None:
     if host.stat("/usr/sbin/nginx") is None:
         raise HardeningError("nginx is not installed on this host.")
-    dicom_front_plan.serve(host, texts, scope)
+    dicom_front_plan.serve(host, texts, strangers, scope)

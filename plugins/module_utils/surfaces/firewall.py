@@ -8,7 +8,13 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import expectation, kernel_network, others, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    expectation,
+    kernel_network,
+    others,
+    own_words,
+    unit_state,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_box as box
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
@@ -51,6 +57,7 @@ FACTS: dict[str, str] = {
     "persistent.file": "str: SHA-256 of the ruleset that is then loaded; null: no file",
     "persistent.file_is_declared": "bool: the ruleset that is then loaded is the one that the clinic file gives",
     "persistent.unit": "str: SHA-256 of the unit that loads it; null: no unit",
+    "persistent.altered": "list of str: path: what makes that unit run otherwise than the role wrote it",
     "unconfirmed": "bool: a change waits for its confirmation, else the host undoes it",
     "flushed_by": "list of str: our table was loaded and is gone: where the host removes all tables",
     "unneeded_services": "list of str: active units that an imaging server does not need on its network",
@@ -160,6 +167,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "file": host.digest(rules.FILE),
             "file_is_declared": host.text(rules.FILE) == text,
             "unit": host.digest(rules.UNIT_FILE),
+            "altered": own_words.altered(host, unit, (rules.UNIT_FILE, rules.SERVICE)),
         },
         "unconfirmed": UNDO.waits(host),
         "flushed_by": others.flushing(host) if not policies and unit_state.is_active(unit) else [],
@@ -207,10 +215,12 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if changes:
         _keep_the_engineer(mine["engineers"], scope["services"])
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
-        steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE)))
+        strangers = own_words.strangers(persistent["altered"], rules.UNIT_FILE)
+        steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE, *strangers)))
         limits = "" if _destinations(scope) is None else f"; let nothing out but to {_named(scope['destinations'])}"
         told = f"Close the firewall but for {_told(scope['services'])}{limits}"
-        steps.append(Step(told, lambda host: _load(host, text)))
+        without = f", without {', '.join(strangers)}" if strangers else ""
+        steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
     return steps
 
 
@@ -310,12 +320,14 @@ def _check(host: Host, text: str) -> None:
     host.must(["nft", "--check", "--file", "-"], stdin=text)
 
 
-def _load(host: Host, text: str) -> None:
-    """Write, enable and load."""
+def _load(host: Host, text: str, strangers: Sequence[str]) -> None:
+    """Write, enable and load; `strangers` are files that have the unit run otherwise."""
     host.undone_by(f"Unload the table inet {rules.TABLE}", "sh", "-c", UNLOAD)
     host.folder(rules.FOLDER, mode=0o755)
     host.write(rules.FILE, text)
     host.write(rules.UNIT_FILE, rules.SERVICE)
+    for path in strangers:
+        host.remove(path)
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "--quiet", "enable", rules.UNIT])
     host.must(["systemctl", "restart", rules.UNIT])

@@ -58,6 +58,7 @@ FACTS = {
     "active": True,
     "enabled": True,
     "older_than_configuration": False,
+    "altered": [],
     "silent_addresses": [],
     "anonymous_status": 401,
     "cleartext_listens": [],
