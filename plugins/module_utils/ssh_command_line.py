@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import getopt
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 
 from ansible_collections.radiology.hardening.plugins.module_utils import unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -21,39 +22,55 @@ UNIT = "ssh.service"
 TITLE = re.compile(r"sshd: \S+ (.*) \[listener\]")
 TAKEN = "46DdeiqtTGb:C:c:E:f:g:h:k:o:p:u:"
 """Options of sshd(8)."""
-SETTING = re.compile(r"(?m)^[^#\n]*\bSSHD_OPTS=.*$")
+SETTING = re.compile(r"(?m)^[ \t]*SSHD_OPTS=(?P<value>.*)$")
 ASIDE = "# Set aside by radiology.hardening: "
 
 
-def observe(host: Host, unit: Mapping[str, str]) -> list[str]:
-    """Return the options that change what sshd does, as `-o Keyword=value` and `-f file`; none where it does not run.
+def observe(host: Host, unit: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the options that change what sshd does: `-o` and a setting, `-f` and a file; none where it does not run.
 
-    A title that cannot be read whole ends with what was not understood, which sshd itself refuses then.
+    What cannot be read of the title stands as an option without a name, which sshd itself refuses.
     """
     title = (host.text(f"/proc/{unit.get('MainPID', '0')}/cmdline") or "").replace("\0", " ")
     words = (found[1] if (found := TITLE.match(title)) else "").split()
     try:
         options, rest = getopt.getopt(words, TAKEN)
     except getopt.GetoptError:
-        return ["-o", " ".join(words)]
-    told = [word for option, value in options if option in ("-o", "-f") for word in (option, value)]
-    return [*told, *rest]
+        return [("", word) for word in words]
+    return [*((option, value) for option, value in options if option in ("-o", "-f")), *(("", word) for word in rest)]
 
 
-def take_out(host: Host) -> None:
-    """Set SSHD_OPTS aside and start sshd without it, which keeps sessions open; HardeningError where it stays so."""
-    text = host.text(DEFAULTS) or ""
-    entry = host.stat(DEFAULTS)
-    if SETTING.search(text):
-        host.write(
-            DEFAULTS,
-            SETTING.sub(lambda line: ASIDE + line[0].strip(), text),
-            mode=int(entry.mode, 8) if entry else 0o644,
-        )
+def arguments(options: Sequence[tuple[str, str]]) -> list[str]:
+    """Return options as a command takes them."""
+    return [word for option in options for word in option if word]
+
+
+def take_out(host: Host, unwanted: Sequence[str]) -> None:
+    """Take options (as `arguments` gives them) out of SSHD_OPTS and start sshd without them, which keeps sessions open.
+
+    The former line stays as a comment. HardeningError where sshd still has one of them.
+    """
+    text, entry = host.text(DEFAULTS) or "", host.stat(DEFAULTS)
+    changed = SETTING.sub(lambda line: _without(line, unwanted), text)
+    if changed != text:
+        host.write(DEFAULTS, changed, mode=int(entry.mode, 8) if entry else 0o644)
     host.must(["systemctl", "restart", UNIT])
-    left = observe(host, unit_state.properties(host, UNIT))
+    left = [value for value in arguments(observe(host, unit_state.properties(host, UNIT))) if value in unwanted[1::2]]
     if left:
         raise HardeningError(
-            f"sshd is started with {' '.join(left)}, which wins over its files and does not come from {DEFAULTS}: "
+            f"sshd is started with {', '.join(left)}, which wins over its files and does not come from {DEFAULTS}: "
             f"take it out of what `systemctl cat {UNIT}` shows."
         )
+
+
+def _without(line: re.Match[str], unwanted: Sequence[str]) -> str:
+    """Return a line of SSHD_OPTS as a comment, and a new one with those of its options that stay."""
+    try:
+        words = " ".join(shlex.split(line["value"])).split()
+        options, rest = getopt.getopt(words, TAKEN)
+    except (ValueError, getopt.GetoptError):
+        return ASIDE + line[0].strip()
+    kept = [word for option in options if option[1] not in unwanted for word in option if word]
+    if len(arguments(options)) == len(kept):
+        return line[0]
+    return f"{ASIDE}{line[0].strip()}\nSSHD_OPTS={shlex.quote(' '.join([*kept, *rest]))}"

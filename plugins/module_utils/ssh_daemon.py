@@ -3,7 +3,8 @@
 """sshd: asked with `sshd -T`, held by one drop-in that is read before all other settings.
 
 OpenSSH takes the first value that it reads of a keyword, and a Match block over any of them
-(sshd_config(5)): so what is read before the drop-in and what stands in Match blocks is looked at too.
+(sshd_config(5)): so what is read before the drop-in and what stands in Match blocks is looked at too. What it
+was started with wins over both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_command_line, ssh_undo, unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, in_one_line
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -78,12 +79,14 @@ def render(scope: Mapping[str, Any]) -> str:
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return what sshd says of itself, and what else its files say of the same keywords."""
-    asked = host.run([BINARY, "-T"])
+    unit = unit_state.properties(host, UNIT)
+    options = ssh_command_line.observe(host, unit)
+    asked = host.run([BINARY, "-T", *ssh_command_line.arguments(options)])
     said = _spoken(asked.output) if asked.ok else {}
     wanted = settings(scope)
+    started_with = ssh_command_line.arguments([option for option in options if _clashes(*option, wanted)])
     lines = list(_lines(host, MAIN))
     files = [MAIN, *(f"{FOLDER}/{name}" for name in host.list(FOLDER))]
-    unit = unit_state.properties(host, UNIT)
     shadows = [line for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)]
     exceptions = [line for line in lines if line["match"] and _differs(line, wanted)]
     included = any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines)
@@ -94,7 +97,11 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "included": included,
         "shadows": [line["where"] for line in shadows],
         "exceptions": [line["where"] for line in exceptions],
-        "overriding": [_told(line) for line in (*shadows, *exceptions)] if included else [_unread(lines, wanted)],
+        "overriding": [
+            *([_started_with(started_with)] if started_with else []),
+            *([_told(line) for line in (*shadows, *exceptions)] if included else [_unread(lines, wanted)]),
+        ],
+        "command_line": started_with,
         "unconfirmed": ssh_undo.UNDO.waits(host),
         "older_than_configuration": unit_state.is_older(host, unit, files),
         "authorized_keys": _authorized_keys(host, said.get("authorizedkeysfile", ".ssh/authorized_keys")),
@@ -122,6 +129,9 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
         Step(f"Set aside what {where} says against it", lambda host, where=where: _set_aside(host, where, wanted))  # type: ignore[misc]
         for where in dict.fromkeys([*facts["shadows"], *facts["exceptions"]])
     ]
+    if facts["command_line"] and unmet:
+        told = f"Start sshd without {' '.join(facts['command_line'])}, which keeps sessions open"
+        steps.append(Step(told, lambda host: ssh_command_line.take_out(host, facts["command_line"])))
     if not steps and not facts["older_than_configuration"] and not unmet:
         return []
     return [ssh_undo.UNDO.arm(touched(facts)), *steps, Step("Reload sshd, which keeps sessions open", reload)]
@@ -130,7 +140,8 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
 def touched(facts: Mapping[str, Any]) -> list[str]:
     """Return the files that a plan may replace: what a timed rollback has to keep."""
     others = (where.rpartition(":")[0] for where in (*facts.get("shadows", []), *facts.get("exceptions", [])))
-    return list(dict.fromkeys([FILE, MAIN, *others]))
+    started = [ssh_command_line.DEFAULTS] if facts.get("command_line") else []
+    return list(dict.fromkeys([FILE, MAIN, *started, *others]))
 
 
 def reload(host: Host) -> None:
@@ -223,6 +234,20 @@ def _shadows(host: Host, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _told(line: Mapping[str, Any]) -> str:
     return f"{line['keyword']} {line['value']} in {line['where']} wins over {FILE}: take it out, or run the role again"
+
+
+def _clashes(option: str, value: str, wanted: Mapping[str, str]) -> bool:
+    """Tell whether an option of the command line is another file, or a setting that differs from the drop-in."""
+    keyword, _space, said = value.replace("=", " ", 1).partition(" ")
+    return option != "-o" or _differs({"keyword": keyword.lower(), "value": said.strip()}, wanted)
+
+
+def _started_with(options: list[str]) -> str:
+    """Say what sshd was started with, which wins over all of its files."""
+    return (
+        f"sshd was started with {' '.join(options)}, which wins over {FILE}: take it out of "
+        f"{ssh_command_line.DEFAULTS}, or run the role again"
+    )
 
 
 def _unread(lines: list[dict[str, Any]], wanted: Mapping[str, str]) -> str:

@@ -6,4 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
 
-UNDO = Undo(name="ssh", what="sshd", role="authentication", finish=("systemctl reload ssh.service",))
+PUT_INTO_EFFECT = "systemctl reload ssh.service; ! sshd -t || systemctl restart ssh.service"
+"""A reload reads the files alone; what sshd is started with takes a start, which has to succeed. Sessions stay open."""
+
+UNDO = Undo(name="ssh", what="sshd", role="authentication", finish=(PUT_INTO_EFFECT,))

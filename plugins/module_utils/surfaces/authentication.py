@@ -89,6 +89,7 @@ FACTS: dict[str, str] = {
     "sshd.exceptions": "list of str: file:line in Match blocks that differ from the drop-in",
     "sshd.unconfirmed": "bool: a change waits for its confirmation, else the host undoes it",
     "sshd.overriding": "list of str: shadows and exceptions with their settings, or that none of ours is read",
+    "sshd.command_line": "list of str: options that sshd was started with and that differ from the drop-in",
     "sshd.older_than_configuration": "bool: the running sshd has not read its newest files",
     "sshd.authorized_keys": "dict: login -> number of authorized keys",
     "sshd.UsePAM": "str: what `sshd -T` says",

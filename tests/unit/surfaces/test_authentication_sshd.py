@@ -8,13 +8,16 @@ import getpass
 import grp
 import hashlib
 import os
+import shlex
+from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import ssh_daemon, ssh_undo
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_command_line, ssh_daemon, ssh_undo
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
 
+TITLE = "sshd: /usr/sbin/sshd -D {} [listener] 0 of 10-100 startups"
 STOCK = "# Debian's\n\nInclude /etc/ssh/sshd_config.d/*.conf\n\nKbdInteractiveAuthentication no\nX11Forwarding yes\n"
 SAID = "".join(f"{keyword.lower()} {value}\n" for keyword, value in ssh_daemon.KEYWORDS.items())
 
@@ -28,14 +31,21 @@ class Fixture(Host):
 
     def run(self, command, **_):
         self.ran.append(" ".join(command))
-        if command == [ssh_daemon.BINARY, "-T"]:
-            return Result(0, self.said, "")
+        if command[:2] == [ssh_daemon.BINARY, "-T"]:
+            settings = dict(line.split(" ", 1) for line in self.said.splitlines())
+            settings |= {key.lower(): value for key, _equals, value in (each.partition("=") for each in command[3::2])}
+            return Result(0, "".join(f"{key} {value}\n" for key, value in settings.items()), "")
         if command == [ssh_daemon.BINARY, "-t"]:
             text = "".join(self.text(f"{ssh_daemon.FOLDER}/{name}") or "" for name in self.list(ssh_daemon.FOLDER))
             bad = bool(self.refuses) and self.refuses in text
             return Result(255 if bad else 0, "", f"Bad configuration option: {self.refuses}" if bad else "")
         if command[:2] == ["systemctl", "show"]:
-            return Result(0, "ActiveState=active\nUnitFileState=enabled\nStateChangeTimestampMonotonic=0\n", "")
+            return Result(
+                0, "ActiveState=active\nUnitFileState=enabled\nStateChangeTimestampMonotonic=0\nMainPID=7\n", ""
+            )
+        if command == ["systemctl", "restart", ssh_daemon.UNIT] and (said := self.text(ssh_command_line.DEFAULTS)):
+            started = shlex.split(said.rpartition("SSHD_OPTS=")[2])
+            tree(Path(self.root), {"/proc/7/cmdline": TITLE.format(*started or [""])})
         return Result(0, "", "")
 
     def write(self, path, content, **how):
@@ -235,3 +245,56 @@ def test_a_list_of_algorithms_of_a_site_stays_when_it_has_no_weak_one(tmp_path, 
     apply(machine, planned(machine))
     kept = machine.text(f"{ssh_daemon.FOLDER}/00-convenience.conf")
     assert kept == (f"{ssh_daemon.ASIDE}{line}\n" if set_aside else f"{line}\n")
+
+
+def started(tmp_path, options, defaults):
+    files = {"/proc/7/cmdline": TITLE.format(options), ssh_command_line.DEFAULTS: defaults}
+    return host(tmp_path, {**files, ssh_daemon.FILE: ssh_daemon.render({})})
+
+
+@pytest.mark.parametrize(
+    ("options", "clashing"),
+    [
+        ("-o PasswordAuthentication=yes", ["-o", "PasswordAuthentication=yes"]),
+        ("-4 -oPermitRootLogin=yes -p 2222", ["-o", "PermitRootLogin=yes"]),
+        ("-f /etc/ssh/other", ["-f", "/etc/ssh/other"]),
+        ("-4 -o UseDNS=no -o PasswordAuthentication=no -E /var/log/sshd", []),
+        ("-o PermitRootLogin yes", ["-o", "PermitRootLogin", "yes"]),
+        ("-Z", ["-D", "-Z"]),
+        ("", []),
+    ],
+)
+def test_what_sshd_was_started_with_is_told_where_it_differs(tmp_path, options, clashing):
+    facts = ssh_daemon.observe(started(tmp_path, options, ""), {})
+    assert facts["command_line"] == clashing
+    assert [each.startswith(f"sshd was started with {' '.join(clashing)}, ") for each in facts["overriding"]] == (
+        [True] if clashing else []
+    )
+
+
+def test_sshd_is_asked_with_what_it_was_started_with_and_started_without_that_alone(tmp_path):
+    line = "SSHD_OPTS='-4 -oPasswordAuthentication=yes -p 2222'"
+    machine = started(tmp_path, "-4 -oPasswordAuthentication=yes -p 2222", f"# Debian's\n{line}\n")
+    facts = ssh_daemon.observe(machine, {})
+    assert facts["PasswordAuthentication"] == "yes"
+    digest = hashlib.sha256(ssh_daemon.render({}).encode()).hexdigest()
+    steps = ssh_daemon.plan(facts, ["authentication.sshd.PasswordAuthentication"], digest, {})
+    assert "Start sshd without -o PasswordAuthentication=yes, which keeps sessions open" in [
+        each.does for each in steps
+    ]
+    apply(machine, steps)
+    assert machine.text(ssh_command_line.DEFAULTS) == (
+        f"# Debian's\n# Set aside by radiology.hardening: {line}\nSSHD_OPTS='-4 -p 2222'\n"
+    )
+    assert ssh_daemon.observe(machine, {})["PasswordAuthentication"] == "no"
+
+
+def test_options_that_the_unit_itself_gives_are_refused_with_where_to_look(tmp_path):
+    class Unit(Fixture):
+        def run(self, command, **how):
+            return Result(0, "", "") if command[:2] == ["systemctl", "restart"] else super().run(command, **how)
+
+    machine = Unit(started(tmp_path, "-o PasswordAuthentication=yes", "SSHD_OPTS=\n").root)
+    with pytest.raises(HardeningError, match="does not come from /etc/default/ssh: take it out"):
+        ssh_command_line.take_out(machine, ["-o", "PasswordAuthentication=yes"])
+    assert machine.text(ssh_command_line.DEFAULTS) == "SSHD_OPTS=\n"
