@@ -56,6 +56,33 @@ SERVICE = front_unit.service(
     "authentication", USER, "HTTPS front of Orthanc", memory_mib=512, after=["orthanc.service"], low_port=True
 )
 
+ASKED = """\
+      if ($request_method !~ ^(GET|HEAD|POST|PUT|DELETE)$) { return 405; }
+      if ($role = nobody) { return 401; }
+      if ($http_content_encoding !~* ^(identity)?$) { return 415; }
+      if ($unclear) { return 400; }
+      if ($faked) { return 400; }
+      if ($other_site) { return 403; }
+      if ($role = stranger) { return 418; }
+      if ($forbidden) { return 403; }
+"""
+
+PASSED = """\
+      proxy_pass http://orthanc;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-HTTP-Method-Override "";
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header Forwarded 'host=$http_host;proto=https';
+      proxy_buffers 16 64k;
+      proxy_buffer_size 64k;
+      proxy_busy_buffers_size 128k;
+      proxy_max_temp_file_size 0;
+      proxy_read_timeout 600s;
+      proxy_intercept_errors on;
+"""
+
 TEMPLATE = """\
 # Kept by radiology.hardening (role authentication). Passwords are in files of their own, *.map.
 user %(user)s;
@@ -142,30 +169,27 @@ http {
     limit_conn callers 100;
 
     location / {
-      if ($request_method !~ ^(GET|HEAD|POST|PUT|DELETE)$) { return 405; }
-      if ($role = nobody) { return 401; }
-      if ($http_content_encoding !~* ^(identity)?$) { return 415; }
-      if ($unclear) { return 400; }
-      if ($faked) { return 400; }
-      if ($other_site) { return 403; }
-      if ($role = stranger) { return 418; }
-      if ($forbidden) { return 403; }
-
-      proxy_pass http://orthanc;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
+%(asked)s
       proxy_set_header Authorization $asks_as;
-      proxy_set_header X-HTTP-Method-Override "";
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header Forwarded 'host=$http_host;proto=https';
       proxy_request_buffering off;
-      proxy_buffers 16 64k;
-      proxy_buffer_size 64k;
-      proxy_busy_buffers_size 128k;
-      proxy_max_temp_file_size 0;
-      proxy_read_timeout 600s;
-      proxy_intercept_errors on;
+%(passed)s    }
+
+    # Who corrects images gets new ones; that the former ones go is for administrators. What it comes to stands in the
+    # body, so that is read first, in memory; where it says what it may not, Orthanc is asked as nobody.
+    location ~ "%(corrected)s" {
+      error_page 400 403 404 405 413 415 429 500 501 502 503 504 @refused;
+      error_page 418 = @guess;
+      error_page 401 = @unread;
+%(asked)s
+      client_max_body_size 64k;
+      client_body_buffer_size 64k;
+      client_body_in_single_buffer on;
+      proxy_set_header Authorization $corrects_as;
+%(passed)s    }
+
+    location @unread {
+      if ($role = nobody) { return 401; }
+      return 403;
     }
 
     # Every wrong password comes by here and is answered alike, so that no path tells more, or faster, than another.
@@ -199,6 +223,9 @@ def configuration(scope: Mapping[str, Any]) -> str:
         "orthanc_port": int(scope.get("orthanc_port") or 8042),
         "default_listens": "\n".join(f"    listen {each} ssl default_server;" for each in endpoints),
         "roles": web_roles.maps(),
+        "asked": ASKED,
+        "passed": PASSED,
+        "corrected": web_roles.CORRECTED,
         "journal": JOURNAL,
         "listens": "\n".join(f"    listen {each} ssl;" for each in endpoints),
         "names": " ".join(names(scope)),

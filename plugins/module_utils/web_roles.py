@@ -53,6 +53,23 @@ RULES: tuple[tuple[str, str, str], ...] = (
 """The least role, the methods, and the path (a regular expression; a slash may follow it)."""
 
 
+CORRECTED = f"^/(patients|studies|series)/{_ID}/(anonymize|modify|split|merge)/?$"
+"""The paths by which images are made from others, which Orthanc then removes where the body says so (KeepSource), or
+without a word for split and merge, or which it replaces where they keep their number (SOPInstanceUID)."""
+
+REMOVES = r"""  map "$uri $request_body" $removes {
+    default 1;
+    "~*(\\\\u00|SOPInstanceUID|0008[-,]?0018)" 1;
+    "~*(?s)KeepSource.*KeepSource" 1;
+    '~(?s)^\S+ \s*\{.*"KeepSource"\s*:\s*true\s*[,}]' 0;
+    "~*KeepSource" 1;
+    "~^\S+/(anonymize|modify)/? \s*\{" 0;
+  }
+  map "$role $removes" $corrects_as { default ""; "~^administrator " $asks_as; "technician 0" $asks_as; }
+"""
+"""Whether former images may go: so, unless the body says that they stay; JSON's escapes (\\u004b) could hide a word."""
+
+
 def pattern(methods: str, path: str) -> str:
     """Return the regular expression that a method, a space and a request line match."""
     return f"^({methods}) {path}/?{_END}"
@@ -69,7 +86,7 @@ def maps() -> str:
 {rules}
   }}
   map "$role $least" $forbidden {{ default 1; "~^{ADMINISTRATOR} " 0; "~^{TECHNICIAN} [rt]" 0; "{READER} {READER}" 0; }}
-"""
+{REMOVES}"""
 
 
 def line(header: str, role: str) -> str:

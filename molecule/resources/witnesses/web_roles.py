@@ -75,9 +75,9 @@ ROUTES: tuple[tuple[int, int | tuple[int, ...], str, str], ...] = (
     (T, 404, "POST", "/queries/{unknown}/retrieve"),
     (T, 200, "GET", "/changes"),
     (T, 200, "GET", "/exports"),
-    (T, 400, "POST", "/studies/{unknown}/modify"),
-    (T, 400, "POST", "/studies/{unknown}/anonymize"),
-    (T, 400, "POST", "/instances/{unknown}/modify"),
+    (T, 404, "POST", "/studies/{unknown}/modify"),
+    (T, 404, "POST", "/studies/{unknown}/anonymize"),
+    (T, 404, "POST", "/instances/{unknown}/modify"),
     (T, 400, "POST", "/tools/create-archive"),
     (A, 404, "DELETE", "/instances/{unknown}"),
     (A, 404, "DELETE", "/studies/{unknown}"),
@@ -143,6 +143,26 @@ DISGUISED = (
 )
 
 
+CORRECTIONS = (
+    # Whether the former image stays, what is asked of the study, and the body.
+    (False, "modify", b'{"Replace": {"StudyDescription": "x"}, "KeepSource": false}'),
+    (False, "modify", b'{"Replace": {}, "KeepSource": true, "KeepSource": false}'),
+    (False, "modify", b'{"KeepSource"/**/: false}'),
+    (False, "modify", b'{"Keep\\u0053ource": false}'),
+    (False, "modify", b'{"Keep": ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], "Force": true}'),
+    (False, "anonymize", b'{"KeepSource": false}'),
+    (False, "anonymize", b'{"Keep": ["0008,0018"], "Force": true}'),
+    (False, "split", b'{"Series": ["{series}"]}'),
+    (False, "merge", b'{"Resources": ["{study}"]}'),
+    (False, "modify", b'{"Replace": {"StudyDescription": "' + b"x" * 70_000 + b'"}}'),
+    (True, "modify", b'{"Replace": {"StudyDescription": "x"}}'),
+    (True, "modify", b'{"Replace": {"StudyDescription": "y"}, "Force": true, "KeepSource": true}'),
+    (True, "anonymize", b"{}"),
+    (True, "split", b'{"Series": ["{series}"], "KeepSource": true}'),
+)
+"""Orthanc makes new images of others, and removes these where the body says so."""
+
+
 class Server:
     """The server's HTTPS pages, over one connection for each role."""
 
@@ -200,7 +220,8 @@ def wrong(server: Server, names: dict[str, str]) -> Iterator[str]:
     for least, due, method, path in ROUTES:
         for role, title in enumerate(ROLES):
             asked = path.format(**names)
-            status, _body = server.ask(role, method, asked, FIND if path == "/tools/find" else b"")
+            body = FIND if path == "/tools/find" else b"{}" if path.endswith(("/modify", "/anonymize")) else b""
+            status, _body = server.ask(role, method, asked, body)
             allowed = role >= least
             expected = due if allowed or least == NOBODY else 403
             if status not in (expected if isinstance(expected, tuple) else (expected,)):
@@ -212,6 +233,20 @@ def wrong(server: Server, names: dict[str, str]) -> Iterator[str]:
                 yield f"{ROLES[role]} {method} {path} with {name}: the image is gone"
 
 
+def corrected(server: Server, names: dict[str, str]) -> Iterator[str]:
+    """Correct the study as a technician in ways that would remove it and in others, and yield what went wrong."""
+    for allowed, verb, text in CORRECTIONS:
+        body = text.replace(b"{series}", names["series"].encode()).replace(b"{study}", names["study"].encode())
+        status, answer = server.ask(T, "POST", f"/studies/{names['study']}/{verb}", body)
+        if (status == 200) is not allowed or (not allowed and status not in (403, 413)):
+            yield f"technician {verb} with {text[:60]!r}: {status}"
+        if server.ask(T, "GET", f"/instances/{names['image']}")[0] != 200:
+            yield f"technician {verb} with {text[:60]!r}: the image is gone"
+        if status == 200:
+            made = json.loads(answer)
+            server.ask(A, "DELETE", f"/studies/{made.get('TargetStudy') or made['ID']}")
+
+
 def main(address: str) -> int:
     """Store, ask, remove; return 0 when all was answered as the table says."""
     server = Server(address)
@@ -221,14 +256,15 @@ def main(address: str) -> int:
         return 1
     found = json.loads(stored)
     names = {"image": found["ID"], "study": found["ParentStudy"], "uid": STUDY_UID, "unknown": UNKNOWN}
-    failures = list(wrong(server, names))
+    names["series"] = found["ParentSeries"]
+    failures = [*wrong(server, names), *corrected(server, names)]
     for role, due in ((R, 403), (T, 403), (A, 200)):
         status, _body = server.ask(role, "DELETE", f"/studies/{names['study']}")
         if status != due:
             failures.append(f"{ROLES[role]} removes the study: {status}, due {due}")
     print("\n".join(failures))
     routes = len({(method, path) for _least, _due, method, path in ROUTES})
-    asked = len(ROUTES) * len(ROLES) + 2 * len(DISGUISED) + 4
+    asked = len(ROUTES) * len(ROLES) + 2 * len(DISGUISED) + len(CORRECTIONS) + 4
     print(f"{routes} routes, {asked} questions by {len(ROLES)} roles: {len(failures)} answered wrongly")
     return 1 if failures else 0
 

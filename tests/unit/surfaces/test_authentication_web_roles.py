@@ -181,3 +181,54 @@ def test_every_attempt_is_beyond_the_role_that_makes_it():
     for method, path in web_front_ask.BEYOND_A_TECHNICIAN:
         clear = re.search(web_roles.CLEAR, path) and "_method" not in path
         assert not clear or least(method, path) == web_roles.ADMINISTRATOR
+
+
+def removes(verb: str, body: str) -> bool:
+    """Read nginx's map $removes as nginx does: the first expression that matches, else its default."""
+    lines = re.findall(r"""^    (["'])~(\*?)(.*)\1 ([01]);$""", web_roles.REMOVES, re.MULTILINE)
+    assert len(lines) == 5
+    for _quote, small, expression, value in lines:
+        if re.search(expression.replace(r"\\\\", r"\\"), f"/studies/0/{verb} {body}", re.IGNORECASE if small else 0):
+            return value == "1"
+    return True
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "gone"),
+    [
+        ("modify", '{"Replace": {"PatientName": "A"}}', False),
+        ("modify", '\n {"Replace": {"PatientID": "1"}, "Force": true,\n "KeepSource" : true\n}', False),
+        ("anonymize", "{}", False),
+        ("anonymize/", "{}", False),
+        ("split", '{"Series": [], "KeepSource": true}', False),
+        ("merge", '{"KeepSource": true, "Resources": []}', False),
+        ("modify", '{"KeepSource": false}', True),
+        ("modify", '{"KeepSource": 0}', True),
+        ("modify", '{"KeepSource": true,\n"KeepSource": false}', True),
+        ("modify", '{"KeepSource": truefalse}', True),
+        ("modify", '{"\\u004beepSource": false}', True),
+        ("modify", '{"Keep": ["SOPInstanceUID"], "KeepSource": true}', True),
+        ("modify", '{"Keep": ["0008,0018"]}', True),
+        ("modify", "", True),
+        ("modify", "[]", True),
+        ("split", '{"Series": []}', True),
+        ("merge", "{}", True),
+    ],
+)
+def test_a_correction_removes_unless_it_says_that_the_former_images_stay(verb, body, gone):
+    assert removes(verb, body) is gone
+
+
+def test_every_path_that_makes_images_of_others_reads_the_body_first():
+    text = web_front.configuration({"addresses": ["10.0.0.10"], "names": []})
+    (before, after) = text.split(f'location ~ "{web_roles.CORRECTED}" {{', 1)
+    assert "Authorization $corrects_as;" in after.partition("location")[0]
+    assert "proxy_request_buffering off" not in after.partition("location")[0]
+    assert text.count("if ($forbidden) { return 403; }") == before.count("if ($forbidden)") + 1 == 2
+    makers = [path for role, methods, path in web_roles.RULES if "merge" in path]
+    assert [
+        re.fullmatch(web_roles.CORRECTED, f"/{level}/0-a/{verb}") is not None
+        for level in ("patients", "studies", "series")
+        for verb in ("anonymize", "modify", "split", "merge")
+    ] == [True] * 12
+    assert len(makers) == 1
