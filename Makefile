@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation revocation abuse powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation authority revocation abuse powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -48,6 +48,9 @@ undo: setup ## Undo every surface on hosts with 50 studies, alone and beside ano
 
 rotation: setup ## Rotate certificates while a modality stores one image a second; none may be lost
 	@$(RUN) tests/rotation.py
+
+authority: setup ## Let the clinic's authority be followed by another while a modality stores all along; none may be lost
+	@$(RUN) tests/authority.py
 
 revocation: setup ## Lose a modality: one run, and its key opens no door, while a workstation stores all along
 	@$(RUN) tests/revocation.py

@@ -80,18 +80,26 @@ class Rotation:
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of Ansible's that has to succeed, and return what it printed."""
-        environment = {
+        done = self.attempt(program, *arguments)
+        if done.returncode:
+            sys.exit(done.stdout[-6000:] + done.stderr[-2000:])
+        return done.stdout
+
+    def attempt(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of Ansible's, and return what it answered."""
+        command = [str(Path(sys.executable).with_name(program)), *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """Return what Ansible's programs are to find around them."""
+        return {
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
             "ANSIBLE_VAULT_PASSWORD_FILE": str(RESOURCES / "vault_password.py"),
             "RADIOLOGY_LAB": NAME,
         }
-        command = [str(Path(sys.executable).with_name(program)), *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(done.stdout[-6000:] + done.stderr[-2000:])
-        return done.stdout
 
     def folder(self, practice: Practice) -> Path:
         """Return the clinic's folder."""

@@ -158,8 +158,8 @@ def signed(directory: str, devices: list[dict[str, Any]]) -> dict[str, object]:
     """Return what the controller gives the module dicom_tls: certificates, which are public."""
     return {
         "certificate": authority.read(authority.certificate_path(directory, "pacs")),
-        "authority": authority.read(authority.authority_path(directory)),
-        "revoked": authority.read(revocation.list_path(directory)),
+        "authority": "".join(authority.authorities(directory)),
+        "revoked": revocation.lists(directory),
         "fingerprints": {
             device["name"]: device_certificates.admitted(directory, device) for device in dicom_front.admitted(devices)
         },

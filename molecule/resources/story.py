@@ -63,8 +63,9 @@ class Practice:
             (folder / f"{kind}.csr").write_text(asked + "\n", encoding="utf-8")
 
     def fetch_certificates(self, directory: Path, kinds: tuple[str, ...] = ("ct", "ws")) -> None:
-        """Install on each device the certificate that the clinic's authority signed, and the authority's own."""
-        authority = (directory / "authority" / "ca.crt").read_text(encoding="utf-8")
+        """Install on each device the certificate that was signed for it, and that of the authority, or of both."""
+        both, one = directory / "authority" / "trusted.crt", directory / "authority" / "ca.crt"
+        authority = (both if both.exists() else one).read_text(encoding="utf-8")
         for kind in kinds:
             certificate = (directory / "certificates" / f"{kind}.crt").read_text(encoding="utf-8")
             for name, content in (("device.crt", certificate), ("ca.crt", authority)):

@@ -17,7 +17,12 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom
     REQUESTED,
     TO_BE_SIGNED,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    authority_change,
+    device_certificates,
+    revocation,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
@@ -40,6 +45,8 @@ class ActionModule(ActionBase):
             directory, name = str(scope["clinic_directory"]), str(scope["name"])
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             devices = dicom_front.admitted(scope.get("devices") or [])
+            if not check_mode:
+                authority_change.settle(directory)
             made = revocation.revoke(secrets, directory, scope.get("devices") or [], check_mode=check_mode)
             names = [str(device["name"]) for device in devices]
             device_certificates.demand_own_keys(directory, [*names, name, f"{name}-web"])
@@ -71,8 +78,8 @@ class ActionModule(ActionBase):
         own = authority.read(authority.certificate_path(directory, name)) if authority.lasts(directory, name) else ""
         return {
             "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
-            "authority": authority.read(authority.authority_path(directory)),
-            "revoked": authority.read(revocation.list_path(directory)),
+            "authority": "".join(authority.authorities(directory)),
+            "revoked": revocation.lists(directory),
             "fingerprints": {
                 str(device["name"]): device_certificates.admitted(directory, device) for device in devices
             },

@@ -27,7 +27,9 @@ EXAMPLES = """
 RETURN = """
 _raw:
   description: >-
-    One dictionary; C(revoked) lists serial numbers in hexadecimal, C(keys) the SHA-256 of public keys by name.
+    One dictionary; C(revoked) lists serial numbers in hexadecimal, C(keys) the SHA-256 of public keys by name,
+    C(authorities) the SHA-256 of the certificates of the clinic's authorities, two while one follows the other for
+    C(days_of_change) whole days.
   type: list
   elements: dict
 """
@@ -36,8 +38,14 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.radiology.hardening.plugins.module_utils import certificates
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    authority_change,
+    device_certificates,
+    revocation,
+)
 
 
 class LookupModule(LookupBase):
@@ -48,7 +56,12 @@ class LookupModule(LookupBase):
         directory, devices = terms
         try:
             authority.demand_cryptography()
-            revoked = revocation.serials(str(directory), devices)
-            return [{"revoked": revoked, "keys": device_certificates.keys(str(directory))}]
+            signed = {
+                "revoked": revocation.serials(str(directory), devices),
+                "keys": device_certificates.keys(str(directory)),
+                "authorities": [certificates.digest(text) for text in authority.authorities(str(directory))],
+                "days_of_change": authority_change.days(str(directory)),
+            }
+            return [signed]
         except HardeningError as error:
             raise AnsibleLookupError(str(error)) from error

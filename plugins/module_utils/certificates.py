@@ -24,6 +24,23 @@ def key_digest(pem: str) -> str:
     return hashlib.sha256(base64.b64decode("".join(lines))).hexdigest() if lines else ""
 
 
+def each(kind: str, text: str) -> list[str]:
+    """Return the PEM blocks of a kind in a text: `CERTIFICATE`, `X509 CRL`."""
+    return re.findall(rf"-----BEGIN {kind}-----.*?-----END {kind}-----\n?", text, re.DOTALL)
+
+
+def digest(pem: str) -> str:
+    """Return the SHA-256 of a certificate (PEM) as `openssl x509 -fingerprint` has it, lower-case without colons.
+
+    What is no certificate has that of its text, which is nobody's.
+    """
+    lines = [line.strip() for line in pem.splitlines() if line.strip() and not line.startswith("-----")]
+    try:
+        return hashlib.sha256(base64.b64decode("".join(lines), validate=True)).hexdigest()
+    except ValueError:
+        return hashlib.sha256(pem.encode()).hexdigest()
+
+
 def public_key(said: str) -> str:
     """Return the public key (PEM) in what OpenSSL prints of a certificate; nothing where there is none."""
     found = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n", said, re.DOTALL)

@@ -123,18 +123,35 @@ def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def revocation(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what OpenSSL says of the front's list of revoked certificates, and which it lacks of those it should hold.
+    """Return what OpenSSL says of the front's lists of revoked certificates, and which they lack of those due.
 
-    An expired list refuses every device.
+    There is one of each authority; one that expired refuses every device.
     """
-    file = host.path(dicom_front.REVOKED)
-    said = host.run(["openssl", "crl", "-in", file, "-noout", "-text", "-CAfile", host.path(dicom_front.AUTHORITY)])
-    listed = certificates.serials(said.output)
+    command = ["openssl", "crl", "-noout", "-text", "-CAfile", host.path(dicom_front.AUTHORITY)]
+    texts = certificates.each("X509 CRL", host.text(dicom_front.REVOKED) or "")
+    answers = [host.run(command, stdin=text) for text in texts]
+    listed = [set(certificates.serials(said.output)) for said in answers]
     due = (scope.get("signed") or {}).get("revoked") or []
+    verified = [said.ok and "verify OK" in said.errors for said in answers]
     return {
-        "of_our_authority": said.ok and "verify OK" in said.errors,
-        "days_left": certificates.days_of_list(said.output),
-        "unrevoked": [each for each in due if each not in listed],
+        "of_our_authority": all(verified) and len(verified) == max(1, authorities(host)),
+        "days_left": min((certificates.days_of_list(said.output) for said in answers), default=-1),
+        "unrevoked": [each for each in due if not listed or not all(each in serials for serials in listed)],
+    }
+
+
+def trust_store(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whom the front takes for an authority, and who of them is not the clinic's, by what the controller says.
+
+    Where it says nothing, the first one is taken for the clinic's.
+    """
+    signed = scope.get("signed") or {}
+    found = [certificates.digest(text) for text in _trusted(host)]
+    known = signed.get("authorities") or found[:1]
+    return {
+        "authorities": len(found),
+        "foreign": [each for each in found if each not in known],
+        "days_of_change": int(signed.get("days_of_change") or 0),
     }
 
 
@@ -198,9 +215,13 @@ def loose_keys(host: Host) -> list[str]:
     return found
 
 
-def authorities(host: Host, path: str) -> int:
-    """Count the certificates in a trust store."""
-    return (host.text(path) or "").count("-----BEGIN CERTIFICATE-----")
+def authorities(host: Host) -> int:
+    """Count the certificates in the front's trust store."""
+    return len(_trusted(host))
+
+
+def _trusted(host: Host) -> list[str]:
+    return certificates.each("CERTIFICATE", host.text(dicom_front.AUTHORITY) or "")
 
 
 def matches(host: Host, certificate_file: str, key: str) -> bool:

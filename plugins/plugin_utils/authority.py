@@ -4,7 +4,8 @@
 
 The key is encrypted (PKCS #8) with a passphrase that lies in the clinic's vault file alone. What it signs lies in
 `certificates/`, the requests in `requests/`; both are public. A device that Ansible does not run on hands in
-`requests/<device>.csr` and takes `certificates/<device>.crt`.
+`requests/<device>.csr` and takes `certificates/<device>.crt`. While one authority follows another there are two
+(authority_folders).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority_folders
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 try:
@@ -39,6 +41,7 @@ CERTIFICATE_DAYS = 365
 """How long a certificate lasts; at most three years are good practice (ANSSI TLS guide, R25)."""
 RENEWAL_DAYS = 60
 """A certificate with fewer days left is made anew by the next run."""
+PASSPHRASE = "authority_passphrase"  # noqa: S105 (its name in the vault file)
 SMALLEST_RSA = 2048
 SMALLEST_CURVE = 256
 
@@ -59,9 +62,10 @@ def request_path(directory: str, name: str) -> str:
     return os.path.join(directory, "requests", f"{name}.csr")
 
 
-def authority_path(directory: str) -> str:
-    """Return where the authority's own certificate lies."""
-    return os.path.join(directory, "authority", "ca.crt")
+def authorities(directory: str) -> list[str]:
+    """Return the certificates (PEM) of the authorities whose certificates open the door, the older one first."""
+    paths = [authority_folders.certificate(folder) for folder in authority_folders.trusted(directory)]
+    return [text for text in map(read, paths) if text]
 
 
 def read(path: str) -> str:
@@ -75,23 +79,28 @@ def read(path: str) -> str:
         raise HardeningError(f"{path} cannot be read: {error}.") from error
 
 
-def lasts(directory: str, name: str) -> bool:
-    """Tell whether a certificate of our authority for the newest request of this name has enough days left."""
+def lasts(directory: str, name: str, *, device: bool = False) -> bool:
+    """Tell whether a certificate of the authority that signs, for the newest request of this name, has days left."""
+    signer = authority_folders.certificate(authority_folders.signing(directory, device=device))
     request, certificate, authority = (
-        read(path)
-        for path in (request_path(directory, name), certificate_path(directory, name), authority_path(directory))
+        read(path) for path in (request_path(directory, name), certificate_path(directory, name), signer)
     )
     if not (certificate and authority):
         return False
     signed = load_certificate(certificate, certificate_path(directory, name))
-    ours = load_certificate(authority, authority_path(directory))
     if request and public(load_request(request, request_path(directory, name))) != public(signed):
         return False
+    left = signed.not_valid_after_utc - datetime.datetime.now(tz=datetime.UTC)
+    return is_of(certificate, authority) and left > RENEWAL_DAYS * DAY
+
+
+def is_of(certificate: str, authority: str) -> bool:
+    """Tell whether a certificate was signed by an authority, both in PEM form."""
     try:
-        signed.verify_directly_issued_by(ours)
+        load_certificate(certificate, "certificate").verify_directly_issued_by(load_certificate(authority, "ca.crt"))
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return signed.not_valid_after_utc - datetime.datetime.now(tz=datetime.UTC) > RENEWAL_DAYS * DAY
+    return True
 
 
 def load_certificate(text: str, path: str) -> x509.Certificate:
@@ -147,9 +156,10 @@ def check_names(request: x509.CertificateSigningRequest, path: str, name: str, a
         )
 
 
-def sign(secrets: Secrets, directory: str, request: str, name: str) -> str:
-    """Sign a host's request, keep request and certificate under this name, and return the certificate (PEM)."""
-    with opened(secrets, directory) as (key, authority):
+def sign(secrets: Secrets, directory: str, request: str, name: str, *, device: bool = False) -> str:
+    """Sign a request, keep request and certificate under this name, and return the certificate (PEM)."""
+    with locked(directory):
+        key, authority = opened(secrets, directory, authority_folders.signing(directory, device=device))
         asked = load_request(request, request_path(directory, name))
         now = datetime.datetime.now(tz=datetime.UTC)
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -174,71 +184,71 @@ def sign(secrets: Secrets, directory: str, request: str, name: str) -> str:
         return text
 
 
-@contextlib.contextmanager
-def opened(secrets: Secrets, directory: str) -> Iterator[tuple[ec.EllipticCurvePrivateKey, x509.Certificate]]:
-    """Hold the authority for this run alone, and yield its key and certificate, made the first time."""
-    with _lock(directory):
-        yield _authority(secrets, directory)
-
-
 def fingerprint(certificate: str) -> str:
     """Return a certificate's SHA-1 in hexadecimal, as nginx's $ssl_client_fingerprint has it."""
     return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
 
 
 def demand_whole(secrets: Secrets, directory: str) -> None:
-    """Raise HardeningError where the authority is not there as a whole; one that was never made lacks nothing.
+    """Raise HardeningError where an authority is not there as a whole; one that was never made lacks nothing.
 
     A new one in the place of one that signed would shut every device out.
     """
-    if os.path.exists(_key_path(directory)):
-        _open(secrets, directory)
-        return
-    folder = os.path.join(directory, "certificates")
-    signed = sorted(name for name in os.listdir(folder) if name.endswith(".crt")) if os.path.isdir(folder) else []
-    if signed:
-        raise HardeningError(
-            f"{_key_path(directory)} is missing, and a new authority would shut out whoever holds "
-            f"{os.path.join(folder, signed[0])}; restore it from its backup, or remove {folder} to begin anew."
-        )
+    for folder in authority_folders.trusted(directory):
+        key_path = authority_folders.key(folder)
+        if os.path.exists(key_path):
+            _open(secrets, folder)
+            continue
+        there = os.path.join(directory, "certificates")
+        signed = sorted(name for name in os.listdir(there) if name.endswith(".crt")) if os.path.isdir(there) else []
+        if signed:
+            raise HardeningError(
+                f"{key_path} is missing, and a new authority would shut out whoever holds "
+                f"{os.path.join(there, signed[0])}; restore it from its backup, or remove {there} to begin anew."
+            )
 
 
-def _authority(secrets: Secrets, directory: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """Return the authority's key and certificate, made the first time."""
-    if not os.path.exists(_key_path(directory)):
+def opened(secrets: Secrets, directory: str, folder: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return the key and the certificate of an authority, made the first time; only to be called while it is locked."""
+    if not os.path.exists(authority_folders.key(folder)):
         demand_whole(secrets, directory)
-        passphrase = secrets.ensure("authority_passphrase", lambda: random.token_urlsafe(32))
-        _make_authority(directory, _key_path(directory), passphrase.encode())
-    return _open(secrets, directory)
+        passphrase = secrets.ensure(PASSPHRASE, lambda: random.token_urlsafe(32))
+        make(folder, ec.generate_private_key(ec.SECP256R1()), name_of(directory), passphrase)
+    return _open(secrets, folder)
 
 
-def _open(secrets: Secrets, directory: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """Return the authority's key and certificate as they lie there; HardeningError where they do not fit."""
-    key_path, passphrase = _key_path(directory), secrets.get("authority_passphrase")
+def _open(secrets: Secrets, folder: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return an authority's key and certificate as they lie there; HardeningError where they do not fit."""
+    key_path, path = authority_folders.key(folder), authority_folders.certificate(folder)
+    authority = load_certificate(read(path), path)
+    passphrase = secrets.get(*passphrase_name(authority.public_key())) or secrets.get(PASSPHRASE)
     if passphrase is None:
         raise HardeningError(
-            f"{secrets.path} lacks authority_passphrase, which opens {key_path}; restore both from one backup."
+            f"{secrets.path} lacks {PASSPHRASE}, which opens {key_path}; restore both from one backup."
         )
     try:
         with open(key_path, "rb") as file:
             key = serialization.load_pem_private_key(file.read(), str(passphrase).encode())
     except (OSError, ValueError) as error:
         raise HardeningError(f"{key_path} does not open with the passphrase in {secrets.path}: {error}.") from error
-    authority = load_certificate(read(authority_path(directory)), authority_path(directory))
     if not isinstance(key, ec.EllipticCurvePrivateKey) or public(authority) != _bytes(key.public_key()):
-        raise HardeningError(f"{key_path} is not the key of {authority_path(directory)}; restore both from one backup.")
+        raise HardeningError(f"{key_path} is not the key of {path}; restore both from one backup.")
     return key, authority
 
 
-def _key_path(directory: str) -> str:
-    return os.path.join(directory, "authority", "ca.key")
+def passphrase_name(key: Any) -> tuple[str, str]:
+    """Return the name, in the clinic's vault file, of the passphrase of an authority that followed another."""
+    return f"{PASSPHRASE}s", hashlib.sha256(_bytes(key)).hexdigest()[:16]
 
 
-def _make_authority(directory: str, key_path: str, passphrase: bytes) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, f"DICOM authority of {os.path.basename(directory)}"[:64])]
-    )
+def name_of(directory: str) -> str:
+    """Return the common name of the clinic's first authority."""
+    return f"DICOM authority of {os.path.basename(directory)}"[:64]
+
+
+def make(folder: str, key: ec.EllipticCurvePrivateKey, called: str, passphrase: str) -> None:
+    """Make an authority of this key and common name in a folder; its key is written last."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, called)])
     now = datetime.datetime.now(tz=datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -256,10 +266,10 @@ def _make_authority(directory: str, key_path: str, passphrase: bytes) -> None:
     encrypted = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(passphrase),
+        serialization.BestAvailableEncryption(passphrase.encode()),
     )
-    write(authority_path(directory), certificate.public_bytes(serialization.Encoding.PEM).decode())
-    write(key_path, encrypted.decode(), mode=0o600)
+    write(authority_folders.certificate(folder), certificate.public_bytes(serialization.Encoding.PEM).decode())
+    write(authority_folders.key(folder), encrypted.decode(), mode=0o600)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -318,9 +328,9 @@ def remove(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _lock(directory: str) -> Iterator[None]:
+def locked(directory: str) -> Iterator[None]:
     """Hold the authority against the other hosts of the clinic, which are hardened at the same time."""
-    folder = os.path.join(directory, "authority")
+    folder = authority_folders.home(directory)
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -4,8 +4,8 @@
 
 `requests/<device>.csr` is handed in, `certificates/<device>.crt` is taken away. Until a device bears its new
 certificate it comes with a former one: those lie in `certificates/former/<device>.crt` and open the door until they
-expire, or until somebody removes that file. What was revoked lies in `certificates/revoked/<device>.crt`, and opens
-none (see revocation).
+expire, until their authority is trusted no more, or until somebody removes that file. What was revoked lies in
+`certificates/revoked/<device>.crt`, and opens none (see revocation).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def sign(
     for device in devices:
         name, path = str(device["name"]), authority.request_path(directory, str(device["name"]))
         request = authority.read(path)
-        if not anew and authority.lasts(directory, name):
+        if not anew and authority.lasts(directory, name, device=True):
             continue
         if not request:
             waiting.append(name)
@@ -73,15 +73,24 @@ def sign(
         signed.append(name)
         if not check_mode:
             _keep(directory, name)
-            authority.sign(secrets, directory, request, name)
+            authority.sign(secrets, directory, request, name, device=True)
     return signed, waiting
 
 
 def admitted(directory: str, device: Mapping[str, Any]) -> list[str]:
-    """Return the SHA-1 of each certificate that lets a device in: the present one, then former ones that are valid."""
-    name = str(device["name"])
+    """Return the SHA-1 of each certificate that lets a device in: the present one, then former ones that are valid.
+
+    One of an authority that the fronts trust no more opens no door.
+    """
+    name, trusted = str(device["name"]), authority.authorities(directory)
     present = authority.read(authority.certificate_path(directory, name))
-    return [authority.fingerprint(text) for text in ([present] if present else []) + _former(directory, name)]
+    texts = ([present] if present else []) + _former(directory, name)
+    return [authority.fingerprint(text) for text in texts if any(authority.is_of(text, ours) for ours in trusted)]
+
+
+def of_authority(directory: str, name: str, ours: str) -> list[str]:
+    """Return the SHA-1 of each certificate of a device that this authority (PEM) signed."""
+    return [authority.fingerprint(text) for text in all_of(directory, name) if authority.is_of(text, ours)]
 
 
 def keys(directory: str) -> dict[str, list[str]]:

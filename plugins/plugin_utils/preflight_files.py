@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import dicom_f
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
+    authority_change,
     device_certificates,
     escrow_folders,
     revocation,
@@ -53,6 +54,8 @@ def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callab
     secrets = vault(directory)
     with remarks.refusals():
         authority.demand_whole(secrets, directory)
+        for sentence in authority_change.remarks(directory):
+            remarks.note(sentence)
     devices = dicom_front.admitted(given["dicom_tls_devices"] or [])
     own = [str(given["dicom_tls_name"])] if "dicom_tls_name" in given else []
     web = [f"{name}-web".lower() for name in (given.get("authentication_names") or [])[:1]]

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a clinic's authority takes back: `authority/revoked.crl`, which the fronts refuse certificates by.
 
+While one authority follows another each has its list, and each list holds all serial numbers.
+
 The clinic file says that a device is `lost`, or one of its certificates by serial number. Such a certificate goes from
 `certificates/` to `certificates/revoked/<device>.crt`, and its serial number stays on the list: nothing that was
 revoked is ever let in again, whatever the clinic file says later, and no new certificate is signed for its key.
@@ -10,12 +12,15 @@ revoked is ever let in again, whatever the clinic file says later, and no new ce
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    authority_folders,
+    device_certificates,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 try:
@@ -30,14 +35,16 @@ RENEWAL_DAYS = 730
 """A list with fewer days left is made anew by the next run."""
 
 
-def list_path(directory: str) -> str:
-    """Return where the authority's list of revoked certificates lies."""
-    return os.path.join(directory, "authority", "revoked.crl")
+def lists(directory: str) -> str:
+    """Return the lists (PEM) of the authorities that the fronts trust, one after the other."""
+    folders = authority_folders.trusted(directory)
+    return "".join(authority.read(authority_folders.revoked(folder)) for folder in folders)
 
 
 def serials(directory: str, devices: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the serial numbers (hexadecimal) that are revoked, or are to be by what the clinic file says."""
-    found = {f"{each.serial_number:x}" for each in _listed(directory)}
+    folders = authority_folders.trusted(directory)
+    found = {f"{each.serial_number:x}" for folder in folders for each in _listed(folder)}
     found |= {_serial(text) for text in device_certificates.revoked(directory)}
     for device in devices:
         found |= {_serial(text) for text in _due(directory, device)}
@@ -59,18 +66,21 @@ def revoke(
         for device in devices
         if (found := _due(directory, device))
     ]
-    if check_mode or not (said or _is_stale(directory)):
+    folders = authority_folders.trusted(directory)
+    if check_mode or not (said or any(_is_stale(folder, directory) for folder in folders)):
         return said
-    with authority.opened(secrets, directory) as (key, ours):
+    with authority.locked(directory):
+        signers = {folder: authority.opened(secrets, directory, folder) for folder in folders}
         for device in devices:
             found = _due(directory, device)
             if found:
                 path = device_certificates.revoked_path(directory, str(device["name"]))
                 before = device_certificates.PEM.findall(authority.read(path))
                 authority.write(path, "".join(dict.fromkeys([*before, *found])))
-        if said or _is_stale(directory):  # another server's run may have made it meanwhile
-            numbers = {int(each, 16) for each in serials(directory, devices)}
-            authority.write(list_path(directory), _signed(key, ours, numbers, _listed(directory)))
+        numbers = {int(each, 16) for each in serials(directory, devices)}
+        for folder, (key, ours) in signers.items():
+            if said or _is_stale(folder, directory):  # another server's run may have made it meanwhile
+                authority.write(authority_folders.revoked(folder), _signed(key, ours, numbers, _listed(folder)))
         for device in devices:
             device_certificates.forget(directory, str(device["name"]), _due(directory, device))
     return said
@@ -94,32 +104,32 @@ def _demand_known(directory: str, device: Mapping[str, Any]) -> None:
             )
 
 
-def _listed(directory: str) -> Iterable[Any]:
-    """Return the entries of the list that lies there."""
-    text = authority.read(list_path(directory))
-    return _load(text, directory) if text else ()
+def _listed(folder: str) -> Iterable[Any]:
+    """Return the entries of an authority's list that lies there."""
+    path = authority_folders.revoked(folder)
+    text = authority.read(path)
+    return _load(text, path) if text else ()
 
 
-def _load(text: str, directory: str) -> x509.CertificateRevocationList:
+def _load(text: str, path: str) -> x509.CertificateRevocationList:
     try:
         return x509.load_pem_x509_crl(text.encode())
     except ValueError as error:
-        raise HardeningError(
-            f"{list_path(directory)} is no list of revoked certificates in PEM form: {error}; restore it."
-        ) from error
+        raise HardeningError(f"{path} is no list of revoked certificates in PEM form: {error}; restore it.") from error
 
 
 def _serial(text: str) -> str:
     return f"{x509.load_pem_x509_certificate(text.encode()).serial_number:x}"
 
 
-def _is_stale(directory: str) -> bool:
-    """Tell whether the list has to be made anew: not there, not of our authority, short of days or of an entry."""
-    text, ours = authority.read(list_path(directory)), authority.read(authority.authority_path(directory))
+def _is_stale(folder: str, directory: str) -> bool:
+    """Tell whether a list has to be made anew: not there, not of its authority, short of days or of an entry."""
+    path, signers = authority_folders.revoked(folder), authority_folders.certificate(folder)
+    text, ours = authority.read(path), authority.read(signers)
     if not (text and ours):
         return True
-    listed = _load(text, directory)
-    signer = authority.load_certificate(ours, authority.authority_path(directory))
+    listed = _load(text, path)
+    signer = authority.load_certificate(ours, signers)
     left = (listed.next_update_utc or listed.last_update_utc) - datetime.datetime.now(tz=datetime.UTC)
     known = {f"{each.serial_number:x}" for each in listed}
     return (

@@ -57,9 +57,11 @@ FACTS: dict[str, str] = {
     "certificate.undeclared_names": "list of str: names and addresses that it bears and the host does not have",
     "certificate.usages": "list of str: what it is for: serverAuth, clientAuth",
     "trust_store.authorities": "int: certificates that the front takes for authorities",
-    "revocation.of_our_authority": "bool: the list of revoked certificates is the clinic's authority's",
-    "revocation.days_left": "int: whole days until that list expires, and with it every device's way in; -1: no list",
-    "revocation.unrevoked": "list of str: serial numbers that should be revoked and that the list lacks",
+    "trust_store.foreign": "list of str: SHA-256 of those of them that are none of the clinic's",
+    "trust_store.days_of_change": "int: whole days for which the clinic has had two authorities; 0: it has one",
+    "revocation.of_our_authority": "bool: there is a list of revoked certificates of each authority, and no other",
+    "revocation.days_left": "int: whole days until a list expires, and with it every device's way in; -1: no list",
+    "revocation.unrevoked": "list of str: serial numbers that should be revoked and that a list lacks",
     "links.usable": "bool: the front and Orthanc know each other by their own pairs",
     "links.days_left": "int: whole days until the first of these pairs ends",
     "keys.loose": "list of str: private keys that others than root and their service may read",
@@ -77,6 +79,11 @@ RENEWED = "Make the DICOM front's next key, which stays here, and the request fo
 
 TO_BE_SIGNED = "to be signed"
 """Stands for a certificate in check mode, where nothing is signed."""
+
+DAYS_OF_CHANGE = f"{NAME}.trust_store.days_of_change"
+END = "End the change of the clinic's authority, under way for {} days: rotate_certificates.yml -e authority=only"
+ELSEWHERE = (f"{NAME}.keys.", DAYS_OF_CHANGE)
+"""Facts that no start of the front mends."""
 
 RENEWAL_DAYS = 60
 SUITES_OF_ORTHANC = [
@@ -104,7 +111,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "front": {**front, "connections_unserved": _unserved(front, configuration, scope)},
         "certificate": certificate,
-        "trust_store": {"authorities": dicom_front_state.authorities(host, dicom_front.AUTHORITY)},
+        "trust_store": dicom_front_state.trust_store(host, scope),
         "revocation": dicom_front_state.revocation(host, scope),
         "links": dicom_front_state.links(host),
         "keys": {
@@ -144,6 +151,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += _front(mine, wanted, unmet, scope)
         steps += _orthanc(facts, wanted, unmet, scope)
     steps += _left(mine, str(scope["name"]), *links)
+    if DAYS_OF_CHANGE in unmet:
+        steps.append(deliberate(END.format(mine["trust_store"]["days_of_change"])))
     return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})
 
 
@@ -253,7 +262,7 @@ def _front(
         texts[dicom_front.CERTIFICATE] = given
     front = mine["front"]
     sick = not front["active"] or not front["enabled"] or front["older_than_configuration"] or front["silent_addresses"]
-    unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith("dicom_tls.keys.")]
+    unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith(ELSEWHERE)]
     if not (stale or sick or unheld):
         return []
     strangers = own_words.strangers(front["altered"], dicom_front.UNIT_FILE, dicom_front.CONFIGURATION)

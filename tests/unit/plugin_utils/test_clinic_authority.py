@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 def kept(passphrase: str | None) -> Any:
     """Stand for a vault file that holds this passphrase."""
-    return SimpleNamespace(get=lambda _name: passphrase, ensure=lambda _name, _factory: passphrase, path="vault.yml")
+    return SimpleNamespace(get=lambda *_name: passphrase, ensure=lambda _name, _factory: passphrase, path="vault.yml")
 
 
 SECRETS = kept("a passphrase")

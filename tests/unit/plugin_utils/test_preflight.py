@@ -16,6 +16,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import Templar
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
+    authority_change,
     clinic_file,
     preflight,
     preflight_settings,
@@ -185,6 +186,18 @@ def test_the_authority_has_to_be_whole(clinic: Clinic) -> None:
     (clinic.kept / "authority" / "ca.key").unlink()
     (problem,) = clinic.problems()
     assert problem.startswith(f"{clinic.kept}/authority/ca.key is missing, and a new authority would shut out")
+
+
+def test_a_change_of_the_authority_is_told_and_both_have_to_be_whole(clinic: Clinic) -> None:
+    secrets, directory = Secrets(str(clinic.kept), VAULT), str(clinic.kept)
+    authority.sign(secrets, directory, csr(clinic.folder, "ct", "10.0.1.30")[1], "ct")
+    authority_change.change(secrets, directory, "new", lambda dummy: "")
+    told = [note for note in clinic.check().remarks.notes if "is at authority=new, 0 days after it was begun" in note]
+    assert len(told) == 1
+    assert clinic.problems() == []
+    (clinic.kept / "authority" / "next" / "ca.key").unlink()
+    (problem,) = clinic.problems()
+    assert problem.startswith(f"{clinic.kept}/authority/next/ca.key is missing")
 
 
 def test_what_a_device_hands_in_has_to_be_its_own(clinic: Clinic) -> None:
