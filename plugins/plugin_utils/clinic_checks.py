@@ -54,9 +54,18 @@ TAKEN_NAMES = frozenset({"hosts"})
 """Clinic names whose group `clinic_<name>` is a group of all clinics."""
 
 
+SERVED = {
+    443: "the web front's",
+    2762: "the DICOM front's",
+    4242: "Orthanc's for DICOM",
+    8042: "Orthanc's for the web",
+}
+"""TCP ports of a hardened server, on one of which sshd would keep the other from starting."""
+
+
 def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str]]) -> list[Problem]:
     """Return what does not hold together; `controls` returns the ids of all controls, asked only for waivers."""
-    checks = (names, ae_titles, peers, people, storages, clinic_addresses.networks, clinic_addresses.public)
+    checks = (names, of_servers, ae_titles, peers, people, storages, clinic_addresses.networks, clinic_addresses.public)
     found = [
         *clinic_outbound.problems(clinic),
         *clinic_addresses.hosts(clinic),
@@ -80,6 +89,22 @@ def names(clinic: Clinic) -> Found:
                 host.path,
                 f"{dotted(host.path)} has the name of {dotted(first)}; accepted: a name of its own",
             )
+
+
+def of_servers(clinic: Clinic) -> Found:
+    """Servers: none whose sshd has a port of its own programs, none whose web certificate has a host's name."""
+    for server in clinic.servers:
+        port = server.given.get("ssh", {}).get("port")
+        if port in SERVED:
+            yield (
+                (*server.path, "ssh", "port"),
+                f"{dotted(server.path)}.ssh.port is {port}, which is {SERVED[port]}; accepted: another, such as 22",
+            )
+    taken = {f"{server.name}-web": dotted(server.path) for server in clinic.servers}
+    for host in clinic.hosts:
+        if host.kind != "vantage_point" and host.name in taken:
+            clause = f"has the name of the web certificate of {taken[host.name]}; accepted: a name of its own"
+            yield host.path, f"{dotted(host.path)} {clause}"
 
 
 def ae_titles(clinic: Clinic) -> Found:

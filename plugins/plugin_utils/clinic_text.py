@@ -7,6 +7,7 @@ Anchors, aliases and tags are refused: a clinic file needs none, and each is a w
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import re
@@ -67,6 +68,8 @@ class UnreadableError(Exception):
 
 def names_plugin(content: bytes) -> bool:
     """Tell whether a file says that it is for this plugin, even when the rest of it is broken."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = content.replace(b"\0", b"")  # so that it is refused for its encoding, in a sentence of ours
     return _PLUGIN_LINE.search(content) is not None
 
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file, clinic_schema
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file, clinic_schema, clinic_text
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -207,3 +207,13 @@ def test_the_plugins_that_a_server_declares_become_its_variable() -> None:
         "dicom-web"
     ]
     assert "clinic_plugins" not in clinic_file.build(SMALL.encode(), "test.yml", controls).hosts["pacs.test"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_a_file_of_another_encoding_is_ours_and_refused_in_a_sentence(encoding: str) -> None:
+    content = SMALL.replace("name: test", "name: test\ntitle: Röntgen").encode(encoding)
+    if encoding == "utf-16-le":
+        content = b"\xff\xfe" + content
+    assert clinic_text.names_plugin(content)
+    with pytest.raises(HardeningError, match=r"the file is not encoded in UTF-8; accepted: UTF-8\.$"):
+        clinic_file.build(content, "/clinics/test.yml", controls)
