@@ -28,8 +28,8 @@ RETURN = """
 _raw:
   description: >-
     One dictionary; C(revoked) lists serial numbers in hexadecimal, C(keys) the SHA-256 of public keys by name,
-    C(authorities) the SHA-256 of the certificates of the clinic's authorities, two while one follows the other for
-    C(days_of_change) whole days.
+    C(certificates) the SHA-1 of certificates by name, C(authorities) the SHA-256 of the certificates of the clinic's
+    authorities, two while one follows the other for C(days_of_change) whole days.
   type: list
   elements: dict
 """
@@ -59,6 +59,7 @@ class LookupModule(LookupBase):
             signed = {
                 "revoked": revocation.serials(str(directory), devices),
                 "keys": device_certificates.keys(str(directory)),
+                "certificates": device_certificates.fingerprints(str(directory)),
                 "authorities": [certificates.digest(text) for text in authority.authorities(str(directory))],
                 "days_of_change": authority_change.days(str(directory)),
             }

@@ -60,7 +60,7 @@ JUDGED = re.compile(
 )
 """Lines of the configuration that other facts tell: TLS, limits, and the devices with their addresses."""
 
-BINDING = re.compile(r'^\s*"[0-9a-f]{40} (\S+)" (127\.[\d.]+);', re.MULTILINE)
+BINDING = re.compile(r'^\s*"([0-9a-f]{40}) (\S+)" (127\.[\d.]+);', re.MULTILINE)
 
 
 def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[str, Any]:
@@ -257,10 +257,19 @@ def _cleartext(directives: list[list[str]]) -> list[str]:
 
 
 def _undeclared(text: str, scope: Mapping[str, Any]) -> list[str]:
-    """Return `address=loopback` of each binding that no declared device has."""
+    """Return `address=loopback` of each binding that no declared device has, or by a certificate that is not its own.
+
+    What the authority signed is known where the controller tells it.
+    """
     devices = dicom_front.admitted(scope.get("devices") or [])
-    declared = {(device.get(key), device["loopback"]) for device in devices for key in ("address", "address6")}
-    return sorted("=".join(found) for found in BINDING.findall(text) if found not in declared)
+    declared = {(device.get(key), device["loopback"]): device for device in devices for key in ("address", "address6")}
+    signed = (scope.get("signed") or {}).get("certificates")
+    found = set()
+    for fingerprint, address, loopback in BINDING.findall(text):
+        device = declared.get((address, loopback))
+        if device is None or (signed is not None and fingerprint not in signed.get(device["name"], [])):
+            found.add(f"{address}={loopback}")
+    return sorted(found)
 
 
 def _foreign(text: str, scope: Mapping[str, Any]) -> list[str]:

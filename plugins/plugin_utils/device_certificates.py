@@ -95,13 +95,22 @@ def of_authority(directory: str, name: str, ours: str) -> list[str]:
 
 def keys(directory: str) -> dict[str, list[str]]:
     """Return, by name, the SHA-256 of each public key that the authority signed for and has not taken back."""
-    folder = os.path.dirname(authority.certificate_path(directory, ""))
-    listed = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    names = [name.removesuffix(".crt") for name in listed if name.endswith(".crt")]
     return {
         name: list(dict.fromkeys(authority.key_digest(text, name) for text in all_of(directory, name)))
-        for name in names
+        for name in _certified(directory)
     }
+
+
+def fingerprints(directory: str) -> dict[str, list[str]]:
+    """Return, by name, the SHA-1 of each certificate that the authority signed and has not taken back."""
+    return {name: [authority.fingerprint(text) for text in all_of(directory, name)] for name in _certified(directory)}
+
+
+def _certified(directory: str) -> list[str]:
+    """Return the names of those who have a certificate."""
+    folder = os.path.dirname(authority.certificate_path(directory, ""))
+    listed = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [name.removesuffix(".crt") for name in listed if name.endswith(".crt")]
 
 
 def demand_own_keys(directory: str, names: Sequence[str]) -> None:

@@ -42,7 +42,8 @@ FACTS: dict[str, str] = {
     "front.connections_unserved": "int: connections of all devices, and one more, for which Orthanc has no thread",
     "front.silent_addresses": "list of str: own addresses on which the front does not listen",
     "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
-    "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has",
+    "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has, or by "
+    "a certificate that the authority did not sign for it",
     "front.altered": "list of str: path: what makes the front run otherwise than the role wrote it",
     "front.files.*": "str: SHA-256 of each file of the front; null: no file",
     "front.request": "str: SHA-256 of the certificate request for the front's key; null: none",

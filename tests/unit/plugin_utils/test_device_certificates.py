@@ -129,3 +129,6 @@ def test_the_keys_of_a_clinic_are_those_of_what_was_signed_former_ones_too(tmp_p
     assert list(found) == ["ct"]
     assert len(found["ct"]) == 2
     assert found["ct"][0] == authority.key_digest(present, "ct.crt")
+    prints = device_certificates.fingerprints(str(tmp_path))
+    assert [len(each) for each in prints.values()] == [2]
+    assert prints["ct"][0] == authority.fingerprint(present)

@@ -90,3 +90,20 @@ def test_connections_that_orthanc_has_no_thread_for_are_counted(
 def test_orthanc_is_not_restarted_for_a_lost_device() -> None:
     both = [DEVICE, {**DEVICE, "name": "ws"}]
     assert dicom_front.threads(both) == dicom_front.threads([{**both[0], "lost": True}, both[1]]) == 7
+
+
+@pytest.mark.parametrize(
+    ("signed", "undeclared"),
+    [
+        ({}, []),
+        ({"certificates": {"ct": ["a" * 40]}}, []),
+        ({"certificates": {"ct": ["b" * 40], "ws": ["a" * 40]}}, ["10.0.0.30=127.0.0.30", "2001:db8::30=127.0.0.30"]),
+        ({"certificates": {}}, ["10.0.0.30=127.0.0.30", "2001:db8::30=127.0.0.30"]),
+    ],
+)
+def test_a_device_is_bound_by_its_own_certificates_alone(signed: dict[str, object], undeclared: list[str]) -> None:
+    scope = {"addresses": ["10.0.0.10"], "devices": [DEVICE]}
+    text = dicom_front.configuration(scope, {"ct": ["a" * 40]}, protocols=["TLSv1.3"], suites=["X"])
+    assert dicom_front_state._undeclared(text, {**scope, "signed": signed}) == undeclared
+    elsewhere = text.replace("10.0.0.30", "10.0.0.66")
+    assert "10.0.0.66=127.0.0.30" in dicom_front_state._undeclared(elsewhere, {**scope, "signed": signed})
