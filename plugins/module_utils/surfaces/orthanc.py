@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_peers,
     orthanc_plugins,
     orthanc_routes,
+    orthanc_scripts,
     orthanc_service,
     orthanc_storage,
     others,
@@ -60,6 +61,8 @@ FACTS: dict[str, str] = {
     "plugins.in_use": "list of str: files of undeclared plugins that may hold images, show them or serve somebody",
     "plugins.without_file": "list of str: declared plugins of which there is no file",
     "plugins.files": "list of str: the files of the declared plugins",
+    "scripts.undeclared": "list of str: Lua and Python scripts that Orthanc runs and that are not declared",
+    "scripts.advice": "list of str: what to do about them",
     "storage.when_full": "str: rejects (new images, by a quota), disk (as the version knows no quota that rejects, only"
     " the full disk does), unbounded (no quota), deletes (the oldest patients)",
     "storage.room_mib": "int: size of the file system that holds the images, in MiB; 0: unknown",
@@ -145,6 +148,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "sandbox_file": host.digest(SANDBOX_DROP_IN),
         "factory_ae_title": str(config["DicomAet"]).strip().upper() in FACTORY_AE_TITLES,
         "plugins": plugins,
+        "scripts": orthanc_scripts.observe(config, scope.get("scripts") or []),
         "storage": {
             **orthanc_storage.observe(host, config, found["version"]),
             "stored_mib": told["stored_mib"],
@@ -232,6 +236,7 @@ def _left(
     left: dict[str, list[Step]] = {
         "orthanc.plugins.undeclared": orthanc_plugins.undeclared(found["plugins"]),
         "orthanc.plugins.missing": orthanc_plugins.missing(found["plugins"]),
+        "orthanc.scripts.undeclared": orthanc_scripts.steps(found["scripts"]),
         "orthanc.storage.when_full": orthanc_storage.steps(found, scope["storage_maximum_mib"]),
         "orthanc.peers.cleartext": orthanc_peers.steps(found),
         "orthanc.exposure": [deliberate(LOOSENED.format(score=score))] if loosened else [],
