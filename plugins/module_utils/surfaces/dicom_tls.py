@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
@@ -184,13 +184,18 @@ def _sharing(mine: Mapping[str, Any], *names: str) -> bool:
     return any(name in shared.split(" = ") for shared in mine["keys"]["shared"] for name in names)
 
 
-def _left(mine: Mapping[str, Any], *mended: str) -> list[Step]:
-    """Return what only a person can mend: key pairs that two devices have."""
+def _left(mine: Mapping[str, Any], *mended: str) -> Sequence[Step]:
+    """Return what only a person can mend: key pairs that two devices have, and an authority that is too weak."""
     others = [shared for shared in mine["keys"]["shared"] if not set(shared.split(" = ")) & set(mended)]
-    return [
-        deliberate(f"Give all but one of {shared} a key of its own: hand in a new request of it, and revoke the former")
+    weak = [weak for weak in mine["keys"]["weak"] if weak.partition(": ")[0] not in (dicom_front.CERTIFICATE, *mended)]
+    said = [
+        f"Give all but one of {shared} a key of its own: hand in a new request of it, and revoke the former"
         for shared in others
     ]
+    said += [
+        f"Let another authority follow the clinic's ({each}): rotate_certificates.yml -e authority=new" for each in weak
+    ]
+    return [deliberate(sentence) for sentence in said]
 
 
 def _unserved(front: Mapping[str, Any], configuration: Mapping[str, Any], scope: Mapping[str, Any]) -> int | None:

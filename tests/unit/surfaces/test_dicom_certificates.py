@@ -95,6 +95,14 @@ def test_a_weak_pair_is_made_anew(path: str, step: str) -> None:
     assert step in [each.does for each in dicom_tls.plan(known["facts"], wanted, known["scope"])]
 
 
+def test_an_authority_that_is_too_weak_is_left_to_a_person() -> None:
+    known: dict[str, Any] = hardened("dicom_tls", "debian13")
+    known["facts"]["dicom_tls"]["keys"]["weak"] = [f"{dicom_front.AUTHORITY}: signed with sha1WithRSAEncryption"]
+    wanted = catalogue.wanted(catalogue.load("dicom_tls"))
+    (told,) = [each.does for each in dicom_tls.plan(known["facts"], wanted, known["scope"])]
+    assert told.endswith("signed with sha1WithRSAEncryption): rotate_certificates.yml -e authority=new")
+
+
 @pytest.mark.parametrize("fault", ["names", "weak"])
 def test_a_certificate_that_was_signed_anew_is_served_in_place_of_a_wrong_one(fault: str) -> None:
     known: dict[str, Any] = hardened("dicom_tls", "debian13")
