@@ -125,7 +125,7 @@ def certificate(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 def revocation(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return what OpenSSL says of the front's lists of revoked certificates, and which they lack of those due.
 
-    There is one of each authority; one that expired refuses every device.
+    There is one of each of the clinic's authorities in the trust store; one that expired refuses every device.
     """
     command = ["openssl", "crl", "-noout", "-text", "-CAfile", host.path(dicom_front.AUTHORITY)]
     texts = certificates.each("X509 CRL", host.text(dicom_front.REVOKED) or "")
@@ -133,8 +133,9 @@ def revocation(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     listed = [set(certificates.serials(said.output)) for said in answers]
     due = (scope.get("signed") or {}).get("revoked") or []
     verified = [said.ok and "verify OK" in said.errors for said in answers]
+    store = trust_store(host, scope)
     return {
-        "of_our_authority": all(verified) and len(verified) == max(1, authorities(host)),
+        "of_our_authority": all(verified) and len(verified) == max(1, store["authorities"] - len(store["foreign"])),
         "days_left": min((certificates.days_of_list(said.output) for said in answers), default=-1),
         "unrevoked": [each for each in due if not listed or not all(each in serials for serials in listed)],
     }
@@ -146,7 +147,8 @@ def trust_store(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     Where it says nothing, the first one is taken for the clinic's.
     """
     signed = scope.get("signed") or {}
-    found = [certificates.digest(text) for text in _trusted(host)]
+    trusted = host.text(dicom_front.AUTHORITY) or ""
+    found = [certificates.digest(text) for text in certificates.each("CERTIFICATE", trusted)]
     known = signed.get("authorities") or found[:1]
     return {
         "authorities": len(found),
@@ -213,15 +215,6 @@ def loose_keys(host: Host) -> list[str]:
         if entry and (int(entry.mode, 8) & ~0o640 or entry.owner != "root" or entry.group != group):
             found.append(path)
     return found
-
-
-def authorities(host: Host) -> int:
-    """Count the certificates in the front's trust store."""
-    return len(_trusted(host))
-
-
-def _trusted(host: Host) -> list[str]:
-    return certificates.each("CERTIFICATE", host.text(dicom_front.AUTHORITY) or "")
 
 
 def matches(host: Host, certificate_file: str, key: str) -> bool:
