@@ -55,7 +55,7 @@ authority: setup ## Let the clinic's authority be followed by another while a mo
 revocation: setup ## Lose a modality: one run, and its key opens no door, while a workstation stores all along
 	@$(RUN) tests/revocation.py
 
-abuse: setup ## Let a device leave associations idle and send 500 kinds of malformed PDUs; nobody else may notice
+abuse: setup ## Let a device leave associations idle, send 500 kinds of malformed PDUs, and bombs; nobody else may notice
 	@$(RUN) tests/abuse.py
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost

@@ -5,13 +5,16 @@
 Usage: abuse.py [--short]. The scanner leaves idle as many associations as it gets, and the workstation's echo is answered
 at once. Programs of the server that are neither the front nor Orthanc call loopback addresses, and are refused. Then more
 than 500 kinds of malformed PDUs, made from a seed, come through the front and straight to Orthanc's port at once, with
---short a hundred of them: Orthanc neither stops nor takes more than BOUND of memory for them. The last line is
-`N checks: N held; N malformed PDUs sent`.
+--short a hundred of them: Orthanc neither stops nor takes more than BOUND of memory for them. A technician sends bombs,
+which unpack to more than Orthanc may have, over the web, and the scanner one over DICOM: each is refused, at no more than
+BOUND of memory either. Then so many unpack at once that Orthanc has no memory left, and the scanner's images are stored.
+The last line is `N checks: N held; N malformed PDUs sent`.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import os
 import re
 import signal
@@ -20,7 +23,7 @@ import time
 
 import rotation
 from practices import AE_TITLES, PREFIXES
-from rotation import HOSTS, RESOURCES, Rotation
+from rotation import CLINICS, HOSTS, RESOURCES, Rotation
 from story import Practice
 
 NAME = os.environ.get("RADIOLOGY_LAB", "abuse")
@@ -40,6 +43,18 @@ PROCESS = (
 FORGET_PEAK = "echo 5 >/proc/$(systemctl show -p MainPID --value orthanc)/clear_refs"
 PEAK = "sed -n 's/^VmHWM:[^0-9]*//p' /proc/$(systemctl show -p MainPID --value orthanc)/status"
 CALL = "runuser -u {user} -- timeout 5 bash -c '</dev/tcp/{address}' 2>/dev/null && echo in || echo out"
+PERSON = "c.moreau"
+"""A technician."""
+BOMBS = {"gzip": "415", "zip": "500", "deflated": "400", "announced": "500", "stow-zip": "400", "stow-deflated": "400"}
+"""Kind of a bomb to the answer."""
+MEMORY = 512
+"""MiB that Orthanc may have in the trial of bombs: a lab has no room for what a server has."""
+CROWD, EACH = 12, 100
+"""Bombs that unpack at once, and MiB that each takes: together more than Orthanc may have, each alone less."""
+POST = (
+    "cat >/root/asked; for number in $(seq {times}); do curl -sk -K /root/asked -o /dev/null -w '%{{http_code}} ' "
+    "-H 'Content-Type: {kind}' {more} --data-binary @{file} https://{address}{path} & done; wait; rm /root/asked"
+)
 SENT = re.compile(r"(\d+) kinds sent, (\d+) without a connection")
 
 
@@ -121,13 +136,72 @@ class Abuse(Rotation):
         self.check(f"{sent} malformed PDUs are sent", holds=all(told) and sent >= least * len(ways))
         self.check(f"{unsent} found no connection", holds=unsent == 0)
         self.check("no front and no Orthanc was restarted", holds=self.ask(PROCESS) == before)
-        for practice, then, now in zip(self.practices, peaks, self.ask(PEAK), strict=True):
-            grown = (int(now.split()[0]) - int(then.split()[0])) // 1024
-            self.check(f"{practice.clinic}: Orthanc's peak of memory rose by {grown} MiB", holds=grown <= BOUND)
+        self.risen(peaks, "for them")
         self.alive("after them")
         stored = self.each(lambda practice: practice.device("ct", "store", "/root/studies", tls=True, check=False))
         self.check(f"images are stored after them: {', '.join(stored)}", holds=stored == ["6 images stored"] * 2)
         return sent
+
+    def risen(self, peaks: list[str], why: str) -> None:
+        """Check by how much the peak of Orthanc's memory rose."""
+        for practice, then, now in zip(self.practices, peaks, self.ask(PEAK), strict=True):
+            grown = (int(now.split()[0]) - int(then.split()[0])) // 1024
+            self.check(f"{practice.clinic}: Orthanc's peak of memory rose by {grown} MiB {why}", holds=grown <= BOUND)
+
+    def play(self, name: str, *more: str) -> str:
+        """Run a playbook, with a bound on Orthanc's memory that a lab has room for."""
+        return super().play(name, *more, "-e", f"orthanc_memory_maximum_mib={MEMORY}")
+
+    def bomb(self) -> None:
+        """Send bombs of every kind one after another, then a crowd of them while the scanner stores."""
+        for kind in ("ws", "ct"):
+            self.each(lambda practice, kind=kind: self.make(practice, kind, "bombs", MEMORY))
+        self.each(lambda practice: self.make(practice, "ws", "crowd", EACH))
+        passwords = self.each(lambda practice: self.secrets(practice)["passwords"][PERSON])
+        post = functools.partial(self.post, dict(zip(CLINICS, passwords, strict=True)))
+        self.ask(FORGET_PEAK)
+        before, peaks = self.ask(PROCESS), self.ask(PEAK)
+        for kind, due in BOMBS.items():
+            answers = self.each(lambda practice, kind=kind: post(practice, f"bombs/{kind}"))
+            self.check(f"a bomb, {kind}, is answered {' and '.join(answers)}", holds=answers == [due] * 2)
+        answers = self.each(self.store_bomb)
+        self.check(f"a bomb by C-STORE has {' and '.join(answers)}", holds=answers == ["no answer"] * 2)
+        self.risen(peaks, "for bombs")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            crowds = [pool.submit(post, practice, "crowd/zip", CROWD) for practice in self.practices]
+            stored = self.each(lambda practice: practice.device("ct", "store", "/root/studies", tls=True, check=False))
+        for practice, crowd in zip(self.practices, crowds, strict=True):
+            answers = crowd.result().split()
+            told = f"{answers.count('200')} unpacked, {answers.count('500')} refused"
+            refused = "500" in answers and set(answers) <= {"200", "500"} and len(answers) == CROWD
+            self.check(f"{practice.clinic}: of {CROWD} bombs at once {told}", holds=refused)
+        self.check(f"meanwhile images are stored: {', '.join(stored)}", holds=stored == ["6 images stored"] * 2)
+        self.check("no bomb had a front or Orthanc restarted", holds=self.ask(PROCESS) == before)
+
+    @staticmethod
+    def make(practice: Practice, kind: str, folder: str, mib: int) -> str:
+        """Have a device make bombs that unpack to so many MiB."""
+        return practice.run(kind, "bomber.py", "make", f"/root/{folder}", "--mib", str(mib))
+
+    def post(self, passwords: dict[str, str], practice: Practice, file: str, times: int = 1) -> str:
+        """Let a technician at the workstation post a bomb, so often at once, and return the answers."""
+        stow = "/stow-" in file
+        line = POST.format(
+            times=times,
+            kind='multipart/related; type="application/dicom"; boundary=bomb' if stow else "application/dicom",
+            more="-H 'Content-Encoding: gzip'" if file.endswith("/gzip") else "",
+            file=f"/root/{file}",
+            address=practice.address("pacs"),
+            path="/dicom-web/studies" if stow else "/instances",
+        )
+        given = f'user = "{PERSON}:{passwords[practice.clinic]}"\n'
+        return self.lab.execute(f"ws-{practice.number}", "sh", "-c", line, stdin=given, check=False).stdout.strip()
+
+    def store_bomb(self, practice: Practice) -> str:
+        """Let the scanner send a deflated bomb, and return the status that it is answered."""
+        given = ["--server", practice.address("pacs"), "--aet", f"{PREFIXES[practice.clinic]}_CT1"]
+        given += ["--called", AE_TITLES[practice.clinic]]
+        return practice.run("ct", "bomber.py", "store", "/root/bombs/deflated", *given, check=False)
 
 
 def main(arguments: list[str]) -> int:
@@ -141,6 +215,7 @@ def main(arguments: list[str]) -> int:
         trial.hold()
         trial.call()
         sent = trial.spoil(SHORT if "--short" in arguments else 0)
+        trial.bomb()
     finally:
         lab.down()
     print(f"{len(trial.held)} checks: {trial.held.count(True)} held; {sent} malformed PDUs sent")

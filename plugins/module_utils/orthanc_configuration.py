@@ -101,6 +101,7 @@ def observe(host: Host) -> dict[str, Any]:
         "asked": _asked(config, users) if answering else dict.fromkeys(("plugins", "traces", "stored_mib")),
         "sandbox": {name: found.get(name, "") for name in orthanc_service.SANDBOX},
         "memory_maximum_mib": _mebibytes(found.get("MemoryMax", "")),
+        "memory_refused_percent": refused_percent(found.get("LimitDATA", ""), found.get("MemoryMax", "")),
     }
 
 
@@ -213,8 +214,14 @@ def _version(host: Host) -> str:
     return version if answer.ok and status == "installed" else ""
 
 
+def refused_percent(limit: str, maximum: str) -> int:
+    """Return systemd's LimitDATA in hundredths of its MemoryMax, begun ones whole; 0 where one of them is no bound."""
+    refused, ended = _mebibytes(limit), _mebibytes(maximum)
+    return -(-100 * refused // ended) if ended else 0
+
+
 def _mebibytes(value: str) -> int:
-    """Return systemd's MemoryMax in MiB; 0 where there is no bound."""
+    """Return systemd's bound in MiB; 0 where there is none."""
     return int(value) // 2**20 if value.isdigit() and int(value) < 2**62 else 0
 
 

@@ -50,7 +50,8 @@ SANDBOX = {
 """systemd properties that are facts, with the value that confines the service (systemd.exec(5))."""
 
 PROPERTIES = (
-    *("ExecStart", "User", "Restart", "Environment", "MemoryMax", "LimitCORE", "NeedDaemonReload", "NRestarts"),
+    *("ExecStart", "User", "Restart", "Environment", "MemoryMax", "LimitDATA", "LimitCORE", "NeedDaemonReload"),
+    "NRestarts",
     *SANDBOX,
 )
 

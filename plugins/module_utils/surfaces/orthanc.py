@@ -51,6 +51,8 @@ FACTS: dict[str, str] = {
     **{f"sandbox.{name}": "str: systemd's property in force" for name in orthanc_service.SANDBOX},
     "exposure": "float: what `systemd-analyze security` gives, 0 (confined) to 10; null: it says nothing",
     "memory_maximum_mib": "int: systemd's MemoryMax in MiB; 0 where there is no bound",
+    "memory_refused_percent": "int: hundredths of memory_maximum_mib beyond which Orthanc is given no more (LimitDATA);"
+    " 0: there is no such bound",
     "uncontained_flaws": "list of str: published flaws of this version that nothing on the host contains",
     "overriding": "list of str: what another's drop-in sets otherwise than ours, with its file",
     "sandbox_file": "str: SHA-256 of the drop-in that confines the service; null: none",
@@ -103,6 +105,7 @@ LOOSENED = (
 
 SANDBOX_TEXT = """\
 # Written by radiology.hardening. TCP_NODELAY is read by DCMTK: each image is acknowledged at once.
+# Beyond LimitDATA Orthanc is refused memory and refuses a request; at MemoryMax the kernel ends it, and all transfers.
 [Unit]
 RequiresMountsFor={storage}
 StartLimitIntervalSec=0
@@ -114,6 +117,7 @@ Environment=TCP_NODELAY=1
 Restart={restart}
 RestartSec=2
 MemoryMax={memory}M
+LimitDATA={refused}M
 LimitCORE={core}
 {sandbox}
 ReadWritePaths={storage} /var/log/orthanc
@@ -222,6 +226,7 @@ def sandbox(found: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], s
         restart=service.get("Restart", "always"),
         core=service.get("LimitCORE", "0"),
         memory=scope["memory_maximum_mib"],
+        refused=int(scope["memory_maximum_mib"]) * 7 // 8,
         sandbox="\n".join(f"{name}={value}" for name, value in properties.items()),
     )
 
