@@ -36,7 +36,10 @@ PACKAGES = (
     "systemd-sysv",
 )
 
-LATER = "avahi-daemon libnginx-mod-stream miniupnpd-nftables nginx-light rpcbind systemd-resolved unattended-upgrades"
+LATER = (
+    "avahi-daemon cracklib-runtime libnginx-mod-stream libpam-pwquality miniupnpd-nftables nginx-light rpcbind "
+    "systemd-resolved unattended-upgrades"
+)
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 
 FROM_PYPI = ("pydicom", "pynetdicom")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     account_lockout,
+    account_passwords,
     expectation,
     orthanc_configuration,
     orthanc_service,
@@ -82,6 +83,12 @@ FACTS: dict[str, str] = {
     "lockout.deny": "int: how many in a row lock an account; null: none are counted",
     "lockout.unlock_time": "int: seconds that it stays locked, 0 for ever; null: none are counted",
     "lockout.of_others": "bool: PAM counts them by lines that are not ours",
+    "passwords.checked": "bool: PAM refuses a new password that pam_pwquality finds weak",
+    "passwords.minlen": "int: how many characters a new password has at least; null: none is looked at",
+    "passwords.dictcheck": "bool: one of a dictionary is refused, and there is a dictionary; null: none is looked at",
+    "passwords.enforce_for_root": "bool: root cannot give anybody a weak one either",
+    "passwords.overriding": "list of str: file and setting that ask for less, and count before ours",
+    "passwords.hashing": "str: pam_unix's word for how it keeps new passwords; DES: it has none; null: no password",
     "sshd.installed": "bool: sshd is on the host",
     "sshd.file": "str: SHA-256 of the drop-in; null: none",
     "sshd.included": "bool: sshd_config reads the folder of the drop-in",
@@ -127,6 +134,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "web": web_front_state.observe(host, scope),
         "root": root_account.observe(host),
         "lockout": account_lockout.observe(host),
+        "passwords": account_passwords.observe(host),
         "sshd": ssh_daemon.observe(host, scope),
     }
 
@@ -160,6 +168,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     root_login = ssh_daemon.settings(scope)["PermitRootLogin"]
     steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, root_login)
     steps += account_lockout.steps(mine["lockout"], _below(unmet, "lockout"))
+    steps += account_passwords.steps(mine["passwords"], _below(unmet, "passwords"))
     text = web_front_plan.digest(ssh_daemon.render(scope))
     return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd"), text, scope)
 
