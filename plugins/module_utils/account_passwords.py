@@ -3,7 +3,7 @@
 """What people may choose as passwords of their accounts, and how these are kept: pam_pwquality and pam_unix.
 
 Debian's package libpam-pwquality brings a profile of pam-auth-update, which puts it before pam_unix. Without the
-dictionary of cracklib-runtime, which it only recommends, it refuses every password. A drop-in counts before those that
+dictionary of cracklib-runtime, which is only recommended, it refuses every password. A drop-in counts before those that
 are sorted before it, and /etc/security/pwquality.conf before all of them (all measured, Debian 12 and 13).
 """
 
