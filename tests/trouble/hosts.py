@@ -48,14 +48,17 @@ exec /usr/sbin/Orthanc.whole "$@"
 SCRIPT
 chmod 755 /usr/sbin/Orthanc
 """
-OTHER_CLOCK = """
-cat >/usr/lib/python3/dist-packages/sitecustomize.py <<'PYTHON'
+PYTHONS = "/usr/lib/python3/dist-packages"
+OTHER_CLOCK = f"""
+cat >{PYTHONS}/other_clock.py <<'PYTHON'
 import time
 real = time.time
-time.time = lambda: real() + {days} * 86400
+time.time = lambda: real() + {{days}} * 86400
 PYTHON
+echo import other_clock >{PYTHONS}/other_clock.pth
+python3 -c 'import sys; sys.exit("other_clock" not in sys.modules)'
 """
-"""The clock as Python tells it; a container has none of its own."""
+"""The clock as Python tells it; a container has none of its own. Debian's Pythons have a sitecustomize already."""
 FOREIGN_KEY = """
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null >/root/foreign.key
 cat /root/foreign.key >{path}
@@ -103,7 +106,7 @@ def cases() -> Iterator[Case]:
             yield Case(
                 f"clock{days:+}{'-hardened' * hardened}",
                 _before(OTHER_CLOCK.format(days=days)),
-                _script("rm /usr/lib/python3/dist-packages/sitecustomize.py"),
+                _script(f"rm {PYTHONS}/other_clock.py {PYTHONS}/other_clock.pth"),
                 words,
                 on_hardened=hardened,
             )
