@@ -73,6 +73,12 @@ json.dump(told, open(path, "w"))
 PYTHON
 echo '{"Name": "by hand"}' >/etc/orthanc/hardened/mine.json
 """
+BY_HAND_MIDWAY = """
+sed -i -E 's/^( *"RemoteAccessAllowed" *:) *[a-z]+/\\1 true/' /etc/orthanc/orthanc.json
+grep -q '"RemoteAccessAllowed" *: *true' /etc/orthanc/orthanc.json
+echo '{"AuthenticationEnabled": false}' >/etc/orthanc/mine.json
+"""
+"""The practice's own file has comments, which JSON has not."""
 BROKEN = "cp -a {path} /root/whole.json; printf '{{ \"Name\" : ' >{path}"
 
 
@@ -124,7 +130,7 @@ def cases() -> Iterator[Case]:
         on_hardened=True,
     )
     yield Case("edited-by-hand", _before(BY_HAND), tells="RemoteAccessAllowed", on_hardened=True)
-    yield Case("edited-by-hand-midway", _midway(BY_HAND.replace("/hardened/", "/"), 2), tells="RemoteAccessAllowed")
+    yield Case("edited-by-hand-midway", _midway(BY_HAND_MIDWAY, 2), tells="RemoteAccessAllowed")
     for front in ("dicom-front", "orthanc-web"):
         yield Case(
             f"key-without-certificate-{front}",
@@ -211,4 +217,4 @@ def _two_runs(place: Place, chance: random.Random) -> Run:
     first.end()
     if first.status or second.status:
         raise SystemExit(f"of two runs the first said: {said(first)}; the second: {said(second)}")
-    return first
+    return second if "Close the firewall" in second.output else first

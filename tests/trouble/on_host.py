@@ -15,6 +15,7 @@ COLLECTIONS, DAEMON, SECONDS = sys.argv[1:]
 sys.path.insert(0, COLLECTIONS)
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    disk_deliberate,
     firewall_rules,
     ssh_daemon,
     steps,
@@ -40,7 +41,7 @@ def main() -> None:
     else:
         plan = ssh_daemon.plan(ssh_daemon.observe(host, {}), [], digest(text), {})
     try:
-        steps.apply(host, plan)
+        steps.apply(host, disk_deliberate.parted(plan)[0])
     except HardeningError as error:
         print(f"refused: {error}")
         return
