@@ -31,7 +31,7 @@ CLEARTEXT_PORTS = (80, 8000, 8080)
 """TCP ports on which web servers answer in clear by custom; 8042 is Orthanc's own and judged apart."""
 
 JOURNAL_SECONDS = 2.0
-"""How long journald may take to write down what it was told."""
+"""How long the front may take, after its answer, to tell journald of it."""
 WARNING = 4
 """Priority of syslog(3); more pressing ones have lower numbers."""
 
@@ -138,10 +138,12 @@ _NOT_LOGGED = {"failures_logged": None, "queries_logged": None}
 def logged(host: Host, name: str, since: float) -> dict[str, bool]:
     """Tell whether the journal has the failures of `probe <name>` with their source, and what was searched for.
 
-    The guesses were made after `since` (seconds of the epoch), and journald takes lines in by and by.
+    The guesses were made after `since` (seconds of the epoch). On a busy host journald takes lines in late: it is asked
+    to have done so first, however long that takes; the front writes its own a moment after it has answered.
     """
     deadline = time.monotonic() + JOURNAL_SECONDS
     while True:
+        host.run(["journalctl", "--sync"])
         lines = _journal(host, since)
         warned = [text for level, text in lines if level <= WARNING and f'"probe {name}"' in text]
         if warned or time.monotonic() > deadline:

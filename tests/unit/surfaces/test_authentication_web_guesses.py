@@ -66,16 +66,20 @@ def test_who_does_not_answer_looks_at_no_known_number():
 
 
 class Journal(Host):
-    """A host whose journal has these lines."""
+    """A host whose journal has these lines, once it was asked to have taken all in."""
 
     def __init__(self, *lines: tuple[str, str]) -> None:
         super().__init__()
+        self.synchronised = False
         self.lines = "".join(json.dumps({"PRIORITY": level, "MESSAGE": text}) + "\n" for level, text in lines)
 
     def run(self, command, **_):
         assert command[0] == "journalctl"
+        if command[1:] == ["--sync"]:
+            self.synchronised = True
+            return Result(0, "", "")
         assert "--since=@1700000000" in command
-        return Result(0, f"-- No entries --\n{self.lines}", "")
+        return Result(0, f"-- No entries --\n{self.lines if self.synchronised else ''}", "")
 
 
 GUESS = '127.0.0.77 "probe abcd" DELETE "/instances/0" 401 208 0.000 TLSv1.3'
