@@ -16,6 +16,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 86400}
 PATTERNS = "unattended-upgrade::origins-pattern"
 ALLOWED = "unattended-upgrade::allowed-origins"
 BLACKLIST = "unattended-upgrade::package-blacklist"
+WHITELIST = "unattended-upgrade::package-whitelist"
 SHORT = {"o": "origin", "l": "label", "a": "archive", "n": "codename", "c": "component", "suite": "archive"}
 """Words of a pattern that mean others (unattended-upgrades, README)."""
 
@@ -28,7 +29,7 @@ def parse(dump: str) -> Settings:
     found: dict[str, tuple[str, ...]] = {}
     for line in dump.splitlines():
         told = LINE.match(line)
-        if told and (told[2] or told[1].lower() not in (PATTERNS, ALLOWED, BLACKLIST)):
+        if told and (told[2] or told[1].lower() not in (PATTERNS, ALLOWED, BLACKLIST, WHITELIST)):
             name = told[1].lower()
             found[name] = (*found.get(name, ()), told[2])
     return found

@@ -23,7 +23,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 FACTS: dict[str, str] = {
     "updates.installed": "bool: the program unattended-upgrade is on the host",
     "updates.every_days": "int or float: days between two installations, or two renewals of the package index, "
-    "whichever is longer; null: one of them is never done",
+    "whichever is longer; null: one of them is never done, or at a shutdown alone",
     "updates.security": "bool: unattended-upgrades takes what Debian's security archive offers for this release",
     "updates.timers_off": "list of str: timers of apt that do not run, or do not start with the machine",
     "updates.days_behind": "int: days since the package index was renewed and updates were installed, whichever is "
@@ -41,6 +41,7 @@ TEXT = """\
 APT::Periodic::Enable "1";
 APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";
+Unattended-Upgrade::InstallOnShutdown "false";
 Unattended-Upgrade::Origins-Pattern:: "origin=Debian,codename=${distro_codename}-security,label=Debian-Security";
 Unattended-Upgrade::Origins-Pattern:: "origin=Debian,codename=${distro_codename},label=Debian-Security";
 """
@@ -121,7 +122,8 @@ ADVICE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def _every_days(settings: apt_configuration.Settings) -> float | int | None:
-    if not apt_configuration.is_true(settings, "APT::Periodic::Enable", otherwise=True):
+    at_shutdown = apt_configuration.is_true(settings, "Unattended-Upgrade::InstallOnShutdown", otherwise=False)
+    if at_shutdown or not apt_configuration.is_true(settings, "APT::Periodic::Enable", otherwise=True):
         return None
     found = [apt_configuration.days(settings, name) for name in ("Update-Package-Lists", "Unattended-Upgrade")]
     longest = max((days for days in found if days is not None), default=0.0)
@@ -167,7 +169,12 @@ def _days_behind(host: Host) -> int | None:
 def _withheld(host: Host, settings: apt_configuration.Settings) -> list[str]:
     held = re.findall(r"(?m)^Package: (\S+)\nStatus: hold ", host.text(STATUS) or "")
     patterns = settings.get(apt_configuration.BLACKLIST, ())
-    return [*(f"{name} (on hold)" for name in sorted(held)), *(f"{text} (Package-Blacklist)" for text in patterns)]
+    only = settings.get(apt_configuration.WHITELIST, ())
+    return [
+        *(f"{name} (on hold)" for name in sorted(held)),
+        *(f"{text} (Package-Blacklist)" for text in patterns),
+        *([f"all but {' '.join(only)} (Package-Whitelist)"] if only else []),
+    ]
 
 
 def _unverified(host: Host) -> Iterator[str]:
@@ -202,7 +209,7 @@ def _enable(host: Host) -> None:
     if _every_days(settings) not in (0, 1):
         raise HardeningError(
             f"A file of /etc/apt/apt.conf.d that is read after {FILE}, or /etc/apt/apt.conf, sets APT::Periodic "
-            "otherwise: `apt-config dump | grep Periodic` shows what is in force. Take it out there."
+            "or InstallOnShutdown otherwise: `apt-config dump` shows what is in force. Take it out there."
         )
 
 

@@ -99,6 +99,7 @@ def test_debians_own_settings_install_security_updates(machine):
         ({'Package-Lists "1"': 'Package-Lists "soon"'}, None),
         ({'APT "";': 'APT "";\nAPT::Periodic::Enable "0";'}, None),
         ({'APT "";': 'APT "";\napt::periodic::enable "false";'}, None),
+        ({'APT "";': 'APT "";\nUnattended-Upgrade::InstallOnShutdown "true";'}, None),
     ],
 )
 def test_how_often_updates_are_installed(machine, changes, every):
@@ -173,7 +174,14 @@ def test_holds_and_patterns_keep_packages_from_updates(machine):
         "Package: orthanc\nStatus: hold ok installed\nVersion: 1\n\nPackage: nginx\nStatus: install ok installed\n",
     )
     machine.answers["apt-config"] += 'Unattended-Upgrade::Package-Blacklist:: "^linux-";\n'
-    assert updates(machine)["withheld"] == ["orthanc (on hold)", "^linux- (Package-Blacklist)"]
+    machine.answers["apt-config"] += (
+        'Unattended-Upgrade::Package-Whitelist "";\nUnattended-Upgrade::Package-Whitelist:: "^tz";\n'
+    )
+    assert updates(machine)["withheld"] == [
+        "orthanc (on hold)",
+        "^linux- (Package-Blacklist)",
+        "all but ^tz (Package-Whitelist)",
+    ]
 
 
 def test_sources_that_nobody_signs_are_told_by_their_lines(machine):
