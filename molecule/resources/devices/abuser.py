@@ -230,6 +230,16 @@ class Kinds:
         return self.random.sample(found, most) if 0 < most < len(found) else found
 
 
+def received(connection: socket.socket) -> bytes:
+    """Return the next PDU whole, in however many pieces it comes, or what came of it before the connection ended."""
+    answer, due = b"", 6
+    while len(answer) < due and (piece := connection.recv(due - len(answer))):
+        answer += piece
+        if len(answer) >= 6:
+            due = 6 + int.from_bytes(answer[2:6], "big")
+    return answer
+
+
 class Line:
     """The way to the server."""
 
@@ -252,11 +262,10 @@ class Line:
         """Return a connection in which an association was accepted; OSError where it was not."""
         line = self.connect(number)
         line.sendall(pdu(1, valid))
-        answer = line.recv(6)
+        answer = received(line)
         if answer[:1] != b"\x02":
             line.close()
             raise OSError(f"no association: {answer!r}")
-        line.recv(65536)
         return line
 
 
@@ -276,7 +285,7 @@ def echo(line: Line, kinds: Kinds) -> str:
     began = time.monotonic()
     with line.associated(kinds.valid) as connection:
         connection.sendall(pdu(4, value(1, command(*request(0x30, VERIFICATION)), 3)))
-        answer = connection.recv(65536)
+        answer = received(connection)
         took = time.monotonic() - began
         connection.sendall(pdu(5, b"\0" * 4))
     if not answer.endswith(element((0, 0x900), b"\0\0")):
