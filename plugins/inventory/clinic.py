@@ -69,8 +69,9 @@ class InventoryModule(BaseInventoryPlugin):
     NAME = "radiology.hardening.clinic"
 
     def verify_file(self, path: str) -> bool:
-        """Take files that name this plugin, even broken ones: to refuse them is its task; and what a clinic keeps."""
-        return super().verify_file(path) and (clinic_file.is_clinic_file(path) or clinic_file.is_kept_for_clinic(path))
+        """Take files that name this plugin, broken ones and empty ones, to refuse them; and what a clinic keeps."""
+        mine = (clinic_file.is_clinic_file, clinic_file.is_empty, clinic_file.is_kept_for_clinic)
+        return super().verify_file(path) and any(is_mine(path) for is_mine in mine)
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Add the whole clinic, or nothing and raise AnsibleParserError with one sentence."""

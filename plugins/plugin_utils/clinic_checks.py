@@ -50,6 +50,9 @@ SHARED_LOGINS = frozenset(
 )
 """Logins that no one person answers for (and `orthanc`, whose factory password everyone knows)."""
 
+LONGEST_WAIVER = datetime.timedelta(days=731)
+"""For two years at most nobody need look at an exception again."""
+
 TAKEN_NAMES = frozenset({"hosts"})
 """Clinic names whose group `clinic_<name>` is a group of all clinics."""
 
@@ -208,10 +211,11 @@ def storages(clinic: Clinic) -> Found:
 
 
 def waivers(clinic: Clinic, controls: Callable[[], list[str]]) -> Found:
-    """Waivers: a control that exists, a host of this file, a day of the calendar."""
+    """Waivers: a control that exists, a host of this file, one a control and host, a day that is not years ahead."""
     listed: list[dict[str, Any]] = clinic.given.get("hardening_waivers", [])
     known = controls() if listed else []
     hosts = [host.name for host in clinic.hosts]
+    seen: dict[tuple[str, str], int] = {}
     for place, waiver in enumerate(listed):
         path: Path = ("hardening_waivers", place)
         key = f"hardening_waivers[{place}]"
@@ -228,10 +232,21 @@ def waivers(clinic: Clinic, controls: Callable[[], list[str]]) -> Found:
                 (*path, "host"),
                 f"{key}.host is {shown(host)}, which is no host here; {nearest(host, hosts)}",
             )
-        try:
-            datetime.date.fromisoformat(waiver["expires"])
-        except ValueError:
-            yield (
-                (*path, "expires"),
-                f"{key}.expires is {shown(waiver['expires'])}, which is no day; accepted: a date as 2027-01-31",
-            )
+        concerned = (waiver["control"], (host or "").removesuffix(f".{clinic.name}"))
+        first = seen.setdefault(concerned, place)
+        if first != place:
+            clause = f"waives what hardening_waivers[{first}] does; accepted: one waiver a control and host"
+            yield path, f"{key} {clause}"
+        yield from _expiry(path, waiver["expires"])
+
+
+def _expiry(path: Path, expires: str) -> Found:
+    """Say what is wrong with the last day of a waiver: one that nobody lives to see is no day."""
+    key = f"{dotted(path)}.expires is {shown(expires)}"
+    try:
+        until = datetime.date.fromisoformat(expires)
+    except ValueError:
+        yield (*path, "expires"), f"{key}, which is no day; accepted: a date as 2027-01-31"
+        return
+    if until > datetime.datetime.now(tz=datetime.UTC).date() + LONGEST_WAIVER:
+        yield (*path, "expires"), f"{key}; accepted: a day at most two years ahead"

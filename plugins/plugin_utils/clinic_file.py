@@ -34,6 +34,14 @@ def is_clinic_file(path: str) -> bool:
         return clinic_text.names_plugin(file.read(clinic_text.LARGEST))
 
 
+def is_empty(path: str) -> bool:
+    """Tell whether a YAML file says nothing at all: Ansible would pass over it, and over the clinic, without a word."""
+    if not path.endswith((".yml", ".yaml")):
+        return False
+    with open(path, "rb") as file:
+        return clinic_text.is_empty(file.read(clinic_text.LARGEST))
+
+
 def is_kept_for_clinic(path: str) -> bool:
     """Tell whether a file is one of those that a clinic file near it has for its secrets, certificates and escrow.
 
@@ -66,6 +74,8 @@ def build(content: bytes, path: str, controls: Callable[[], list[str]] | None = 
     `controls` returns the ids that waivers may name; those of the collection's roles when it is left out.
     """
     path = os.path.abspath(path)
+    if clinic_text.is_empty(content):
+        _refuse(path, [clinic_text.Problem(1, "the file is empty; accepted: a clinic file, or no file")])
     try:
         document = clinic_text.read(content)
     except clinic_text.UnreadableError as unreadable:

@@ -73,6 +73,12 @@ def names_plugin(content: bytes) -> bool:
     return _PLUGIN_LINE.search(content) is not None
 
 
+def is_empty(content: bytes) -> bool:
+    """Tell whether a file holds blanks, comments and marks of a document alone, as one that a full disk cut off."""
+    lines = (line.strip() for line in content.splitlines())
+    return all(line in (b"", b"---", b"...") or line.startswith(b"#") for line in lines)
+
+
 def read(content: bytes) -> Document:
     """Read a clinic file; raise UnreadableError where nothing further could be said about it."""
     if len(content) > LARGEST:

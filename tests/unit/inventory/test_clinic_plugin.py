@@ -143,7 +143,7 @@ def test_two_files_of_one_clinic_are_refused(tmp_path: Path) -> None:
         ("---\n'plugin' : \"radiology.hardening.clinic\"  # ours\nname: [", True),
         ("{plugin: radiology.hardening.clinic, name: x}", True),
         ("plugin: radiology.hardening.clinical\n", False),
-        ("# plugin: radiology.hardening.clinic\n", False),
+        ("# plugin: radiology.hardening.clinic\nall: {}\n", False),
         ("all: {hosts: {a: }}\n", False),
         ("$ANSIBLE_VAULT;1.1;AES256\n3330\n", False),
     ],
@@ -222,6 +222,15 @@ def test_a_broken_clinic_file_still_keeps_its_folder(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "vault.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n", encoding="utf-8")
     assert InventoryModule().verify_file(str(tmp_path / "test" / "vault.yml"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"---\n", b"# rue-lumiere, in service since 2019\n\n---\n...\n"])
+def test_an_empty_file_is_refused_and_no_clinic_passed_over(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "clinic.yml"
+    file.write_bytes(content)
+    assert InventoryModule().verify_file(str(file))
+    sentence = result_or_sentence(content, tmp_path)
+    assert sentence == f"{file}:1: the file is empty; accepted: a clinic file, or no file."
 
 
 def test_a_folder_with_clinics_and_their_escrow_is_an_inventory(tmp_path: Path) -> None:
