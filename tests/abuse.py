@@ -3,7 +3,8 @@
 """Let a device of each practice do harm to a hardened server, on Debian 12 and 13.
 
 Usage: abuse.py [--short]. The scanner leaves idle as many associations as it gets, and the workstation's echo is answered
-at once. Programs of the server that are neither the front nor Orthanc call loopback addresses, and are refused. Then more
+at once. The workstation opens more connections than the web front has places for and says nothing in them, and from
+another address the front answers at once. Programs of the server that are neither the front nor Orthanc call loopback addresses, and are refused. Then more
 than 500 kinds of malformed PDUs, made from a seed, come through the front and straight to Orthanc's port at once, with
 --short a hundred of them: Orthanc neither stops nor takes more than BOUND of memory for them. A technician sends bombs,
 which unpack to more than Orthanc may have, over the web, and the scanner one over DICOM: each is refused, at no more than
@@ -28,6 +29,7 @@ from story import Practice
 
 NAME = os.environ.get("RADIOLOGY_LAB", "abuse")
 PROGRAM = (RESOURCES / "devices" / "abuser.py").read_text(encoding="utf-8")
+WEB_PORT = 443
 SEED = "20261126"
 SHORT, FEWEST = 100, 500
 """Kinds of malformed PDUs: how many the short form sends each way, and the fewest that the whole has."""
@@ -35,6 +37,8 @@ AT_ONCE = 1.0
 """Seconds within which an echo is answered, its two TLS handshakes included."""
 MOST = 3
 """Associations that a device gets."""
+CROWDING, PLACES = 2500, 200
+"""Connections that a workstation opens to the web front, which has room for some 2,000, and how many it gets."""
 BOUND = 64
 """MiB by which the malformed PDUs may raise the peak of Orthanc's memory; a careless server took 454 for 170 of them."""
 PROCESS = (
@@ -103,6 +107,26 @@ class Abuse(Rotation):
         for practice, (held, took) in zip(self.practices, self.each(self.idle), strict=True):
             self.check(f"{practice.clinic}: a device gets {held}", holds=held == f"{MOST} held of 12")
             self.check(f"{practice.clinic}: another's echo takes {took} s meanwhile", holds=took < AT_ONCE)
+
+    def crowd(self, practice: Practice) -> tuple[str, str]:
+        """Open connections by IPv4 that say nothing, and return how many were held, and what IPv6 was answered by when."""
+        server, port = practice.address("pacs"), str(WEB_PORT)
+        given = self.said(practice, "ws", "silent", "--server", server, "--port", port)
+        given += ["--connections", str(CROWDING), "--seconds", "8"]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            held = pool.submit(practice.run, "ws", "abuser.py", *given)
+            time.sleep(4)
+            line = f"curl -sk -m 10 -o /dev/null -w '%{{http_code}} %{{time_total}}' https://[{practice.address('pacs', 6)}]/"
+            answer = self.lab.execute(f"ws-{practice.number}", "sh", "-c", line, check=False).stdout
+            return held.result().splitlines()[-1], answer
+
+    def crowding(self) -> None:
+        """Check what connections that say nothing do to others."""
+        for practice, (held, answer) in zip(self.practices, self.each(self.crowd), strict=True):
+            self.check(f"{practice.clinic}: an address gets {held}", holds=held == f"{PLACES} held of {CROWDING}")
+            status, took = answer.split()
+            prompt = status == "401" and float(took) < AT_ONCE
+            self.check(f"{practice.clinic}: another address is answered {status} in {took} s", holds=prompt)
 
     def call(self) -> None:
         """Check who on the server may call Orthanc's port and the devices' addresses."""
@@ -213,6 +237,7 @@ def main(arguments: list[str]) -> int:
         trial = Abuse(lab, inventory)
         trial.prepare(1)
         trial.hold()
+        trial.crowding()
         trial.call()
         sent = trial.spoil(SHORT if "--short" in arguments else 0)
         trial.bomb()

@@ -17,7 +17,9 @@ import sys
 import time
 
 import rotation
+from practices import AE_TITLES, PREFIXES
 from rotation import CLINICS, HOSTS, PROCESSES, STUDIES, TOLD, Rotation
+from story import Practice
 
 NAME = os.environ.get("RADIOLOGY_LAB", "revocation")
 KNOCK = (
@@ -25,6 +27,7 @@ KNOCK = (
     ">/dev/null 2>&1; true"
 )
 REFUSALS = "journalctl -t dicom_front -o cat --no-pager | grep -c 'CN=ct.* FAILED:certificate revoked '"
+ENDED = re.compile(r"cut off after [1-9]\d* echoes")
 TALLY = re.compile(r"changed=(\d+) ")
 
 
@@ -56,13 +59,23 @@ class Revocation(Rotation):
         """Tell whether a device is let in, in each practice."""
         return [said == "alive" for said in self.each(lambda each: each.device(kind, "echo", tls=True, check=False))]
 
+    def linger(self, practice: Practice) -> str:
+        """Let the modality ask for echoes in one association until it is answered no more."""
+        given = ["linger", "--aet", f"{PREFIXES[practice.clinic]}_CT1", "--called", AE_TITLES[practice.clinic]]
+        return practice.run("ct", "abuser.py", *given, "--server", practice.address("pacs"), "--seconds", "600")
+
     def lose(self) -> None:
         """Lose the modality in one run, and look at what changed."""
         self.check("the modality is let in before it is lost", holds=all(self.answers("ct")))
         self.check("nothing is refused as revoked before", holds=self.knock() == [0, 0])
         before = self.ask(PROCESSES)
         self.say(lost=True)
-        self.play("harden")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            open_ones = [pool.submit(self.linger, practice) for practice in self.practices]
+            time.sleep(5)
+            self.play("harden")
+            told = [each.result() for each in open_ones]
+        self.check(f"its open association ends: {', '.join(told)}", holds=all(ENDED.fullmatch(each) for each in told))
         self.check("the lost modality is let in no more", holds=not any(self.answers("ct")))
         self.check("its key opens no door from another's address", holds=min(self.knock()) > 0)
         self.check("the workstation is let in", holds=all(self.answers("ws")))

@@ -37,9 +37,9 @@ STEADY = (UPNP, DISCOVERY, *CALLERS)
 ALWAYS = (
     'oifname "lo" accept comment "loopback out"',
     'ct state { established, related } accept comment "answers"',
-    'icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept comment "icmp out"',
+    'icmp type { destination-unreachable, time-exceeded, parameter-problem } accept comment "icmp out"',
     (
-        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request } "
+        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
         'accept comment "icmpv6 out"'
     ),
     (
@@ -58,6 +58,7 @@ LAST = (
 )
 """A program learns at once that its connection is not allowed, in place of waiting minutes for an answer."""
 
+PING = {"ip": "icmp type echo-request", "ip6": "icmpv6 type echo-request"}
 FAMILIES = ((4, "ip"), (6, "ip6"))
 
 
@@ -79,11 +80,20 @@ def callers(devices: Sequence[Mapping[str, Any]], accounts: Mapping[str, int]) -
     ]
 
 
-def lines(services: Sequence[Mapping[str, Any]], destinations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the rules of an output restricted to destinations: name, protocol, ports, and literal addresses."""
+def lines(
+    services: Sequence[Mapping[str, Any]], destinations: Sequence[Mapping[str, Any]], networks: Sequence[str] = ()
+) -> list[str]:
+    """Return the rules of an output restricted to destinations: name, protocol, ports, and literal addresses.
+
+    Pings go to them and to the clinic's `networks`: whoever pings the whole internet carries images away in pings.
+    """
+    near = [*networks, *(address for destination in destinations for address in destination["addresses"])]
+    pings = [
+        f'{keyword} daddr {found} {PING[keyword]} accept comment "ping {keyword}"' for keyword, found in sets(near)
+    ]
     answers = [line for service in services for line in _answers(service)]
     allowed = [line for destination in destinations for line in _allowed(destination)]
-    return [*ALWAYS, *answers, *allowed, *LAST]
+    return [*ALWAYS, *pings, *answers, *allowed, *LAST]
 
 
 def sets(addresses: Sequence[Any]) -> Iterator[tuple[str, str]]:

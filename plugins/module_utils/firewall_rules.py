@@ -15,6 +15,8 @@ FOLDER = "/etc/radiology-firewall"
 FILE = f"{FOLDER}/ruleset.nft"
 UNIT = "radiology-firewall.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+BOUND = "at most"
+"""Words in the comment of a rule that bounds the connections of one address."""
 DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
 
 SERVICE = f"""\
@@ -44,13 +46,13 @@ TEMPLATE = """\
 table inet %(table)s
 delete table inet %(table)s
 table inet %(table)s {
-  chain input {
+%(sets)s  chain input {
     type filter hook input priority filter; policy %(input)s;
     iifname "lo" accept comment "loopback"
     ip daddr 127.0.0.0/8 drop comment "loopback from outside"
     ip saddr 127.0.0.0/8 drop comment "loopback as source"
     ip6 saddr ::1 drop comment "loopback as source, IPv6"
-    ct state vmap { established : accept, related : accept, invalid : drop } comment "state"
+%(lost)s    ct state vmap { established : accept, related : accept, invalid : drop } comment "state"
     icmp type { destination-unreachable, echo-request, time-exceeded, parameter-problem } accept comment "icmp"
     icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request } \
 accept comment "icmpv6"
@@ -83,21 +85,30 @@ def render(
     destinations: Sequence[Mapping[str, Any]] | None = None,
     callers: Sequence[str] = (),
     *,
+    networks: Sequence[str] = (),
+    lost: Sequence[str] = (),
     input_policy: str = "drop",
     forward_policy: str = "drop",
 ) -> str:
     """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families).
 
+    `most`, where a service has it, is how many connections one address may have there at once.
     With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
-    rules about who on the host may call its own addresses.
+    rules about who on the host may call its own addresses. `networks` are the clinic's; `lost` are addresses of devices
+    that the clinic lost, whose open connections end as well.
     """
-    outgoing = [] if destinations is None else firewall_output.lines(services, destinations)
+    outgoing = [] if destinations is None else firewall_output.lines(services, destinations, networks)
+    dropped = [
+        f'{keyword} saddr {found} drop comment "lost {keyword}"' for keyword, found in firewall_output.sets(lost)
+    ]
     return TEMPLATE % {
         "table": TABLE,
         "input": input_policy,
         "forward": forward_policy,
         "output": "accept" if destinations is None else "drop",
-        "services": _indented(line for service in services for line in _accepts(service)),
+        "sets": "".join(line for service in services for line in _counted(service)),
+        "lost": "".join(f"    {line}\n" for line in dropped),
+        "services": _indented(line for service in services for line in (*_bounds(service), *_accepts(service))),
         "outgoing": _indented((*firewall_output.SILENT, *callers, *outgoing)),
     }
 
@@ -106,6 +117,34 @@ def _accepts(service: Mapping[str, Any]) -> Iterator[str]:
     port, name = int(service["port"]), service["name"]
     for keyword, sources in firewall_output.sets(service["sources"]):
         yield f'{keyword} saddr {sources} tcp dport {port} accept comment "{name} {keyword}"'
+
+
+def _counted(service: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sets in which the kernel counts the connections of an address; it forgets one that has none left."""
+    for keyword, _sources in _bounded(service):
+        kind = {"ip": "ipv4_addr", "ip6": "ipv6_addr"}[keyword]
+        yield f"  set {_held(service, keyword)} {{ type {kind}; size 65535; flags dynamic; }}\n"
+
+
+def _bounds(service: Mapping[str, Any]) -> Iterator[str]:
+    """Yield rules that drop what is more than `most` connections of one address; established ones come past them."""
+    for keyword, sources in _bounded(service):
+        counted = f"add @{_held(service, keyword)} {{ {keyword} saddr ct count over {int(service['most'])} }}"
+        comment = f"{service['name']} {BOUND} {keyword}"
+        yield f'{keyword} saddr {sources} tcp dport {int(service["port"])} {counted} drop comment "{comment}"'
+
+
+def _bounded(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    return firewall_output.sets(service["sources"]) if service.get("most") else iter(())
+
+
+def _held(service: Mapping[str, Any], keyword: str) -> str:
+    return f"held_{str(service['name']).replace('-', '_')}_{keyword}"
+
+
+def is_bound(described: str) -> bool:
+    """Tell whether a rule's comment is that of a bound on the connections of one address."""
+    return f" {BOUND} " in described
 
 
 def _indented(lines: Iterable[str]) -> str:

@@ -21,6 +21,9 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_outboun
 ALL_HOSTS = "clinic_hosts"
 DECLARED_ONLY = "declared_only"
 """Group of the hosts without an `ssh` block, which nobody logs in to."""
+MOST_CONNECTIONS = {"https": 200}
+"""Service -> connections that one address may have at once. A browser opens six; the web front has two thousand places,
+and no address may ask for more than a hundred things at once (nginx counts those only after the handshake)."""
 PORTS = {"dicom-tls": 2762, "https": 443, "ssh": 22}
 """Service of a hardened Orthanc server -> TCP port (2762 is IANA's dicom-tls)."""
 ASK_WHETHER_ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=8"
@@ -74,7 +77,11 @@ def services(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
         address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
     ]
     sources = {"dicom-tls": _texts(devices), "https": [*_texts(workstations), *admin], "ssh": admin}
-    return [{"name": name, "port": port, "sources": list(sources[name])} for name, port in ports.items()]
+    return [
+        {"name": name, "port": port, "sources": list(sources[name])}
+        | ({"most": MOST_CONNECTIONS[name]} if name in MOST_CONNECTIONS else {})
+        for name, port in ports.items()
+    ]
 
 
 def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 """Be a device that does harm over DICOM: by associations that it leaves idle, and by PDUs that are malformed.
 
     abuser.py idle --connections N --seconds N ...   hold associations that say nothing, print how many were accepted
+    abuser.py silent --connections N --seconds N ... hold connections that begin no handshake, print how many it has
+    abuser.py linger --seconds N ...                 ask for echoes in one association for as long as they are answered
     abuser.py echo ...                               ask for an echo like any other device, print the seconds it took
     abuser.py malformed --seed N [--kinds N] ...     send kinds of PDUs that the standard forbids, each in a connection
                                                      of its own, print how many, and how many had no connection
@@ -16,6 +18,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import resource
+import select
 import socket
 import ssl
 import struct
@@ -62,6 +66,10 @@ def user(*more: bytes, largest: int = 16384) -> bytes:
 def element(tag: tuple[int, int], value: bytes, length: int | None = None) -> bytes:
     """Return an element in Implicit VR Little Endian."""
     return struct.pack("<HHI", *tag, len(value) if length is None else length) + value
+
+
+SUCCESS = element((0, 0x900), b"\0\0")
+"""The end of a response that says that all went well."""
 
 
 def command(*elements: bytes, size: int | None = None) -> bytes:
@@ -280,17 +288,56 @@ def idle(line: Line, kinds: Kinds) -> str:
     return f"{len(held)} held of {line.given.connections}"
 
 
+def silent(line: Line, kinds: Kinds) -> str:
+    """Hold as many connections as the server's kernel takes within two seconds, and say nothing in any."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (line.given.connections + 64,) * 2)
+    waiting = select.poll()
+    called = {}
+    for number in range(line.given.connections):
+        connection = socket.socket(socket.AF_INET6 if ":" in line.given.server[0] else socket.AF_INET)
+        connection.setblocking(False)
+        connection.connect_ex((line.given.server[number % len(line.given.server)], line.given.port))
+        called[connection.fileno()] = connection
+        waiting.register(connection, select.POLLOUT)
+    held: set[int] = set()
+    until = time.monotonic() + 2
+    while (left := until - time.monotonic()) > 0:
+        for number, _event in waiting.poll(left * 1000):
+            waiting.unregister(number)
+            if called[number].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                held.add(number)
+    print(f"{len(held)} held", flush=True)
+    time.sleep(line.given.seconds)
+    return f"{len(held)} held of {line.given.connections}"
+
+
+def echoed(connection: ssl.SSLSocket) -> bytes:
+    """Ask for an echo in an association and return the answer."""
+    connection.sendall(pdu(4, value(1, command(*request(0x30, VERIFICATION)), 3)))
+    return received(connection)
+
+
 def echo(line: Line, kinds: Kinds) -> str:
     """Ask for an echo, from the connection to the answer's status."""
     began = time.monotonic()
     with line.associated(kinds.valid) as connection:
-        connection.sendall(pdu(4, value(1, command(*request(0x30, VERIFICATION)), 3)))
-        answer = received(connection)
+        answer = echoed(connection)
         took = time.monotonic() - began
         connection.sendall(pdu(5, b"\0" * 4))
-    if not answer.endswith(element((0, 0x900), b"\0\0")):
+    if not answer.endswith(SUCCESS):
         sys.exit(f"no echo: {answer!r}")
     return f"{took:.2f}"
+
+
+def linger(line: Line, kinds: Kinds) -> str:
+    """Ask for an echo twice a second in one association, until ten seconds pass without an answer."""
+    until, answered = time.monotonic() + line.given.seconds, 0
+    connection = line.associated(kinds.valid)
+    with contextlib.suppress(OSError):
+        while time.monotonic() < until and echoed(connection).endswith(SUCCESS):
+            answered += 1
+            time.sleep(0.5)
+    return f"{'answered to the end' if time.monotonic() >= until else 'cut off'} after {answered} echoes"
 
 
 def malformed(line: Line, kinds: Kinds) -> str:
@@ -312,10 +359,13 @@ def malformed(line: Line, kinds: Kinds) -> str:
     return f"{len(chosen)} kinds sent, {refused} without a connection"
 
 
+VERBS = {"idle": idle, "silent": silent, "linger": linger, "echo": echo, "malformed": malformed}
+
+
 def main() -> None:
     """Read the command line and obey."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["idle", "echo", "malformed"])
+    parser.add_argument("verb", choices=list(VERBS))
     parser.add_argument("--server", required=True, action="append")
     parser.add_argument("--port", type=int, default=2762)
     parser.add_argument("--source", default="")
@@ -329,7 +379,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     given = parser.parse_args()
     kinds = Kinds(given.called, given.aet, given.seed)
-    print({"idle": idle, "echo": echo, "malformed": malformed}[given.verb](Line(given), kinds))
+    print(VERBS[given.verb](Line(given), kinds))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ FACTS: dict[str, str] = {
     "input.policy": "str: what happens to a packet that no rule accepts; null: our table is not loaded",
     "input.undeclared_rules": "list of str: rules of our table's input that the clinic file does not give",
     "input.missing_rules": "list of str: rules that the clinic file gives to input and our table lacks",
+    "connections.unbounded": "list of str: bounds on the connections of one address that our table lacks",
     "dicom.undeclared_rules": "list of str: undeclared rules of input that open a DICOM port",
     "administration.undeclared_rules": "list of str: undeclared rules of input that open the SSH port",
     "ipv6.undeclared_rules": "list of str: undeclared rules of input that concern IPv6 alone",
@@ -122,7 +123,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; the declared rules are compared in the form that nftables gives them."""
     services = scope.get("services") or []
     accounts = _accounts(host)
-    text = rules.render(services, _destinations(scope), output.callers(scope.get("devices") or [], accounts))
+    text = _ruleset(scope, accounts)
     policies, live = rules.read(host.run(["nft", "-j", "list", "table", "inet", rules.TABLE]).output)
     _policies, declared = rules.read(host.run(SHOWN, stdin=text).output)
     extra, lacking = rules.differing(live, declared, "input")
@@ -133,7 +134,12 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     unit = unit_state.properties(host, rules.UNIT)
     return {
         "installed": host.stat("/usr/sbin/nft") is not None,
-        "input": {"policy": policies.get("input"), "undeclared_rules": extra, "missing_rules": lacking},
+        "input": {
+            "policy": policies.get("input"),
+            "undeclared_rules": extra,
+            "missing_rules": [name for name in lacking if not rules.is_bound(name)],
+        },
+        "connections": {"unbounded": [name for name in lacking if rules.is_bound(name)]},
         "dicom": {"undeclared_rules": _described(undeclared, rules.DICOM_PORTS)},
         "administration": {"undeclared_rules": _described(undeclared, ssh)},
         "ipv6": {"undeclared_rules": [rules.describe(rule) for rule in undeclared if rules.is_ipv6_only(rule)]},
@@ -191,10 +197,9 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps = [Step(f"Stop and disable {', '.join(units)}", lambda host: _stop(host, units))] if units else []
     if resolver:
         steps.append(Step(f"Have systemd-resolved speak no {', '.join(resolver)}", _silence))
-    text = rules.render(
-        scope["services"],
-        _destinations(scope),
-        output.callers(scope.get("devices") or [], mine["callers"]["accounts"]),
+    text = _ruleset(
+        scope,
+        mine["callers"]["accounts"],
         input_policy=expectation.dictated(wanted, "firewall.input").get("policy", "drop"),
         forward_policy=expectation.dictated(wanted, "firewall.forward").get("policy", "drop"),
     )
@@ -222,6 +227,20 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         without = f", without {', '.join(strangers)}" if strangers else ""
         steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
     return steps
+
+
+def _ruleset(scope: Mapping[str, Any], accounts: Mapping[str, int], **policies: str) -> str:
+    """Return the declared ruleset; `policies` are input_policy and forward_policy, drop where they are left out."""
+    devices = scope.get("devices") or []
+    gone = [device for device in devices if device.get("lost")]
+    return rules.render(
+        scope.get("services") or [],
+        _destinations(scope),
+        output.callers(devices, accounts),
+        networks=[cidr for network in scope.get("networks") or [] for cidr in network["cidrs"]],
+        lost=[address for device in gone for address in (device["address"], device["address6"]) if address],
+        **policies,
+    )
 
 
 def _destinations(scope: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:

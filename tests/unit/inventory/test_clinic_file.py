@@ -85,7 +85,7 @@ def test_variables_of_the_lab_s_server() -> None:
     workstation = ["10.77.11.20", "2001:db8:11::20"]
     assert server["clinic_services"] == [
         {"name": "dicom-tls", "port": 2762, "sources": [*workstation, "10.77.11.30", "2001:db8:11::30"]},
-        {"name": "https", "port": 443, "sources": [*workstation, *admin]},
+        {"name": "https", "port": 443, "sources": [*workstation, *admin], "most": 200},
         {"name": "ssh", "port": 22, "sources": admin},
     ]
     assert found.shared["clinic_admin_cidrs"] == admin

@@ -40,6 +40,29 @@ def test_services_open_to_their_sources_alone_in_both_families() -> None:
     assert "dport 22 accept" not in text.replace("} tcp dport 22 accept", "")
 
 
+def test_connections_of_an_address_are_bounded_before_they_are_accepted() -> None:
+    text = rules.render([{"name": "a-b", "port": 443, "sources": ["10.0.0.20", "2001:db8::20"], "most": 7}, *SERVICES])
+    lines = [line.strip() for line in text.splitlines()]
+    counted = "add @held_a_b_ip { ip saddr ct count over 7 }"
+    bound = lines.index(f'ip saddr {{ 10.0.0.20 }} tcp dport 443 {counted} drop comment "a-b at most ip"')
+    assert (
+        lines.index('ct state vmap { established : accept, related : accept, invalid : drop } comment "state"') < bound
+    )
+    assert bound < lines.index('ip saddr { 10.0.0.20 } tcp dport 443 accept comment "a-b ip"')
+    assert "set held_a_b_ip6 { type ipv6_addr; size 65535; flags dynamic; }" in lines
+    assert text.count("ct count") == 2
+
+
+def test_lost_devices_are_dropped_before_open_connections_are_accepted() -> None:
+    lines = [line.strip() for line in rules.render(SERVICES, lost=["10.0.0.30", "2001:db8::30"]).splitlines()]
+    state = next(place for place, line in enumerate(lines) if line.startswith("ct state"))
+    assert lines[state - 2 : state] == [
+        'ip saddr { 10.0.0.30 } drop comment "lost ip"',
+        'ip6 saddr { 2001:db8::30 } drop comment "lost ip6"',
+    ]
+    assert "lost" not in rules.render(SERVICES)
+
+
 @given(
     st.lists(
         st.ip_addresses()

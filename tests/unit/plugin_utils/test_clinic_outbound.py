@@ -68,5 +68,17 @@ def test_with_restriction_nothing_goes_out_but_what_is_declared_and_answers() ->
     assert output.index("5351 } drop") < output.index('oifname "lo"') < output.index("reject with")
 
 
+def test_pings_go_to_the_clinic_and_to_destinations_alone() -> None:
+    text = rules.render(SERVICES, destinations(), networks=["10.20.2.0/24", "fd00:9::/64"])
+    pings = [line.strip() for line in text.partition("chain output")[2].splitlines() if "echo-request" in line]
+    assert [line.partition("daddr")[0] + line.partition("}")[2] for line in pings] == [
+        'ip  icmp type echo-request accept comment "ping ip"',
+        'ip6  icmpv6 type echo-request accept comment "ping ip6"',
+    ]
+    assert "10.20.2.0/24" in pings[0]
+    assert "10.20.9.3, " in pings[0]
+    assert "echo-request" not in rules.render(SERVICES, []).partition("chain output")[2]
+
+
 def test_an_empty_restriction_is_none_that_lets_everything_out() -> None:
     assert "hook output priority filter; policy drop;" in rules.render(SERVICES, [])
