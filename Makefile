@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation authority revocation abuse powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation authority revocation abuse enroll powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -57,6 +57,9 @@ revocation: setup ## Lose a modality: one run, and its key opens no door, while 
 
 abuse: setup ## Let a device leave associations idle, send 500 kinds of malformed PDUs, and bombs; nobody else may notice
 	@$(RUN) tests/abuse.py
+
+enroll: setup ## Come to a server for the first time by password, and leave it with a key in its place
+	@$(RUN) tests/enroll.py
 
 powercut: setup ## Cut the power thousands of times while disks are encrypted; no image may be lost
 	@$(RUN) tests/powercut/run.py

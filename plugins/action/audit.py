@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
             sight = self._sight(variables, surfaces(controls), arguments["inside"])
             findings = judge(controls, sight, chosen["waivers"], chosen["today"])
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         counts = Counter(finding["verdict"] for finding in findings)
         result.update(
             changed=False,

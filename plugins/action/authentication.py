@@ -68,7 +68,7 @@ class ActionModule(GuardedAction):
                 made += answer["plan"]
                 answer = self._call(variables, given, certificate, renew=False)
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         if not answer.get("failed"):
             result.update(told([*made, *answer["plan"]]))

@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
                 check_mode=check_mode,
             )
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return result | told(said)
 
 

@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             signed, waiting = device_certificates.sign(secrets, directory, chosen, check_mode=check_mode, anew=True)
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         result.update(told([f"Sign the certificate of {name}" for name in signed]))
         if waiting:
             result["warnings"] = [device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))]

@@ -20,6 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_change,
+    clinic_folder,
     device_certificates,
     revocation,
 )
@@ -59,7 +60,7 @@ class ActionModule(ActionBase):
                 given = self._given(directory, name, devices)
                 answer = self._call(variables, {**given, "scope": {**scope, "renew": False}})
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         if _succeeded(answer):
             result.update(told([*made, *answer["plan"]]))
@@ -75,7 +76,9 @@ class ActionModule(ActionBase):
 
     def _given(self, directory: str, name: str, devices: list[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the controller knows: certificates that last, and the devices' fingerprints."""
-        own = authority.read(authority.certificate_path(directory, name)) if authority.lasts(directory, name) else ""
+        own = (
+            clinic_folder.read(authority.certificate_path(directory, name)) if authority.lasts(directory, name) else ""
+        )
         return {
             "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
             "authority": "".join(authority.authorities(directory)),

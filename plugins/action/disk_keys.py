@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
                 return {**result, **acts.restore(check=check)}
             raise HardeningError(f"act: {act} is none of unlock, rotate, restore.")
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
 
     def call(self, call: str, **arguments: Any) -> dict[str, Any]:
         """Make one call on the host; HardeningError with its sentence when it fails."""

@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
             found = self.start({}) if found.get("armed") else self.begin()
             return {**result, **self.follow(found), "changed": True}
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
 
     def call(self, call: str, **arguments: Any) -> dict[str, Any]:
         """Make one call on the host; HardeningError with its sentence when it fails."""

@@ -27,6 +27,6 @@ class ActionModule(GuardedAction):
         try:
             self.confirm(answer, UNDO, MODULE, variables)
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         return result

@@ -41,7 +41,7 @@ class ActionModule(GuardedAction):
                 self.confirm(answer, undoing.GUARDED[surface][0], f"radiology.hardening.{surface}", self.variables)
                 self._call("finish")
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return {**result, **answer}
 
     def _call(self, act: str) -> dict[str, Any]:

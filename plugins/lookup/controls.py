@@ -47,4 +47,4 @@ class LookupModule(LookupBase):
             found = [control for role in terms or [None] for control in catalogue.load(role)]
             return [control.id for control in catalogue.in_force(tuple(found), **chosen)]
         except HardeningError as error:
-            raise AnsibleLookupError(str(error)) from error
+            raise AnsibleLookupError(str(error)) from None

@@ -56,4 +56,4 @@ class LookupModule(LookupBase):
                 for role in terms
             ]
         except HardeningError as error:
-            raise AnsibleLookupError(str(error)) from error
+            raise AnsibleLookupError(str(error)) from None

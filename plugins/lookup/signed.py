@@ -65,4 +65,4 @@ class LookupModule(LookupBase):
             }
             return [signed]
         except HardeningError as error:
-            raise AnsibleLookupError(str(error)) from error
+            raise AnsibleLookupError(str(error)) from None

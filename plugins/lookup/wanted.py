@@ -50,4 +50,4 @@ class LookupModule(LookupBase):
         try:
             return [inputs.wanted(role, variables or {}, self._templar.template, trusted) for role in terms]
         except HardeningError as error:
-            raise AnsibleLookupError(str(error)) from error
+            raise AnsibleLookupError(str(error)) from None

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import os
 import secrets as random
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority_folders
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority_folders, clinic_folder
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 try:
@@ -65,25 +63,14 @@ def request_path(directory: str, name: str) -> str:
 def authorities(directory: str) -> list[str]:
     """Return the certificates (PEM) of the authorities whose certificates open the door, the older one first."""
     paths = [authority_folders.certificate(folder) for folder in authority_folders.trusted(directory)]
-    return [text for text in map(read, paths) if text]
-
-
-def read(path: str) -> str:
-    """Return the text of a public file of the clinic's folder; empty where there is none."""
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise HardeningError(f"{path} cannot be read: {error}.") from error
+    return [text for text in map(clinic_folder.read, paths) if text]
 
 
 def lasts(directory: str, name: str, *, device: bool = False) -> bool:
     """Tell whether a certificate of the authority that signs, for the newest request of this name, has days left."""
     signer = authority_folders.certificate(authority_folders.signing(directory, device=device))
     request, certificate, authority = (
-        read(path) for path in (request_path(directory, name), certificate_path(directory, name), signer)
+        clinic_folder.read(path) for path in (request_path(directory, name), certificate_path(directory, name), signer)
     )
     if not (certificate and authority):
         return False
@@ -179,8 +166,8 @@ def sign(secrets: Secrets, directory: str, request: str, name: str, *, device: b
             .add_extension(asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False)
         )
         text = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-        write(request_path(directory, name), request)
-        write(certificate_path(directory, name), text)
+        clinic_folder.write(request_path(directory, name), request)
+        clinic_folder.write(certificate_path(directory, name), text)
         return text
 
 
@@ -220,7 +207,7 @@ def opened(secrets: Secrets, directory: str, folder: str) -> tuple[ec.EllipticCu
 def _open(secrets: Secrets, folder: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """Return an authority's key and certificate as they lie there; HardeningError where they do not fit."""
     key_path, path = authority_folders.key(folder), authority_folders.certificate(folder)
-    authority = load_certificate(read(path), path)
+    authority = load_certificate(clinic_folder.read(path), path)
     passphrase = secrets.get(*passphrase_name(authority.public_key())) or secrets.get(PASSPHRASE)
     if passphrase is None:
         raise HardeningError(
@@ -268,8 +255,10 @@ def make(folder: str, key: ec.EllipticCurvePrivateKey, called: str, passphrase: 
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(passphrase.encode()),
     )
-    write(authority_folders.certificate(folder), certificate.public_bytes(serialization.Encoding.PEM).decode())
-    write(authority_folders.key(folder), encrypted.decode(), mode=0o600)
+    clinic_folder.write(
+        authority_folders.certificate(folder), certificate.public_bytes(serialization.Encoding.PEM).decode()
+    )
+    clinic_folder.write(authority_folders.key(folder), encrypted.decode(), mode=0o600)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -301,43 +290,8 @@ def _bytes(key: Any) -> bytes:
     return encoded
 
 
-def write(path: str, text: str, mode: int = 0o644) -> None:
-    """Replace a file atomically: temporary file in the same folder, fsync, rename."""
-    temporary = ""
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".authority-", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def remove(path: str) -> None:
-    """Remove a file of the clinic's folder."""
-    try:
-        os.unlink(path)
-    except OSError as error:
-        raise HardeningError(f"{path} cannot be removed: {error.strerror}.") from error
-
-
 @contextlib.contextmanager
 def locked(directory: str) -> Iterator[None]:
     """Hold the authority against the other hosts of the clinic, which are hardened at the same time."""
-    folder = authority_folders.home(directory)
-    try:
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise HardeningError(f"{folder} cannot be used for the clinic's authority: {error.strerror}.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with clinic_folder.locked(authority_folders.home(directory), "the clinic's authority"):
         yield
-    finally:
-        os.close(handle)

@@ -25,6 +25,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_folders,
+    clinic_folder,
     device_certificates,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
@@ -109,10 +110,10 @@ def _settle(directory: str) -> None:
         _copy(authority_folders.present(directory), home)
         _drop(os.path.join(home, authority_folders.NEXT))
     bundle, texts = authority_folders.bundle(directory), authority.authorities(directory)
-    if len(texts) > 1 and authority.read(bundle) != "".join(texts):
-        authority.write(bundle, "".join(texts))
+    if len(texts) > 1 and clinic_folder.read(bundle) != "".join(texts):
+        clinic_folder.write(bundle, "".join(texts))
     elif len(texts) < 2 and os.path.exists(bundle):
-        authority.remove(bundle)
+        clinic_folder.remove(bundle)
 
 
 def days(directory: str) -> int:
@@ -121,7 +122,7 @@ def days(directory: str) -> int:
         return 0
     folder = authority_folders.trusted(directory)[1]
     path = authority_folders.certificate(folder)
-    made = authority.load_certificate(authority.read(path), path).not_valid_before_utc + authority.DAY
+    made = authority.load_certificate(clinic_folder.read(path), path).not_valid_before_utc + authority.DAY
     return max(0, (datetime.datetime.now(tz=datetime.UTC) - made).days)
 
 
@@ -148,7 +149,7 @@ def remarks(directory: str) -> list[str]:
 
 def newest(directory: str) -> str:
     """Return the certificate (PEM) of the authority that follows, or has followed; nothing where none was made."""
-    return authority.read(authority_folders.certificate(authority_folders.trusted(directory)[-1]))
+    return clinic_folder.read(authority_folders.certificate(authority_folders.trusted(directory)[-1]))
 
 
 def hindrance(
@@ -180,7 +181,7 @@ def hindrance(
 
 def _shows(directory: str, name: str, seen: Mapping[str, Any]) -> bool:
     """Tell whether a server shows the certificate that lies in the clinic's folder, of the authority that signs."""
-    text = authority.read(authority.certificate_path(directory, name))
+    text = clinic_folder.read(authority.certificate_path(directory, name))
     return authority.lasts(directory, name) and hashlib.sha256(text.encode()).hexdigest() == seen["shown"]
 
 
@@ -248,10 +249,10 @@ def _drop(folder: str) -> None:
 def _copy(source: str, target: str) -> None:
     """Copy an authority: certificate, list of revoked certificates, and key."""
     for place, mode in ((authority_folders.certificate, 0o644), (authority_folders.revoked, 0o644)):
-        text = authority.read(place(source))
+        text = clinic_folder.read(place(source))
         if text:
-            authority.write(place(target), text, mode)
-    authority.write(authority_folders.key(target), authority.read(authority_folders.key(source)), 0o600)
+            clinic_folder.write(place(target), text, mode)
+    clinic_folder.write(authority_folders.key(target), clinic_folder.read(authority_folders.key(source)), 0o600)
 
 
 def _sync(folder: str) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import ipaddress
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.plugin_utils import known_hosts
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import loopback
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
     DEVICES,
@@ -120,7 +121,7 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
             for login, person in given.get("people", {}).items()
         ],
         "clinic_admin_cidrs": clinic.cidrs("admin"),
-        "ansible_ssh_extra_args": ASK_WHETHER_ALIVE,
+        "ansible_ssh_extra_args": f"{ASK_WHETHER_ALIVE}{known_hosts.argument(directory)}",
     }
     if "escrow" in given:
         found["clinic_escrow"] = given["escrow"]

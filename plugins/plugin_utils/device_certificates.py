@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, clinic_folder
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 UNSIGNED = "Not let in, since {directory}/requests holds no request, or one for a revoked key: {names}."
@@ -39,7 +39,7 @@ def revoked(directory: str) -> list[str]:
     """Return every certificate (PEM) that was revoked, also of devices that the clinic file no longer names."""
     folder = os.path.dirname(revoked_path(directory, ""))
     names = sorted(name for name in os.listdir(folder) if name.endswith(".crt")) if os.path.isdir(folder) else []
-    return [text for name in names for text in PEM.findall(authority.read(os.path.join(folder, name)))]
+    return [text for name in names for text in PEM.findall(clinic_folder.read(os.path.join(folder, name)))]
 
 
 def sign(
@@ -58,7 +58,7 @@ def sign(
     taken_back = {authority.public(authority.load_certificate(text, "revoked")) for text in revoked(directory)}
     for device in devices:
         name, path = str(device["name"]), authority.request_path(directory, str(device["name"]))
-        request = authority.read(path)
+        request = clinic_folder.read(path)
         if not anew and authority.lasts(directory, name, device=True):
             continue
         if not request:
@@ -83,7 +83,7 @@ def admitted(directory: str, device: Mapping[str, Any]) -> list[str]:
     One of an authority that the fronts trust no more opens no door.
     """
     name, trusted = str(device["name"]), authority.authorities(directory)
-    present = authority.read(authority.certificate_path(directory, name))
+    present = clinic_folder.read(authority.certificate_path(directory, name))
     texts = ([present] if present else []) + _former(directory, name)
     return [authority.fingerprint(text) for text in texts if any(authority.is_of(text, ours) for ours in trusted)]
 
@@ -134,9 +134,9 @@ def _newest_key(directory: str, name: str) -> tuple[str, bytes]:
     """Return where the newest public key of this name is told, and the key; empty where none can be read."""
     request, certificate = authority.request_path(directory, name), authority.certificate_path(directory, name)
     with contextlib.suppress(HardeningError):
-        if text := authority.read(request):
+        if text := clinic_folder.read(request):
             return request, authority.public(authority.load_request(text, request))
-        if text := authority.read(certificate):
+        if text := clinic_folder.read(certificate):
             return certificate, authority.public(authority.load_certificate(text, certificate))
     return "", b""
 
@@ -144,37 +144,37 @@ def _newest_key(directory: str, name: str) -> tuple[str, bytes]:
 def all_of(directory: str, name: str) -> list[str]:
     """Return the present and the former certificates (PEM) of a device, expired ones too."""
     places = (authority.certificate_path(directory, name), former_path(directory, name))
-    return list(dict.fromkeys(text for path in places for text in PEM.findall(authority.read(path))))
+    return list(dict.fromkeys(text for path in places for text in PEM.findall(clinic_folder.read(path))))
 
 
 def forget(directory: str, name: str, certificates: Sequence[str]) -> None:
     """Take certificates (PEM) of a device from the places where they open doors."""
     for path in (authority.certificate_path(directory, name), former_path(directory, name)):
-        there = PEM.findall(authority.read(path))
+        there = PEM.findall(clinic_folder.read(path))
         left = [text for text in there if text not in certificates]
         if left and left != there:
-            authority.write(path, "".join(left))
+            clinic_folder.write(path, "".join(left))
         elif there and not left:
-            authority.remove(path)
+            clinic_folder.remove(path)
 
 
 def demand_of_server(directory: str, name: str) -> None:
     """Raise HardeningError where a server has no certificate that another could follow."""
-    if not authority.read(authority.certificate_path(directory, name)):
+    if not clinic_folder.read(authority.certificate_path(directory, name)):
         path = authority.certificate_path(directory, name)
         raise HardeningError(f"{path} is missing, so that there is nothing to rotate: harden {name} first.")
 
 
 def _keep(directory: str, name: str) -> None:
     """Put the present certificate to the former ones, which are left without those that expired."""
-    present = authority.read(authority.certificate_path(directory, name))
+    present = clinic_folder.read(authority.certificate_path(directory, name))
     kept = [text for text in [present, *_former(directory, name)] if text and _is_valid(directory, name, text)]
     if kept:
-        authority.write(former_path(directory, name), "".join(dict.fromkeys(kept)))
+        clinic_folder.write(former_path(directory, name), "".join(dict.fromkeys(kept)))
 
 
 def _former(directory: str, name: str) -> list[str]:
-    found = PEM.findall(authority.read(former_path(directory, name)))
+    found = PEM.findall(clinic_folder.read(former_path(directory, name)))
     return [text for text in found if _is_valid(directory, name, text)]
 
 

@@ -76,18 +76,18 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
         found.remarks.note(f"{name} has no ssh block, so nobody logs in to it; an audit counts it as not audited")
     else:
         with found.remarks.refusals(f"{name}: how to reach it cannot be made out"):
-            found.reach = reach(name, variables, controller)
+            found.reach = reach(name, variables, controller.render, controller.user)
     if variables["clinic_host"]["kind"] == "orthanc_server":
         _check_server(found, variables, controller)
     return found
 
 
-def reach(name: str, variables: Mapping[str, Any], controller: Controller) -> Reach:
-    """Return how a run would reach a host: its variables outrank Ansible's settings."""
+def reach(name: str, variables: Mapping[str, Any], render: inputs.Template, user: str) -> Reach:
+    """Return how a run would reach a host: its variables outrank Ansible's settings, of which `user` is one."""
 
     def said(*names: str) -> str:
         given = next((variables[each] for each in names if variables.get(each) is not None), "")
-        return str(controller.render(given))
+        return str(render(given))
 
     targets = variables.get("clinic_targets") or []
     return Reach(
@@ -95,7 +95,7 @@ def reach(name: str, variables: Mapping[str, Any], controller: Controller) -> Re
         over=said("ansible_connection") or "ssh",
         address=said("ansible_host", "ansible_ssh_host") or name,
         port=said("ansible_port", "ansible_ssh_port") or "22",
-        user=said("ansible_user", "ansible_ssh_user") or controller.user,
+        user=said("ansible_user", "ansible_ssh_user") or user,
         arguments=" ".join(map(said, ARGUMENTS)).strip(),
         stands=str((variables.get("clinic_vantage") or {}).get("kind", "")),
         looks_at=tuple(dict.fromkeys(str(each) for target in targets for each in target["addresses"])),

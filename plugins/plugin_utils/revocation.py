@@ -19,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_folders,
+    clinic_folder,
     device_certificates,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
@@ -38,7 +39,7 @@ RENEWAL_DAYS = 730
 def lists(directory: str) -> str:
     """Return the lists (PEM) of the authorities that the fronts trust, one after the other."""
     folders = authority_folders.trusted(directory)
-    return "".join(authority.read(authority_folders.revoked(folder)) for folder in folders)
+    return "".join(clinic_folder.read(authority_folders.revoked(folder)) for folder in folders)
 
 
 def serials(directory: str, devices: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -75,12 +76,12 @@ def revoke(
             found = _due(directory, device)
             if found:
                 path = device_certificates.revoked_path(directory, str(device["name"]))
-                before = device_certificates.PEM.findall(authority.read(path))
-                authority.write(path, "".join(dict.fromkeys([*before, *found])))
+                before = device_certificates.PEM.findall(clinic_folder.read(path))
+                clinic_folder.write(path, "".join(dict.fromkeys([*before, *found])))
         numbers = {int(each, 16) for each in serials(directory, devices)}
         for folder, (key, ours) in signers.items():
             if said or _is_stale(folder, directory):  # another server's run may have made it meanwhile
-                authority.write(authority_folders.revoked(folder), _signed(key, ours, numbers, _listed(folder)))
+                clinic_folder.write(authority_folders.revoked(folder), _signed(key, ours, numbers, _listed(folder)))
         for device in devices:
             device_certificates.forget(directory, str(device["name"]), _due(directory, device))
     return said
@@ -94,7 +95,7 @@ def _due(directory: str, device: Mapping[str, Any]) -> list[str]:
 
 def _demand_known(directory: str, device: Mapping[str, Any]) -> None:
     name = str(device["name"])
-    gone = device_certificates.PEM.findall(authority.read(device_certificates.revoked_path(directory, name)))
+    gone = device_certificates.PEM.findall(clinic_folder.read(device_certificates.revoked_path(directory, name)))
     known = [_serial(text) for text in [*device_certificates.all_of(directory, name), *gone]]
     for serial in device.get("revoked") or []:
         if serial not in known:
@@ -107,7 +108,7 @@ def _demand_known(directory: str, device: Mapping[str, Any]) -> None:
 def _listed(folder: str) -> Iterable[Any]:
     """Return the entries of an authority's list that lies there."""
     path = authority_folders.revoked(folder)
-    text = authority.read(path)
+    text = clinic_folder.read(path)
     return _load(text, path) if text else ()
 
 
@@ -125,7 +126,7 @@ def _serial(text: str) -> str:
 def _is_stale(folder: str, directory: str) -> bool:
     """Tell whether a list has to be made anew: not there, not of its authority, short of days or of an entry."""
     path, signers = authority_folders.revoked(folder), authority_folders.certificate(folder)
-    text, ours = authority.read(path), authority.read(signers)
+    text, ours = clinic_folder.read(path), clinic_folder.read(signers)
     if not (text and ours):
         return True
     listed = _load(text, path)

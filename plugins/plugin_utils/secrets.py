@@ -13,19 +13,18 @@ once and saved at once; nothing here is ever printed.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_folder
 
 FILE = "vault.yml"
 """The one secrets file of a clinic, in its folder."""
@@ -87,7 +86,7 @@ class Secrets:
             made = factory()
             _put(self._only_here, path, made)
         else:
-            with self._lock():
+            with clinic_folder.locked(self.directory, "the clinic's secrets", 0o700):
                 values = self._read()
                 other = _find(values, path)
                 if other is not None:
@@ -171,20 +170,6 @@ class Secrets:
                 os.unlink(temporary)
             raise HardeningError(f"{self.path} cannot be written: {error.strerror}.") from error
         self._cipher, self._plain = cipher, native
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Hold the clinic's folder against the other processes of this and other runs."""
-        try:
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
-            handle = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise HardeningError(f"{self.directory} cannot be used for the clinic's secrets: {error}.") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def _find(values: Mapping[str, Any], path: tuple[str, ...]) -> Any:

@@ -13,7 +13,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.web_front_plan
     TO_BE_SIGNED,
     digest,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, clinic_folder
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 
@@ -28,10 +28,10 @@ class WebCertificate:
         self._addresses = [str(address) for address in scope["addresses"]]
         self._name = f"{self._names[0]}-web"
         self._lasts = authority.lasts(self._directory, self._name)
-        signed = authority.read(authority.certificate_path(self._directory, self._name))
+        signed = clinic_folder.read(authority.certificate_path(self._directory, self._name))
         self.text = signed if self._lasts else TO_BE_SIGNED if check_mode else ""
         """The certificate, PEM; empty when there is none that lasts."""
-        request = authority.read(authority.request_path(self._directory, self._name))
+        request = clinic_folder.read(authority.request_path(self._directory, self._name))
         self.certified = digest(request) if self._lasts else ""
         """SHA-256 of the request that the certificate answers."""
 

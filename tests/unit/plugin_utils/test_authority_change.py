@@ -20,6 +20,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_change,
     authority_folders,
+    clinic_folder,
     device_certificates,
     revocation,
 )
@@ -248,7 +249,7 @@ def test_a_run_that_is_killed_leaves_a_whole_authority_and_the_next_one_goes_on(
 
 def seen(clinic: Clinic, fingerprint: str = "", began: float = 1000.0, since: float = 500.0) -> dict[str, Any]:
     """Return what the module seen_devices says of the one server."""
-    text = authority.read(authority.certificate_path(clinic.directory, "pacs"))
+    text = clinic_folder.read(authority.certificate_path(clinic.directory, "pacs"))
     devices = {"ct": {"fingerprint": fingerprint, "began": began}} if fingerprint else {}
     return {"devices": devices, "shown": hashlib.sha256(text.encode()).hexdigest(), "shown_since": since}
 
