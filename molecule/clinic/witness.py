@@ -33,6 +33,8 @@ Check = tuple[str, object, object]
 WEAK = ("AES128-SHA", "AES256-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384")
 DEVICE = "/etc/dicom-device"
 SILENT = 100
+CLEAR = 11104
+"""The port that is declared in clear for us."""
 
 
 class Witness:
@@ -82,7 +84,7 @@ class Witness:
         yield "ws retrieves over TLS", self.practice.device("ws", "retrieve", tls=True), f"{images} images retrieved"
 
     def cleartext(self) -> Iterator[Check]:
-        """Nobody gets an association in clear."""
+        """Nobody gets an association in clear but the one device that is declared so, by its own AE title."""
         for kind, address in (
             ("ct", self.server),
             ("laptop", self.server),
@@ -90,9 +92,14 @@ class Witness:
             ("attacker", TOPOLOGY.hosts[f"box-{self.practice.number}"].plain("internet")[0]),
             ("attacker", self.practice.address("pacs", 6)),
         ):
-            for port in (FRONT, 4242):
+            for port in (FRONT, 4242, CLEAR):
                 ended = self.associate(kind, f"{self.prefix}_CT1", port, address)
                 yield f"cleartext from {kind} to {address} port {port}", ended, "refused"
+        for family in (4, 6):
+            ended = self.associate("us", f"{self.prefix}_US1", CLEAR, self.practice.address("pacs", family))
+            yield f"cleartext from us, which is declared so, by IPv{family}", ended, "accepted"
+        ended = self.associate("us", f"{self.prefix}_CT1", CLEAR)
+        yield "cleartext from us by another's AE title", ended != "accepted", True
 
     def tls(self) -> Iterator[Check]:
         """Only TLS 1.2 and 1.3, only AEAD suites with forward secrecy."""
@@ -183,6 +190,7 @@ class Witness:
             ("attacker", (box, inside[1]), []),
             (f"laptop-{number}", inside, []),
             (f"ct-{number}", inside, [FRONT]),
+            (f"us-{number}", inside, [CLEAR]),
             (f"ws-{number}", inside, [443, FRONT]),
             (network.ADMIN, administered, [22, 443]),
         ):

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import os
+import re
 import secrets
-import shutil
 from pathlib import Path
 
 import network
@@ -16,6 +17,8 @@ from topology import TOPOLOGY, Host
 
 CLINIC_FILES = Path(__file__).resolve().parents[2] / "inventories" / "lab"
 PASSWORD = "vault-password"
+DAYS = 300
+"""For which a declaration in clear of the lab holds, whatever the day is."""
 
 
 def write(folder: Path, lab: str, state: Path, hosts: list[Host]) -> None:
@@ -24,7 +27,8 @@ def write(folder: Path, lab: str, state: Path, hosts: list[Host]) -> None:
     present = {host.name for host in hosts}
     for clinic, number in TOPOLOGY.clinics.items():
         if f"pacs-{number}" in present:
-            shutil.copy(CLINIC_FILES / f"{clinic}.yml", folder)
+            text = (CLINIC_FILES / f"{clinic}.yml").read_text(encoding="utf-8")
+            (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
     children = {}
     for clinic, number in TOPOLOGY.clinics.items():
         if f"pacs-{number}" in present:
@@ -32,6 +36,12 @@ def write(folder: Path, lab: str, state: Path, hosts: list[Host]) -> None:
     listed = {"all": {"children": children}}
     (folder / "lab.yml").write_text(yaml.safe_dump(listed, width=1000), encoding="utf-8")
     password(state)
+
+
+def until(text: str, days: int) -> str:
+    """Return a clinic file whose declaration in clear ends in so many days from today, or ended before it."""
+    day = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=days)
+    return re.sub(r'(cleartext: .* expires: )"[0-9-]+"', rf'\g<1>"{day.isoformat()}"', text)
 
 
 def password(state: Path) -> str:
@@ -50,7 +60,9 @@ def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str])
         "pacs": f"pacs-{number}",
         "ws": f"ws-{number}",
         "ct": f"ct-{number}",
+        "us": f"us-{number}",
         "ct-probe": f"ct-{number}",
+        "us-probe": f"us-{number}",
         "laptop": f"laptop-{number}",
         "attacker": "attacker",
         "box": f"box-{number}",

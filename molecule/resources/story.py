@@ -42,11 +42,14 @@ class Practice:
             raise SystemExit(f"{host}: {program} {' '.join(arguments[:1])}: {done.stderr.strip()[-500:]}")
         return done.stdout.strip()
 
-    def device(self, kind: str, verb: str, *more: str, tls: bool, check: bool = True) -> str:
-        """Let the modality (ct) or the workstation (ws) do something with the server."""
+    def device(self, kind: str, verb: str, *more: str, tls: bool, check: bool = True, port: int = 4242) -> str:
+        """Let a modality (ct, or us, which speaks in clear) or the workstation (ws) do something with the server.
+
+        `port`: where it is called in clear.
+        """
         arguments = [verb, *more, "--server", self.address("pacs"), "--called", AE_TITLES[self.clinic]]
         arguments += ["--aet", f"{PREFIXES[self.clinic]}_{kind.upper()}1", "--listen", self.address(kind)]
-        arguments += ["--tls", "--server-name", "pacs", "--port", str(FRONT)] if tls else ["--port", "4242"]
+        arguments += ["--tls", "--server-name", "pacs", "--port", str(FRONT)] if tls else ["--port", str(port)]
         return self.run(kind, "device.py", *arguments, check=check)
 
     def make_studies(self, studies: int = STUDIES) -> str:

@@ -5,7 +5,8 @@
 nginx's stream module as a unit of its own. A device is known by its certificate and its address together, and Orthanc
 meets it at the one loopback address that stands for it: so certificate, address and AE title are bound to each other,
 which Orthanc alone cannot do. Orthanc calls a device at the same loopback address, and the front checks the name in
-the device's certificate. A connection that says nothing stops nobody.
+the device's certificate. A connection that says nothing stops nobody. A device that cannot speak TLS is let in where
+the clinic file declares a port for it alone (dicom_cleartext).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import front_unit
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_cleartext, front_unit
 
 UNIT = "dicom-front.service"
 USER = "dicom-front"
@@ -44,7 +45,8 @@ WORKER_CONNECTIONS = 2048
 
 ACCOUNT = front_unit.account("dicom_tls", USER, "TLS front of Orthanc's DICOM port")
 
-SERVICE = front_unit.service("dicom_tls", USER, "TLS front of Orthanc's DICOM port", memory_mib=256)
+LOW = 1024
+"""The first TCP port that takes no privilege to listen on."""
 
 TEMPLATE = """\
 # Kept by radiology.hardening (role dicom_tls).
@@ -102,7 +104,7 @@ stream {
     proxy_ssl_verify on;
     proxy_ssl_name orthanc;
   }
-%(outgoing)s}
+%(outgoing)s%(cleartext)s}
 """
 
 OUTGOING = """
@@ -126,11 +128,17 @@ OUTGOING = """
 
 def endpoint(address: str, port: int = PORT) -> str:
     """Write an address and a port as nginx does: IPv6 in brackets."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return dicom_cleartext.endpoint(address, port)
+
+
+def service(devices: Sequence[Mapping[str, Any]]) -> str:
+    """Return the front's unit; a device that calls a low port in clear has the front listen below 1024."""
+    low = any(int(device["cleartext"]["port"]) < LOW for device in dicom_cleartext.admitted(devices))
+    return front_unit.service("dicom_tls", USER, "TLS front of Orthanc's DICOM port", memory_mib=256, low_port=low)
 
 
 def admitted(devices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the devices that speak TLS and are not lost; others are not let in."""
+    """Return the devices that speak TLS and are not lost; no other is let in by the TLS port."""
     return [device for device in devices if device.get("tls") and not device.get("lost")]
 
 
@@ -149,9 +157,8 @@ def machines(devices: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines that tell a device by each of its addresses."""
     return [
         f'    "{address}" {device["name"]};'
-        for device in admitted(devices)
-        for address in (device["address"], device.get("address6"))
-        if address
+        for device in (*admitted(devices), *dicom_cleartext.admitted(devices))
+        for address in dicom_cleartext.addresses(device)
     ]
 
 
@@ -177,18 +184,17 @@ def configuration(
         for device in admitted(scope["devices"])
         if device.get("port")
     ]
+    shared = {**common, "most": MOST, "orthanc_port": 4242, "orthanc_certificate": ORTHANC_CERTIFICATE}
     return TEMPLATE % {
-        **common,
+        **shared,
         "machines": "\n".join(machines(scope["devices"])),
-        "most": MOST,
         "workers": WORKER_CONNECTIONS,
         "devices": "\n".join(entries(scope["devices"], fingerprints)),
-        "orthanc_port": 4242,
-        "orthanc_certificate": ORTHANC_CERTIFICATE,
         "verify": "on",
         "protocols": " ".join(protocols),
         "listens": "\n".join(f"    listen {endpoint(address)} ssl;" for address in scope["addresses"]),
         "outgoing": "".join(outgoing),
+        "cleartext": dicom_cleartext.servers(scope, shared),
     }
 
 

@@ -122,7 +122,7 @@ def _prove(host: Host, scope: Mapping[str, Any]) -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         found = dicom_front_state.observe(host, scope)
-        if found["active"] and not found["silent_addresses"]:
+        if found["active"] and not found["silent_addresses"] and not found["silent_doors"]:
             return
         time.sleep(0.1)
     words = host.run(["journalctl", "-u", dicom_front.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output.strip()

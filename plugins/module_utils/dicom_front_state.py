@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     certificates,
+    dicom_cleartext,
     dicom_front,
     own_words,
     unit_state,
@@ -56,7 +57,8 @@ CERTIFICATES = (
 
 JUDGED = re.compile(
     r"ssl_(protocols|ciphers|crl|verify_client) [^;]*;|proxy_ssl_(ciphers|verify) [^;]*;|limit_conn machines \d+;|"
-    r'"[0-9a-f]{40} [0-9a-f.:]+" 127\.[\d.]+;( # [a-z0-9-]+)?'
+    r'"[0-9a-f]{40} [0-9a-f.:]+" 127\.[\d.]+;( # [a-z0-9-]+)?|'
+    r"(allow|deny) [^;]+;|proxy_bind 127\.[\d.]+;|# .* until [\d-]+\."
 )
 """Lines of the configuration that other facts tell: TLS, limits, and the devices with their addresses."""
 
@@ -74,6 +76,8 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
     directives = web_front_state.tokens(text)
     told = {name: web_front_state.words(directives, name) for name in ("ssl_protocols", "ssl_verify_client", "ssl_crl")}
     suites = [each for value in web_front_state.words(directives, "ssl_ciphers") for each in value.split(":")]
+    as_opened = {**scope, "devices": dicom_cleartext.as_opened(directives, scope.get("devices") or [])}
+    unit_text = dicom_front.service(as_opened["devices"])
     return {
         "installed": host.stat("/usr/lib/nginx/modules/ngx_stream_module.so") is not None,
         "active": active,
@@ -84,14 +88,12 @@ def observe(host: Host, scope: Mapping[str, Any], *, fits: bool = True) -> dict[
         "ssl_verify_client": told["ssl_verify_client"] if active else None,
         "ssl_crl": told["ssl_crl"] if active else None,
         "proxy_ssl_verify": web_front_state.words(directives, "proxy_ssl_verify") if active else None,
-        "connections_of_a_device": _most(directives, scope) if active else None,
-        "silent_addresses": [
-            address for address in scope.get("addresses") or [] if active and not _listens(host, str(address))
-        ],
-        "cleartext_listens": _cleartext(directives),
+        "connections_of_a_device": _most(directives, as_opened) if active else None,
+        **(_silent(host, scope) if active else {"silent_addresses": [], "silent_doors": []}),
+        **dicom_cleartext.observe(text, directives, scope),
         "undeclared_devices": _undeclared(text, scope),
         "altered": own_words.altered(
-            host, unit, (dicom_front.UNIT_FILE, dicom_front.SERVICE), (dicom_front.CONFIGURATION, _foreign(text, scope))
+            host, unit, (dicom_front.UNIT_FILE, unit_text), (dicom_front.CONFIGURATION, _foreign(text, as_opened))
         ),
         "files": {path: host.digest(path) for path in TEXTS},
         "request": web_front_state.request(host, dicom_front.REQUEST, dicom_front.KEY, fits=fits),
@@ -227,7 +229,8 @@ def matches(host: Host, certificate_file: str, key: str) -> bool:
 def _most(directives: list[list[str]], scope: Mapping[str, Any]) -> int:
     """Return how many connections one device may hold; by two addresses twice as many, where these count apart."""
     limits = [int(each[2]) for each in directives if each[0] == "limit_conn" and len(each) > 2 and each[2].isdigit()]
-    devices = dicom_front.admitted(scope.get("devices") or [])
+    listed = scope.get("devices") or []
+    devices = [*dicom_front.admitted(listed), *dicom_cleartext.admitted(listed)]
     named = {(each[0], each[1]) for each in directives if len(each) == 2}
     apart = [
         device
@@ -241,12 +244,6 @@ def _most(directives: list[list[str]], scope: Mapping[str, Any]) -> int:
 def _declared(scope: Mapping[str, Any]) -> list[str]:
     """Return the names that the certificate has to bear; empty where the clinic file says nothing of the host."""
     return dicom_front.names(scope) if scope.get("name") and scope.get("addresses") else []
-
-
-def _cleartext(directives: list[list[str]]) -> list[str]:
-    """Return where the front takes DICOM in clear, loopback apart: there Orthanc alone calls."""
-    listens = [each[1] for each in directives if each[0] == "listen" and "ssl" not in each[2:]]
-    return sorted(listen for listen in listens if not listen.startswith(("127.", "[::1]")))
 
 
 def _undeclared(text: str, scope: Mapping[str, Any]) -> list[str]:
@@ -273,6 +270,16 @@ def _foreign(text: str, scope: Mapping[str, Any]) -> list[str]:
     return own_words.foreign(text, ours, JUDGED)
 
 
-def _listens(host: Host, address: str) -> bool:
-    wanted = dicom_front.endpoint(address)
-    return any(wanted in line.split() for line in host.run(["ss", "-Hltn"]).output.splitlines())
+def _silent(host: Host, scope: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return where the running front does not listen: own addresses, and declared ports in clear."""
+    taken = {word for line in host.run(["ss", "-Hltn"]).output.splitlines() for word in line.split()}
+    own = [str(address) for address in scope.get("addresses") or []]
+    doors = [
+        door
+        for device in dicom_cleartext.admitted(scope.get("devices") or [])
+        for door in dicom_cleartext.doors(device, own)
+    ]
+    return {
+        "silent_addresses": [address for address in own if dicom_front.endpoint(address) not in taken],
+        "silent_doors": [door for door in doors if door not in taken],
+    }

@@ -8,6 +8,7 @@ loaded: at a boot before there is a network, which fails; later it leads elsewhe
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -78,6 +79,22 @@ def callers(devices: Sequence[Mapping[str, Any]], accounts: Mapping[str, int]) -
         for comment, user in CALLERS.items()
         if user in accounts and where[comment]
     ]
+
+
+def overdue(devices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rules by which calls in clear to a device end with the last day of its declaration, run or no run."""
+    called = [device for device in devices if device.get("port") and (device.get("cleartext") or {}).get("in_force")]
+    return [
+        f"ip daddr {device['address']} tcp dport {int(device['port'])} "
+        f"meta time >= {end_of(device['cleartext']['expires'])} "
+        f'reject with tcp reset comment "{device["name"]} in clear is over"'
+        for device in called
+    ]
+
+
+def end_of(day: str) -> str:
+    """Return when a day ends, by the host's clock, as nftables has it."""
+    return f'"{(datetime.date.fromisoformat(day) + datetime.timedelta(days=1)).isoformat()} 00:00:00"'
 
 
 def lines(

@@ -93,6 +93,8 @@ def render(
     """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families).
 
     `most`, where a service has it, is how many connections one address may have there at once.
+    A service with a last day, `until`, is shut by the kernel itself when that day ends by the host's clock.
+
     With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
     rules about who on the host may call its own addresses. `networks` are the clinic's; `lost` are addresses of devices
     that the clinic lost, whose open connections end as well.
@@ -115,8 +117,9 @@ def render(
 
 def _accepts(service: Mapping[str, Any]) -> Iterator[str]:
     port, name = int(service["port"]), service["name"]
+    still = f" meta time < {firewall_output.end_of(service['until'])}" if service.get("until") else ""
     for keyword, sources in firewall_output.sets(service["sources"]):
-        yield f'{keyword} saddr {sources} tcp dport {port} accept comment "{name} {keyword}"'
+        yield f'{keyword} saddr {sources} tcp dport {port}{still} accept comment "{name} {keyword}"'
 
 
 def _counted(service: Mapping[str, Any]) -> Iterator[str]:

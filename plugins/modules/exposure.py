@@ -46,6 +46,13 @@ options:
         type: list
         elements: int
         default: []
+      cleartext_ports:
+        description: >-
+          TCP ports that the clinic file declares in clear, each for one device. They are tried, too; in clear they may
+          answer where they are among O(targets[].expected_ports).
+        type: list
+        elements: int
+        default: []
   vantage:
     description: The name and the kind of the vantage point; kept in the result.
     type: dict
@@ -97,6 +104,7 @@ TARGET = {
     "addresses": {"type": "list", "elements": "str", "required": True},
     "ae_title": {"type": "str"},
     "expected_ports": {"type": "list", "elements": "int", "default": []},
+    "cleartext_ports": {"type": "list", "elements": "int", "default": []},
 }
 
 

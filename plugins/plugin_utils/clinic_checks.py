@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_addresses, clinic_outbound
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    clinic_addresses,
+    clinic_cleartext,
+    clinic_outbound,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import (
@@ -57,15 +61,6 @@ TAKEN_NAMES = frozenset({"hosts"})
 """Clinic names whose group `clinic_<name>` is a group of all clinics."""
 
 
-SERVED = {
-    443: "the web front's",
-    2762: "the DICOM front's",
-    4242: "Orthanc's for DICOM",
-    8042: "Orthanc's for the web",
-}
-"""TCP ports of a hardened server, on one of which sshd would keep the other from starting."""
-
-
 def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str]]) -> list[Problem]:
     """Return what does not hold together; `controls` returns the ids of all controls, asked only for waivers."""
     checks = (names, of_servers, ae_titles, peers, people, storages, clinic_addresses.networks, clinic_addresses.public)
@@ -75,7 +70,7 @@ def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str
         *clinic_addresses.loopbacks(clinic),
         *waivers(clinic, controls),
     ]
-    for check in (*checks, clinic_outbound.problems):
+    for check in (*checks, clinic_outbound.problems, clinic_cleartext.problems):
         found += check(clinic)
     return sorted({Problem(document.line(path), clause) for path, clause in found})
 
@@ -98,10 +93,11 @@ def of_servers(clinic: Clinic) -> Found:
     """Servers: none whose sshd has a port of its own programs, none whose web certificate has a host's name."""
     for server in clinic.servers:
         port = server.given.get("ssh", {}).get("port")
-        if port in SERVED:
+        if port in clinic_cleartext.SERVED:
+            taken_by = clinic_cleartext.SERVED[port]
             yield (
                 (*server.path, "ssh", "port"),
-                f"{dotted(server.path)}.ssh.port is {port}, which is {SERVED[port]}; accepted: another, such as 22",
+                f"{dotted(server.path)}.ssh.port is {port}, which is {taken_by}; accepted: another, such as 22",
             )
     taken = {f"{server.name}-web": dotted(server.path) for server in clinic.servers}
     for host in clinic.hosts:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import os
 import re
@@ -68,10 +69,13 @@ def load(path: str) -> clinic_variables.Inventory:
     return build(content, path)
 
 
-def build(content: bytes, path: str, controls: Callable[[], list[str]] | None = None) -> clinic_variables.Inventory:
+def build(
+    content: bytes, path: str, controls: Callable[[], list[str]] | None = None, today: datetime.date | None = None
+) -> clinic_variables.Inventory:
     """Check the content of a clinic file and build its inventory; `path` is where it stands.
 
-    `controls` returns the ids that waivers may name; those of the collection's roles when it is left out.
+    `controls` returns the ids that waivers may name; those of the collection's roles when it is left out. `today` is by
+    UTC when it is left out, as for waivers.
     """
     path = os.path.abspath(path)
     if clinic_text.is_empty(content):
@@ -83,7 +87,7 @@ def build(content: bytes, path: str, controls: Callable[[], list[str]] | None = 
     found = document.problems + clinic_schema.problems(document)
     if found:
         _refuse(path, found)
-    clinic = clinic_model.clinic(document.data)
+    clinic = clinic_model.clinic(document.data, today or datetime.datetime.now(tz=datetime.UTC).date())
     found = clinic_checks.problems(document, clinic, controls or _controls)
     if found:
         _refuse(path, found)

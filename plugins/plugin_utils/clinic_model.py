@@ -8,6 +8,7 @@ Built from data that its JSON Schema accepts; addresses that cannot be read are 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import ipaddress
 from typing import Any
 
@@ -62,6 +63,7 @@ class Clinic:
 
     given: dict[str, Any]
     hosts: tuple[Host, ...]
+    today: datetime.date
 
     @property
     def name(self) -> str:
@@ -103,14 +105,14 @@ class Clinic:
         return [host for host in self.hosts if host.kind == "orthanc_server"]
 
 
-def clinic(given: dict[str, Any]) -> Clinic:
-    """Build the objects from data that the schema accepts."""
+def clinic(given: dict[str, Any], today: datetime.date) -> Clinic:
+    """Build the objects from data that the schema accepts; `today` tells what has expired."""
     hosts = [
         Host(name, kind, (key, name), host, tuple(_placed(host.get("addresses", {}), (key, name, "addresses"))))
         for key, kind in KINDS.items()
         for name, host in given.get(key, {}).items()
     ]
-    return Clinic(given, tuple(hosts))
+    return Clinic(given, tuple(hosts), today)
 
 
 def literal(text: str) -> Address | None:

@@ -8,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import useless
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic, Host, literal
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import Path, dotted, shown
@@ -61,7 +62,7 @@ def destinations(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
         addresses = [str(literal(text)) for text in other["addresses"]]
         found.append(_entry(name, other.get("protocol", "tcp"), (other["port"],), addresses))
     for device in clinic.devices:
-        if device.given.get("port") and not device.given.get("lost"):
+        if clinic_cleartext.is_called(clinic, device):
             addresses = [str(address) for address in clinic.addresses(device, "lan")]
             found.append(_entry(device.name, "tcp", (device.given["port"],), addresses))
     url = urllib.parse.urlsplit(_tang(server))

@@ -8,7 +8,7 @@ import dataclasses
 import ipaddress
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import known_hosts
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext, known_hosts
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import loopback
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
     DEVICES,
@@ -78,11 +78,12 @@ def services(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
         address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
     ]
     sources = {"dicom-tls": _texts(devices), "https": [*_texts(workstations), *admin], "ssh": admin}
-    return [
+    steady = [
         {"name": name, "port": port, "sources": list(sources[name])}
         | ({"most": MOST_CONNECTIONS[name]} if name in MOST_CONNECTIONS else {})
         for name, port in ports.items()
     ]
+    return [*steady, *clinic_cleartext.services(clinic)]
 
 
 def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
@@ -94,6 +95,7 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
             "addresses": _worth_trying(clinic, vantage, server),
             "ae_title": server.ae_title,
             "expected_ports": _expected_ports(clinic, vantage, server),
+            "cleartext_ports": clinic_cleartext.ports(clinic),
         }
         for server in clinic.servers
     ]
@@ -212,6 +214,7 @@ def _device(clinic: Clinic, host: Host) -> dict[str, Any]:
         "lost": bool(host.given.get("lost", False)),
         "revoked": [serial(text) for text in host.given.get("revoked_certificates", [])],
         "may": list(host.given["may"]),
+        "cleartext": clinic_cleartext.declared_of(clinic, host),
     }
 
 

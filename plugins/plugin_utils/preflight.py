@@ -58,12 +58,16 @@ class Reach:
 
 @dataclasses.dataclass
 class Checked:
-    """What was found of one host; reach is None where nobody logs in, profile where it is not to be hardened."""
+    """What was found of one host; reach is None where nobody logs in, profile where it is not to be hardened.
+
+    `devices` are those of its clinic.
+    """
 
     remarks: Remarks
     reach: Reach | None = None
     profile: str | None = None
     waivers: Sequence[catalogue.Waiver] = ()
+    devices: Sequence[Mapping[str, Any]] = ()
 
 
 def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
@@ -113,3 +117,4 @@ def _check_server(found: Checked, variables: Mapping[str, Any], controller: Cont
     with found.remarks.refusals(str(variables["inventory_hostname"])):
         chosen = inputs.selection(variables, controller.render)
         found.profile, found.waivers = str(chosen["profile"]), chosen["waivers"]
+        found.devices = variables.get("clinic_devices") or ()

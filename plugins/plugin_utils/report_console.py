@@ -37,11 +37,18 @@ def table(document: Mapping[str, Any]) -> str:
     if worth:
         lines += ["", f"{'verdict':12} {'severity':9} {'control':46} host"]
         lines += [line for finding in worth for line in _finding(finding)]
+    lines += [_link(each) for each in document["cleartext"]]
     unseen = [host for host in document["hosts"] if not host["audited"] and host["kind"] == "orthanc_server"]
     idle = [each for each in document["waivers"] if each["state"] != "in use"]
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
     return "\n".join(lines)
+
+
+def _link(link: Mapping[str, Any]) -> str:
+    """Return the line about a device that the clinic file lets speak in clear."""
+    owned = f"{plain(link['owner'])} ({plain(link['reason'])})"
+    return f"  {plain(link['device'])} in clear until {link['expires']}, by {owned}: {plain(link['said'])}"
 
 
 def _reasons(document: Mapping[str, Any]) -> dict[str, str]:

@@ -79,6 +79,7 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
             for point in points
         },
         "waivers": _waivers(first, findings, now.date()),
+        "cleartext": _cleartext(servers, points, now.date()),
         "findings": findings,
         "counts": dict(Counter(finding["verdict"] for finding in findings)),
     }
@@ -133,6 +134,38 @@ def _waivers(known: Mapping[str, Any], findings: list[dict[str, Any]], today: da
             }
         )
     return found
+
+
+def _cleartext(
+    servers: Mapping[str, Any], points: Sequence[Mapping[str, Any]], today: datetime.date
+) -> list[dict[str, Any]]:
+    """Return the devices that the clinic file lets speak in clear, each with its state and a sentence about it."""
+    found = []
+    for device in next((known.get("clinic_devices", []) for known in servers.values()), []):
+        link = device.get("cleartext")
+        if not link:
+            continue
+        days = (datetime.date.fromisoformat(link["expires"]) - today).days
+        ended = f"it ended on {link['expires']}: renew it or take it out"
+        said = (
+            ended if days < 0 else f"it lets {device['address']} in on port {link['port']} alone, for {days} days more"
+        )
+        if device.get("port") and days >= 0:
+            said += f"; Orthanc calls its port {device['port']} in clear"
+        answers = sorted(place for point in points for place in _declared_in_clear(point, int(link["port"])))
+        if answers:
+            said += f"; seen from {', '.join(answers)}"
+        state = "expired" if days < 0 else "in force"
+        about = {key: link[key] for key in ("port", "owner", "reason", "expires")}
+        found.append({"device": device["name"], "address": device["address"], **about, "state": state, "said": said})
+    return found
+
+
+def _declared_in_clear(point: Mapping[str, Any], port: int) -> list[str]:
+    """Return `vantage point at address:port` where a declared port answered in clear."""
+    dicom = [seen["facts"]["wire"].get("dicom", {}) for seen in point["sees"]]
+    places = [place for each in dicom for place in each.get("cleartext_declared", [])]
+    return [f"{point['name']} at {place}" for place in places if place.endswith(f":{port}")]
 
 
 def _why(answer: Mapping[str, Any]) -> str:

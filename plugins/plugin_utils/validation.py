@@ -41,6 +41,8 @@ def clinic(given: Mapping[str, Any], hosts: Mapping[str, Checked], today: dateti
     servers = {name: checked for name, checked in hosts.items() if checked.profile}
     file = str(given["file"])
     _judge_waivers(remarks, file, servers, today)
+    for checked in list(servers.values())[:1]:
+        _judge_cleartext(remarks, file, checked.devices, today)
     return Clinic(
         name=str(given["name"]),
         title=str(given["title"]),
@@ -84,6 +86,19 @@ def verdict(clinics: Sequence[Clinic], others: Remarks) -> str:
         return f"FAIL: found wanting: {', '.join(wanting)}."
     hosts = sum(len(each.reached) for each in clinics)
     return f"PASS: clinics checked: {len(clinics)}; hosts that a run would reach: {hosts}; reached now: none."
+
+
+def _judge_cleartext(remarks: Remarks, file: str, devices: Sequence[Mapping[str, Any]], today: datetime.date) -> None:
+    """Say which devices speak in clear by a declaration that has expired, or will soon."""
+    for device in devices:
+        link = device.get("cleartext")
+        expires = datetime.date.fromisoformat(link["expires"]) if link else None
+        if link and expires:
+            owned = f"{file}: cleartext of {device['name']}, of {link['owner']},"
+            if expires < today:
+                remarks.problem(f"{owned} expired on {expires}; accepted: a later day, or no cleartext")
+            elif expires - today <= SOON:
+                remarks.note(f"{owned} expires on {expires}")
 
 
 def _each_once(waivers: Iterable[catalogue.Waiver]) -> list[catalogue.Waiver]:

@@ -41,7 +41,15 @@ FACTS: dict[str, str] = {
     "front.connections_of_a_device": "int: connections that one device may hold at once; null: the front does not run",
     "front.connections_unserved": "int: connections of all devices, and one more, for which Orthanc has no thread",
     "front.silent_addresses": "list of str: own addresses on which the front does not listen",
-    "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear",
+    "front.silent_doors": "list of str: address:port of declared ports in clear on which the front does not listen",
+    "front.cleartext_listens": "list of str: address:port beyond loopback where the front takes DICOM in clear, and "
+    "which the clinic file declares for no device",
+    "front.cleartext_unbound": "list of str: name: address:port of declared ports in clear that take another's "
+    "address, or hand on to Orthanc as another",
+    "front.cleartext_expired": "list of str: declarations in clear whose last day is over, whether the port is open "
+    "all the same, and what is to be done",
+    "front.cleartext_calls": "list of str: address:port -> address:port where the front calls on in clear, and which "
+    "the clinic file does not declare",
     "front.undeclared_devices": "list of str: address=loopback of bindings that no declared device has, or by "
     "a certificate that the authority did not sign for it",
     "front.altered": "list of str: path: what makes the front run otherwise than the role wrote it",
@@ -83,7 +91,8 @@ TO_BE_SIGNED = "to be signed"
 
 DAYS_OF_CHANGE = f"{NAME}.trust_store.days_of_change"
 END = "End the change of the clinic's authority, under way for {} days: rotate_certificates.yml -e authority=only"
-ELSEWHERE = (f"{NAME}.keys.", DAYS_OF_CHANGE)
+EXPIRED = f"{NAME}.front.cleartext_expired"
+ELSEWHERE = (f"{NAME}.keys.", DAYS_OF_CHANGE, EXPIRED)
 """Facts that no start of the front mends."""
 
 RENEWAL_DAYS = 60
@@ -152,6 +161,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += _front(mine, wanted, unmet, scope)
         steps += _orthanc(facts, wanted, unmet, scope)
     steps += _left(mine, str(scope["name"]), *links)
+    steps += [deliberate(each) for each in mine["front"]["cleartext_expired"] if EXPIRED in unmet]
     if DAYS_OF_CHANGE in unmet:
         steps.append(deliberate(END.format(mine["trust_store"]["days_of_change"])))
     return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})
@@ -257,7 +267,7 @@ def _front(
             protocols=dictated.get("ssl_protocols", ["TLSv1.2", "TLSv1.3"]),
             suites=dictated.get("ssl_ciphers", SUITES_OF_ORTHANC[:2]),
         ),
-        dicom_front.UNIT_FILE: dicom_front.SERVICE,
+        dicom_front.UNIT_FILE: dicom_front.service(scope["devices"]),
         dicom_front.AUTHORITY: str(scope.get("authority") or ""),
         dicom_front.REVOKED: str(scope.get("revoked") or ""),
     }
@@ -267,7 +277,8 @@ def _front(
         stale.append(dicom_front.CERTIFICATE)
         texts[dicom_front.CERTIFICATE] = given
     front = mine["front"]
-    sick = not front["active"] or not front["enabled"] or front["older_than_configuration"] or front["silent_addresses"]
+    silent = front["silent_addresses"] or front["silent_doors"]
+    sick = not front["active"] or not front["enabled"] or front["older_than_configuration"] or silent
     unheld = [name for name in unmet if name.startswith("dicom_tls.") and not name.startswith(ELSEWHERE)]
     if not (stale or sick or unheld):
         return []

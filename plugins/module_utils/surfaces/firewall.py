@@ -236,7 +236,7 @@ def _ruleset(scope: Mapping[str, Any], accounts: Mapping[str, int], **policies: 
     return rules.render(
         scope.get("services") or [],
         _destinations(scope),
-        output.callers(devices, accounts),
+        [*output.callers(devices, accounts), *output.overdue(devices)],
         networks=[cidr for network in scope.get("networks") or [] for cidr in network["cidrs"]],
         lost=[address for device in gone for address in (device["address"], device["address6"]) if address],
         **policies,

@@ -9,13 +9,18 @@ FACTS: dict[str, str] = {
     "wire.errors": "list of str: what could not be measured, and why; the facts concerned are left out",
     "wire.ports.open": "list of str: address:port that take a TCP connection",
     "wire.ports.undeclared": "list of str: address:port that take a connection, undeclared for this place",
-    "wire.dicom.cleartext_ports": "list of str: address:port that answer an A-ASSOCIATE-RQ in clear with a DICOM PDU",
-    "wire.dicom.cleartext_association": "str: accepted, rejected, or refused where no port answers DICOM in clear",
+    "wire.dicom.cleartext_ports": "list of str: address:port that answer an A-ASSOCIATE-RQ in clear with a DICOM PDU, "
+    "those apart that are declared in clear for this place",
+    "wire.dicom.cleartext_association": "str: accepted, rejected, or refused where no port answers DICOM in clear, "
+    "those apart that are declared in clear for this place",
+    "wire.dicom.cleartext_declared": "list of str: address:port that answer DICOM in clear and are declared so for the "
+    "device in whose place this is",
     "wire.dicom.tls_ports": "list of str: address:port that speak TLS and are DICOM's by their number or their answer",
     "wire.dicom.tls_versions": "list of str: versions that DICOM ports speak, at OpenSSL security level 0",
     "wire.dicom.tls_suites": "list of str: suites that DICOM ports accept, by OpenSSL's names",
     "wire.dicom.weak_suites": "list of str: accepted suites without forward secrecy or authenticated encryption",
-    "wire.dicom.client_certificate": "str: demanded, not_demanded, or unreachable where no such port answers",
+    "wire.dicom.client_certificate": "str: demanded, not_demanded, unreachable where no such port answers, or not_due "
+    "where none answers and none may",
     "wire.dicom.unknown_ae_title": "str: refused or accepted, for a calling AE title made up at random",
     "wire.dicom.readable_studies": "int: studies that a stranger can list by C-FIND or REST",
     "wire.dicom.readable_series": "int: series that a stranger can list by C-FIND or REST",

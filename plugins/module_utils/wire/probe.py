@@ -12,6 +12,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.wire import di
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 
 DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
+FRONT = 2762
+"""Where devices that speak TLS are let in. A place that may not come there, such as that of one without, cannot ask."""
 BEHIND_THE_BOX = ("lan", "peer")
 """Kinds of vantage points that stand where the clinic's internet box takes questions."""
 
@@ -23,12 +25,15 @@ def probe(
     default_credentials: bool,
     box: internet_box.Box | None = None,
 ) -> dict[str, Any]:
-    """Return the facts below `wire` of one target: addresses, ae_title, expected_ports.
+    """Return the facts below `wire` of one target: addresses, ae_title, expected_ports, cleartext_ports.
+
+    Of the ports that are declared in clear for a device, those that are expected here are told apart.
 
     `box` is what the internet boxes of this network tell; None where the vantage point is not behind them.
     """
     expected = [int(port) for port in target.get("expected_ports") or []]
-    found, reachable = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *more_ports])
+    in_clear = [int(port) for port in target.get("cleartext_ports") or []]
+    found, reachable = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *in_clear, *more_ports])
     if not reachable:
         tried = ", ".join(target["addresses"]) or "no address"
         return {"reachable": False, "errors": [f"There is no route from here to {tried}."]}
@@ -56,7 +61,7 @@ def probe(
             "open": [str(place) for place in found],
             "undeclared": [str(place) for place in found if place.port not in expected],
         },
-        "dicom": _dicom(clear, dicom_tls, title),
+        "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected),
         "http": _http(plain, https, try_defaults=default_credentials),
         "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
         "ssh": {"ports": [str(place) for place in ssh]},
@@ -77,8 +82,11 @@ def _ssh(places: list[Place], facts: dict[str, Any]) -> None:
         facts["errors"].append(str(error))
 
 
-def _dicom(clear: Mapping[Place, tuple[str, str]], secure: list[Place], title: str) -> dict[str, Any]:
-    outcomes = {place: ended for place, (ended, _called) in clear.items() if ended in ("accepted", "rejected")}
+def _dicom(
+    clear: Mapping[Place, tuple[str, str]], secure: list[Place], title: str, declared: set[int], *, is_due: bool
+) -> dict[str, Any]:
+    answered = {place: ended for place, (ended, _called) in clear.items() if ended in ("accepted", "rejected")}
+    outcomes = {place: ended for place, ended in answered.items() if place.port not in declared}
     worst = next((word for word in ("accepted", "rejected") if word in outcomes.values()), "refused")
     over_tls = {place: dicom.best(place, title, tls.context()) for place in secure}
     accepted = [(place, called, None) for place, (ended, called) in clear.items() if ended == "accepted"]
@@ -88,9 +96,10 @@ def _dicom(clear: Mapping[Place, tuple[str, str]], secure: list[Place], title: s
     return {
         "cleartext_ports": [str(place) for place in outcomes],
         "cleartext_association": worst,
+        "cleartext_declared": [str(place) for place in answered if place.port in declared],
         "tls_ports": [str(place) for place in secure],
         **_tls(secure),
-        "client_certificate": "unreachable" if not demands else max(demands),
+        "client_certificate": max(demands, default="unreachable" if is_due else "not_due"),
         "unknown_ae_title": "accepted" if accepted else "refused",
         "readable_studies": max((studies for studies, _series in counts), default=0),
         "readable_series": max((series for _studies, series in counts), default=0),

@@ -4,18 +4,26 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file, clinic_schema, clinic_text
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    clinic_file,
+    clinic_schema,
+    clinic_text,
+    clinic_variables,
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 INVALID = sorted((HERE / "invalid").glob("*.yml"))
 VALID = sorted([*(HERE / "valid").glob("*.yml"), *(ROOT / "inventories").glob("*/*.yml")])
+LAB = ROOT / "inventories" / "lab" / "dmz-practice.yml"
+TODAY = datetime.date(2026, 11, 26)
 SMALL = (HERE / "valid" / "small.yml").read_text(encoding="utf-8")
 
 
@@ -27,6 +35,11 @@ def refusal(content: str) -> str:
     with pytest.raises(HardeningError) as raised:
         clinic_file.build(content.encode(), "/clinics/test.yml", controls)
     return str(raised.value).removeprefix("/clinics/test.yml:")
+
+
+def lab(text: str = "", today: datetime.date = TODAY) -> clinic_variables.Inventory:
+    content = text or LAB.read_text(encoding="utf-8")
+    return clinic_file.build(content.encode(), str(LAB), controls, today)
 
 
 def test_there_are_enough_invalid_files() -> None:
@@ -74,8 +87,7 @@ def test_no_two_files_of_the_lab_differ_but_in_names_and_numbers() -> None:
 
 
 def test_variables_of_the_lab_s_server() -> None:
-    file = ROOT / "inventories" / "lab" / "dmz-practice.yml"
-    found = clinic_file.load(str(file))
+    found = lab()
     server = found.hosts["pacs.dmz-practice"]
     assert server["ansible_host"] == "10.78.11.10"
     assert server["clinic_managed"] is True
@@ -87,6 +99,12 @@ def test_variables_of_the_lab_s_server() -> None:
         {"name": "dicom-tls", "port": 2762, "sources": [*workstation, "10.77.11.30", "2001:db8:11::30"]},
         {"name": "https", "port": 443, "sources": [*workstation, *admin], "most": 200},
         {"name": "ssh", "port": 22, "sources": admin},
+        {
+            "name": "dicom-clear-us",
+            "port": 11104,
+            "sources": ["10.77.11.40", "2001:db8:11::40"],
+            "until": "2027-06-30",
+        },
     ]
     assert found.shared["clinic_admin_cidrs"] == admin
     assert found.shared["clinic_devices"][1] == {
@@ -101,20 +119,30 @@ def test_variables_of_the_lab_s_server() -> None:
         "lost": False,
         "revoked": [],
         "may": ["echo", "store"],
+        "cleartext": {},
+    }
+    assert found.shared["clinic_devices"][2]["cleartext"] == {
+        "port": 11104,
+        "owner": "Dr Anne Martin",
+        "reason": "No TLS and no gateway; replaced in summer 2027",
+        "expires": "2027-06-30",
+        "in_force": True,
     }
     assert found.shared["clinic"]["internet"] == {"addresses": ["203.0.113.11"]}
     assert found.groups["clinic_dmz_practice"] == found.groups["clinic_hosts"] == list(found.hosts)
 
 
 def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
-    text = (ROOT / "inventories" / "lab" / "dmz-practice.yml").read_text(encoding="utf-8")
+    text = LAB.read_text(encoding="utf-8")
     for name in ("ws", "ct"):
         text = text.replace(f"  {name}:\n", f'  {name}:\n    lost: true\n    revoked_certificates: ["0A:0b", "00ff"]\n')
-    found = clinic_file.build(text.encode(), "/clinics/test.yml", controls)
+    found = lab(text)
     server = found.hosts["pacs.dmz-practice"]
     assert server["clinic_services"][0] == {"name": "dicom-tls", "port": 2762, "sources": []}
     assert not {"ws", "ct"} & {each["name"] for each in server["clinic_destinations"]}
-    assert [(each["lost"], each["revoked"]) for each in found.shared["clinic_devices"]] == [(True, ["a0b", "ff"])] * 2
+    assert [(each["lost"], each["revoked"]) for each in found.shared["clinic_devices"]][:2] == [
+        (True, ["a0b", "ff"])
+    ] * 2
     assert found.hosts["ct-probe.dmz-practice"]["clinic_targets"][0]["expected_ports"] == []
 
 
@@ -124,10 +152,11 @@ def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
         ("attacker", "internet", ["203.0.113.11", "2001:db8:11::10", "2001:db8:a11::10"], []),
         ("laptop", "lan", ["10.77.11.10", "2001:db8:11::10"], []),
         ("ct-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [2762]),
+        ("us-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [11104]),
     ],
 )
 def test_what_each_vantage_point_probes(vantage: str, kind: str, addresses: list[str], ports: list[int]) -> None:
-    host = clinic_file.load(str(ROOT / "inventories" / "lab" / "dmz-practice.yml")).hosts[f"{vantage}.dmz-practice"]
+    host = lab().hosts[f"{vantage}.dmz-practice"]
     assert host["clinic_vantage"] == {"name": vantage, "kind": kind}
     assert host["clinic_targets"] == [
         {
@@ -136,6 +165,7 @@ def test_what_each_vantage_point_probes(vantage: str, kind: str, addresses: list
             "addresses": addresses,
             "ae_title": "LUMIERE",
             "expected_ports": ports,
+            "cleartext_ports": [11104],
         }
     ]
 
@@ -166,6 +196,32 @@ def test_a_device_without_tls_is_declared_but_not_let_in() -> None:
     found = clinic_file.build(clear.encode(), "/clinics/test.yml")
     assert [device["tls"] for device in found.shared["clinic_devices"]] == [True, False]
     assert found.hosts["pacs.test"]["clinic_services"][0]["sources"] == ["10.0.1.20"]
+
+
+@pytest.mark.parametrize(
+    ("today", "holds"), [("2026-11-26", True), ("2027-06-30", True), ("2027-07-01", False), ("2031-01-01", False)]
+)
+def test_a_declaration_in_clear_holds_to_its_last_day_and_is_no_error_after_it(today: str, *, holds: bool) -> None:
+    found = lab(today=datetime.date.fromisoformat(today))
+    server, us = found.hosts["pacs.dmz-practice"], found.shared["clinic_devices"][2]
+    assert us["cleartext"]["in_force"] is holds
+    assert [each["name"] for each in server["clinic_services"]][3:] == ["dicom-clear-us"] * holds
+    assert ("us" in {each["name"] for each in server["clinic_destinations"]}) is holds
+    (target,) = found.hosts["us-probe.dmz-practice"]["clinic_targets"]
+    assert (target["expected_ports"], target["cleartext_ports"]) == ([11104] * holds, [11104])
+
+
+@pytest.mark.parametrize(("today", "taken"), [("2025-06-28", False), ("2025-06-29", True)])
+def test_a_declaration_in_clear_is_for_two_years_at_most(today: str, *, taken: bool) -> None:
+    day = datetime.date.fromisoformat(today)
+    if taken:
+        assert lab(today=day)
+        return
+    with pytest.raises(HardeningError) as raised:
+        lab(today=day)
+    assert str(raised.value).endswith(
+        'modalities.us.cleartext.expires is "2027-06-30", more than two years ahead; accepted: a day until 2027-06-29.'
+    )
 
 
 def test_a_waiver_is_passed_on_with_the_inventory_s_name_of_its_host() -> None:

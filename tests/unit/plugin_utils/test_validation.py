@@ -128,3 +128,24 @@ def test_the_verdict_is_one_line() -> None:
     others.problem("refused")
     assert validation.verdict([good, bad], others) == "FAIL: found wanting: other (1), the inventory (1)."
     assert validation.verdict([good], others) == "FAIL: found wanting: the inventory (1)."
+
+
+@pytest.mark.parametrize(
+    ("day", "problems", "notes"),
+    [
+        ("2026-11-25", ["expired on 2026-11-25; accepted: a later day, or no cleartext."], []),
+        ("2026-11-26", [], ["expires on 2026-11-26."]),
+        ("2026-12-26", [], ["expires on 2026-12-26."]),
+        ("2026-12-27", [], []),
+    ],
+)
+def test_a_device_in_clear_is_told_of_when_its_day_is_near_or_over(
+    day: str, problems: list[str], notes: list[str]
+) -> None:
+    us = {"name": "us", "cleartext": {"owner": "D. Petit", "expires": day}}
+    devices = [{"name": "ct", "cleartext": {}}, us]
+    hosts = {name: Checked(Remarks(), None, "baseline", (), devices) for name in ("pacs.test", "second.test")}
+    found = validation.clinic(GIVEN, hosts, TODAY).remarks
+    begins = "/clinics/test.yml: cleartext of us, of D. Petit, "
+    assert found.problems == [begins + each for each in problems]
+    assert found.notes == [begins + each for each in notes]

@@ -309,3 +309,36 @@ def test_a_limited_run_leaves_the_reports_of_other_clinics_alone() -> None:
         == len(report_document.build(known, GROUPS, NOW, limited=True))
         == 1
     )
+
+
+def test_a_device_in_clear_is_shown_with_owner_reason_and_day() -> None:
+    link = {"port": 11104, "owner": "A. <b>Martin", "reason": "Of 2009", "expires": "2026-11-24", "in_force": True}
+    us = {"name": "us", "address": "10.0.0.40", "port": 11112, "cleartext": link}
+    seen = copy.deepcopy(CLOSED)
+    seen["dicom"]["cleartext_declared"] = ["10.0.0.10:11104", "10.0.0.10:104"]
+    known = hostvars(seen)
+    known[SERVER]["clinic_devices"] = [{"name": "ct", "cleartext": {}}, us]
+    built = document(known)
+    (shown,) = built["cleartext"]
+    assert (shown["device"], shown["owner"], shown["reason"], shown["state"]) == (
+        "us",
+        link["owner"],
+        "Of 2009",
+        "in force",
+    )
+    assert shown["said"] == (
+        "it lets 10.0.0.40 in on port 11104 alone, for 0 days more; Orthanc calls its port 11112 in clear; "
+        f"seen from {ATTACKER} at 10.0.0.10:11104"
+    )
+    assert "us in clear until 2026-11-24, by A. <b>Martin (Of 2009): it lets" in report_console.table(built)
+    page = report_page.html(built, "{}")
+    assert "Links in clear" in page
+    assert "A. &lt;b&gt;Martin" in page
+    link["expires"] = "2026-11-23"
+    (over,) = document(known)["cleartext"]
+    assert (over["state"], over["said"]) == (
+        "expired",
+        f"it ended on 2026-11-23: renew it or take it out; seen from {ATTACKER} at 10.0.0.10:11104",
+    )
+    known[SERVER]["clinic_devices"] = []
+    assert "Links in clear" not in report_page.html(document(known), "{}")

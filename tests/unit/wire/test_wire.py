@@ -264,6 +264,23 @@ def test_a_server_that_asks_for_no_certificate_and_closes_demands_none(pair: tup
         assert tls.asks_for_certificate(place)
 
 
+def test_what_is_declared_in_clear_is_told_apart_where_it_is_due_and_found_from_everywhere() -> None:
+    with dicom_server() as place:
+        target = {"addresses": [LOOPBACK], "cleartext_ports": [place.port]}
+        due = probe({**target, "expected_ports": [place.port]}, [], default_credentials=False)
+        seen = probe(target, [], default_credentials=False)
+    told = {name: due["dicom"][name] for name in ("cleartext_declared", "cleartext_ports", "cleartext_association")}
+    assert told == {
+        "cleartext_declared": [str(place)],
+        "cleartext_ports": [],
+        "cleartext_association": "refused",
+    }
+    assert due["ports"]["undeclared"] == []
+    assert seen["dicom"]["cleartext_declared"] == []
+    assert str(place) in seen["dicom"]["cleartext_ports"]
+    assert seen["dicom"]["cleartext_association"] != "refused"
+
+
 @given(st.binary(max_size=200))
 def test_whatever_flight_is_read(flight: bytes) -> None:
     assert isinstance(tls.handshakes(flight), list)
