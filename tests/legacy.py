@@ -41,7 +41,7 @@ UNDECLARED = ("firewall.wan_exposure", "firewall.ipv6_parity", "firewall.persist
 OVER = "dicom_tls.cleartext_unexpired"
 SAID = "us was declared in clear until {day} by Dr Anne Martin, and its port 11104 is {state}"
 LOGGED = "journalctl -t dicom_front -o cat --no-pager | grep -c '^{address} in clear to 11104 device=us '"
-PAST = r"""sed -E 's/(meta time (<|>=) )"[0-9-]+ /\1"2020-01-01 /' /etc/radiology-firewall/ruleset.nft | nft -f -"""
+PAST = r"""sed -E 's/(meta time >= )"[0-9-]+ /\1"2020-01-01 /' /etc/radiology-firewall/ruleset.nft | nft -f -"""
 """The rules as they are when the day is over: the clock of this machine is everybody's."""
 UNLOADED, LOADED = "nft delete table inet radiology", "systemctl restart radiology-firewall"
 LISTENS = r"ss -Hltn | grep -cE ':11104 |\.40:11112 '; true"

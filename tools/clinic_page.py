@@ -39,6 +39,9 @@ Beside what each key accepts, these hold:
 - No range of a network overlaps another.
 - No two machines have one AE title, in whatever case, and none has a factory's, such as ORTHANC.
 - The last three octets of the devices' IPv4 addresses differ: on the server, `127.` and they stand for a device.
+- A device has `cleartext` only with `tls: false` and while it is not `lost`, on a port of its own that no program of a
+  server has (443, 2762, 4242, 8042, and that of SSH). One that is over is no error: it opens nothing, and the audit
+  says so.
 - A login is one person's: those that several people share, such as `admin`, are refused.
 - A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - No key is given twice; anchors, aliases and tags are not read.
@@ -58,6 +61,7 @@ def page() -> str:
     storage = schema["$defs"]["storage"]
     unlock = storage["properties"]["unlock"]
     parts += [
+        section("`cleartext`", schema["$defs"]["cleartext"]),
         section("`ssh`", schema["$defs"]["ssh"]),
         section("`storage`", storage),
         section("`storage.unlock`", unlock),

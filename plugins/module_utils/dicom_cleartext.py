@@ -117,14 +117,20 @@ def observe(text: str, directives: Block, scope: Mapping[str, Any]) -> dict[str,
     known = {call: device for device in declared(devices) for call in _declared_call(device)}
     of_port = {int(device["cleartext"]["port"]): device for device in declared(devices)}
     in_force = admitted(devices)
-    bound = {door for block in servers_ for device in in_force if _is_bound(block, device) for door in _in_clear(block)}
+    bound = [
+        (device["name"], door)
+        for block in servers_
+        for device in in_force
+        if _is_bound(block, device)
+        for door in _in_clear(block)
+    ]
     return {
         "cleartext_listens": sorted(door for door in opened if _port(door) not in of_port),
         "cleartext_unbound": sorted(
             f"{device['name']}: {door}"
             for door in opened
             for device in in_force
-            if of_port.get(_port(door)) is device and door not in bound
+            if of_port.get(_port(door)) is device and (device["name"], door) not in bound
         ),
         "cleartext_expired": [
             _told(device, is_open=device in [*(of_port.get(_port(door)) for door in opened), *map(known.get, calls)])

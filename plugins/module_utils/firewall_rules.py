@@ -93,7 +93,8 @@ def render(
     """Return the ruleset for the declared services: name, TCP port, and sources (addresses or CIDRs, both families).
 
     `most`, where a service has it, is how many connections one address may have there at once.
-    A service with a last day, `until`, is shut by the kernel itself when that day ends by the host's clock.
+    A service with a last day, `until`, is shut by the kernel itself when that day ends by the host's clock; its open
+    connections end as well.
 
     With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
     rules about who on the host may call its own addresses. `networks` are the clinic's; `lost` are addresses of devices
@@ -103,6 +104,7 @@ def render(
     dropped = [
         f'{keyword} saddr {found} drop comment "lost {keyword}"' for keyword, found in firewall_output.sets(lost)
     ]
+    dropped += [_over(service) for service in services if service.get("until")]
     return TEMPLATE % {
         "table": TABLE,
         "input": input_policy,
@@ -117,9 +119,14 @@ def render(
 
 def _accepts(service: Mapping[str, Any]) -> Iterator[str]:
     port, name = int(service["port"]), service["name"]
-    still = f" meta time < {firewall_output.end_of(service['until'])}" if service.get("until") else ""
     for keyword, sources in firewall_output.sets(service["sources"]):
-        yield f'{keyword} saddr {sources} tcp dport {port}{still} accept comment "{name} {keyword}"'
+        yield f'{keyword} saddr {sources} tcp dport {port} accept comment "{name} {keyword}"'
+
+
+def _over(service: Mapping[str, Any]) -> str:
+    """Return the rule that drops what comes to a service after its last day, of open connections too."""
+    ends = firewall_output.end_of(service["until"])
+    return f'tcp dport {int(service["port"])} meta time >= {ends} drop comment "{service["name"]} is over"'
 
 
 def _counted(service: Mapping[str, Any]) -> Iterator[str]:

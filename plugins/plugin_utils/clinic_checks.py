@@ -17,7 +17,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_cleartext,
     clinic_outbound,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import LONGEST_EXCEPTION, Clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import (
     Document,
@@ -53,9 +53,6 @@ SHARED_LOGINS = frozenset(
     }
 )
 """Logins that no one person answers for (and `orthanc`, whose factory password everyone knows)."""
-
-LONGEST_WAIVER = datetime.timedelta(days=731)
-"""For two years at most nobody need look at an exception again."""
 
 TAKEN_NAMES = frozenset({"hosts"})
 """Clinic names whose group `clinic_<name>` is a group of all clinics."""
@@ -244,5 +241,5 @@ def _expiry(path: Path, expires: str) -> Found:
     except ValueError:
         yield (*path, "expires"), f"{key}, which is no day; accepted: a date as 2027-01-31"
         return
-    if until > datetime.datetime.now(tz=datetime.UTC).date() + LONGEST_WAIVER:
+    if until > datetime.datetime.now(tz=datetime.UTC).date() + LONGEST_EXCEPTION:
         yield (*path, "expires"), f"{key}; accepted: a day at most two years ahead"

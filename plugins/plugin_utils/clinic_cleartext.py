@@ -11,13 +11,10 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic, Host
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import LONGEST_EXCEPTION, Clinic, Host
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import Path, dotted, shown
 
 Found = Iterator[tuple[Path, str]]
-
-LONGEST = datetime.timedelta(days=731)
-"""Two years, leap day included: an exception that lasts longer is the rule."""
 
 SERVED = {
     443: "the web front's",
@@ -100,7 +97,7 @@ def _of_the_day(clinic: Clinic, path: Path, expires: str) -> Found:
     except ValueError:
         yield (*path, "expires"), f"{key} is {shown(expires)}, which is no day; accepted: a date as 2027-01-31"
         return
-    last = clinic.today + LONGEST
+    last = clinic.today + LONGEST_EXCEPTION
     if day > last:
         yield (
             (*path, "expires"),

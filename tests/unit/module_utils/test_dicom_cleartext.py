@@ -93,6 +93,16 @@ def test_a_port_that_takes_another_or_hands_on_as_another_is_told(ours: str, the
     assert seen(told.replace(ours, theirs, 1), CT, US) == {"unbound": [f"us: {door}" for door in DOORS]}
 
 
+def test_a_port_that_takes_another_declared_device_is_told() -> None:
+    other = {**US, "name": "mg", "address": "10.0.0.41", "loopback": "127.0.0.41", "cleartext": {**LINK, "port": 11105}}
+    told = text(US, other)
+    assert seen(told, US, other) == {}
+    crossed = told.replace("listen 10.0.0.10:11105", "listen 10.0.0.10:X").replace(":11104", ":11105", 1)
+    assert seen(crossed.replace(":X", ":11104"), US, other) == {
+        "unbound": ["mg: 10.0.0.10:11105", "us: 10.0.0.10:11104"]
+    }
+
+
 def test_what_is_declared_for_nobody_is_told_apart_from_what_is_over() -> None:
     told = text(CT, US)
     assert seen(told, CT) == {"listens": DOORS, "calls": ["127.0.0.40:11112 -> 10.0.0.40:11112"]}
@@ -140,9 +150,13 @@ def test_the_firewall_shuts_what_is_over_by_itself() -> None:
     service = {"name": "dicom-clear-us", "port": 11104, "sources": ["10.0.0.40", "2001:db8::40"], "until": "2027-06-30"}
     ruleset = rules.render([service], None, firewall_output.overdue([CT, US]))
     for line in (
-        'ip saddr { 10.0.0.40 } tcp dport 11104 meta time < "2027-07-01 00:00:00" accept comment "dicom-clear-us ip"',
-        'ip6 saddr { 2001:db8::40 } tcp dport 11104 meta time < "2027-07-01 00:00:00" accept',
+        'ip saddr { 10.0.0.40 } tcp dport 11104 accept comment "dicom-clear-us ip"',
+        'ip6 saddr { 2001:db8::40 } tcp dport 11104 accept comment "dicom-clear-us ip6"',
+        'tcp dport 11104 meta time >= "2027-07-01 00:00:00" drop comment "dicom-clear-us is over"',
         'ip daddr 10.0.0.40 tcp dport 11112 meta time >= "2027-07-01 00:00:00" reject with tcp reset',
     ):
         assert line in ruleset
+    assert (
+        ruleset.index("dicom-clear-us is over") < ruleset.index('comment "state"') < ruleset.index("dicom-clear-us ip")
+    )
     assert firewall_output.overdue([CT, OVER, {**US, "port": 0}]) == []
