@@ -53,7 +53,7 @@ class Demo:
         before = self.attack()
         self.say("Audit and probe both, before")
         self.playbook("audit", "before", expect_failure=True)
-        self.say("Harden both Orthanc servers")
+        self.say("Harden servers and workstations")
         for practice in self.practices:
             practice.hand_in_requests(self.inventory / practice.clinic)
         self.playbook("harden")

@@ -22,18 +22,25 @@ DAYS = 300
 
 
 def write(folder: Path, lab: str, state: Path, hosts: list[Host]) -> None:
-    """Write the clinic files and `lab.yml`, which says how to reach each host, into a folder."""
+    """Write the clinic files and `lab.yml`, which says how to reach each host, into a folder.
+
+    Of a host that this lab has not, nobody can log in: it counts as declared only.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     present = {host.name for host in hosts}
-    for clinic, number in TOPOLOGY.clinics.items():
-        if f"pacs-{number}" in present:
-            text = (CLINIC_FILES / f"{clinic}.yml").read_text(encoding="utf-8")
-            (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
-    children = {}
-    for clinic, number in TOPOLOGY.clinics.items():
-        if f"pacs-{number}" in present:
-            children[f"lab_{number}"] = {"hosts": _reached(lab, state, clinic, number, present)}
-    listed = {"all": {"children": children}}
+    standing = {clinic: number for clinic, number in TOPOLOGY.clinics.items() if present & _hardened(number)}
+    for clinic in standing:
+        text = (CLINIC_FILES / f"{clinic}.yml").read_text(encoding="utf-8")
+        (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
+    children = {
+        f"lab_{number}": {"hosts": _reached(lab, state, clinic, number, present)} for clinic, number in standing.items()
+    }
+    absent = {
+        f"{name.partition('-')[0]}.{clinic}": {"clinic_managed": False}
+        for clinic, number in standing.items()
+        for name in sorted(_hardened(number) - present)
+    }
+    listed = {"all": {"children": {**children, "declared_only": {"hosts": absent}}}}
     (folder / "lab.yml").write_text(yaml.safe_dump(listed, width=1000), encoding="utf-8")
     password(state)
 
@@ -42,6 +49,11 @@ def until(text: str, days: int) -> str:
     """Return a clinic file whose declaration in clear ends in so many days from today, or ended before it."""
     day = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=days)
     return re.sub(r'(cleartext: .* expires: )"[0-9-]+"', rf'\g<1>"{day.isoformat()}"', text)
+
+
+def _hardened(number: int) -> set[str]:
+    """Return the hosts of a clinic that a run hardens, where they stand."""
+    return {f"pacs-{number}", f"ws-{number}"}
 
 
 def password(state: Path) -> str:

@@ -98,6 +98,11 @@ It is miniupnpd, as in many a box, which lets any machine open ports to any othe
 address of documentation, so it is told another, which nobody here calls.
 """
 
+WORKSTATION = """
+dpkg --purge orthanc-dicomweb orthanc >/dev/null 2>&1
+"""
+"""The lab's image is a server's; where images are read, Orthanc was never installed."""
+
 EDIT = r"""
 python3 - <<'EDIT'
 import re
@@ -116,7 +121,8 @@ systemctl enable --quiet --now orthanc
 def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
-    return script + (_orthanc(host) if host.kind == "pacs" else _box(host) if host.kind == "box" else "")
+    own = {"pacs": _orthanc, "box": _box, "ws": lambda _: WORKSTATION}
+    return script + own.get(host.kind, lambda _: "")(host)
 
 
 def _box(host: Host) -> str:

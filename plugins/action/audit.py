@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, inputs
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns, inputs
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, View, judge
 from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
 
@@ -33,12 +33,7 @@ class ActionModule(ActionBase):
         )
         try:
             chosen = inputs.selection(variables, self._templar.template)
-            controls = tuple(
-                control
-                for control in catalogue.load()
-                if chosen["profile"] in control.profiles
-                and (not arguments["roles"] or control.role in arguments["roles"])
-            )
+            controls = controls_of(variables, chosen["profile"], arguments["roles"])
             sight = self._sight(variables, surfaces(controls), arguments["inside"])
             findings = judge(controls, sight, chosen["waivers"], chosen["today"])
         except HardeningError as error:
@@ -81,6 +76,13 @@ class ActionModule(ActionBase):
         return {
             name: inputs.scope(name, inputs.inputs(name, variables, self._templar.template, trusted)) for name in wanted
         }
+
+
+def controls_of(variables: Mapping[str, Any], profile: str, roles: Sequence[str]) -> tuple[catalogue.Control, ...]:
+    """Return the controls to judge a host by: those of the roles that are asked for, else of all that harden it."""
+    if not roles:
+        return concerns.controls(concerns.kind_of(variables), profile)
+    return tuple(control for control in catalogue.load() if profile in control.profiles and control.role in roles)
 
 
 def surfaces(controls: Iterable[catalogue.Control]) -> list[str]:

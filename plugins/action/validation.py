@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
             clinic = known["clinic"]
             given.setdefault(clinic["name"], clinic)
             checked = found.setdefault(clinic["name"], {})
-            if known["clinic_host"]["kind"] in validation.CHECKED:
+            if validation.is_checked(known):
                 checked[host] = preflight.check(known, self._controller(known, now))
         clinics = [validation.clinic(given[name], found[name], now.date()) for name in sorted(given)]
         validation.refuse_one_address(clinics)

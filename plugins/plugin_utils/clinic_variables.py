@@ -21,7 +21,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_outboun
 
 ALL_HOSTS = "clinic_hosts"
 DECLARED_ONLY = "declared_only"
-"""Group of the hosts without an `ssh` block, which nobody logs in to."""
+"""Group of the hosts that nobody logs in to: without an `ssh` block, or lost."""
 MOST_CONNECTIONS = {"https": 200}
 """Service -> connections that one address may have at once. A browser opens six; the web front has two thousand places,
 and no address may ask for more than a hundred things at once (nginx counts those only after the handshake)."""
@@ -165,7 +165,8 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         "networks": list(dict.fromkeys(placed.network for placed in clinic.source(host).placed)),
         "ae_title": host.ae_title,
     }
-    found: dict[str, Any] = {"clinic_host": about, "clinic_managed": "ssh" in host.given}
+    managed = "ssh" in host.given and not host.given.get("lost")
+    found: dict[str, Any] = {"clinic_host": about, "clinic_managed": managed}
     if host.kind in DEVICES:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
     if host.kind == "orthanc_server":

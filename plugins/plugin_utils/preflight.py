@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     catalogue,
+    concerns,
     inputs,
     preflight_files,
     preflight_settings,
@@ -81,8 +82,17 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
     else:
         with found.remarks.refusals(f"{name}: how to reach it cannot be made out"):
             found.reach = reach(name, variables, controller.render, controller.user)
-    if variables["clinic_host"]["kind"] == "orthanc_server":
-        _check_server(found, variables, controller)
+    kind = concerns.kind_of(variables)
+    if kind in concerns.ROLES:
+        given = preflight_settings.check(
+            found.remarks, variables, controller.render, controller.trust, concerns.ROLES[kind]
+        )
+        if kind == concerns.SERVER:
+            _check_kept(found.remarks, given, variables, controller)
+        with found.remarks.refusals(name):
+            chosen = inputs.selection(variables, controller.render)
+            found.profile, found.waivers = str(chosen["profile"]), chosen["waivers"]
+            found.devices = variables.get("clinic_devices") or ()
     return found
 
 
@@ -106,15 +116,13 @@ def reach(name: str, variables: Mapping[str, Any], render: inputs.Template, user
     )
 
 
-def _check_server(found: Checked, variables: Mapping[str, Any], controller: Controller) -> None:
-    given = preflight_settings.check(found.remarks, variables, controller.render, controller.trust)
-    preflight_files.check_secrets(found.remarks, given, controller.vault)
+def _check_kept(
+    remarks: Remarks, given: Mapping[str, Any], variables: Mapping[str, Any], controller: Controller
+) -> None:
+    """Check what the clinic keeps beside its file for a server: secrets, certificates, escrow."""
+    preflight_files.check_secrets(remarks, given, controller.vault)
     directory = os.path.dirname(str(variables["clinic"]["file"]))
-    with found.remarks.refusals():
+    with remarks.refusals():
         authority.demand_cryptography()
-        preflight_files.check_certificates(found.remarks, given, controller.vault)
-        preflight_files.check_escrow(found.remarks, variables.get("clinic_escrow") or {}, directory, controller.now)
-    with found.remarks.refusals(str(variables["inventory_hostname"])):
-        chosen = inputs.selection(variables, controller.render)
-        found.profile, found.waivers = str(chosen["profile"]), chosen["waivers"]
-        found.devices = variables.get("clinic_devices") or ()
+        preflight_files.check_certificates(remarks, given, controller.vault)
+        preflight_files.check_escrow(remarks, variables.get("clinic_escrow") or {}, directory, controller.now)

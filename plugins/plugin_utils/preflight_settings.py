@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,16 @@ ALIKE = 0.85
 """How alike two names are of which one is taken for the other, misspelt."""
 
 
-def roles() -> list[str]:
-    """Return the roles that harden a host: those that keep controls."""
-    return list(dict.fromkeys(control.role for control in catalogue.load()))
-
-
 def check(
-    remarks: Remarks, variables: Mapping[str, Any], render: inputs.Template, trust: inputs.Template
+    remarks: Remarks,
+    variables: Mapping[str, Any],
+    render: inputs.Template,
+    trust: inputs.Template,
+    roles: Sequence[str],
 ) -> dict[str, Any]:
-    """Check all roles on the variables of one host; return what they are given, as far as it is accepted."""
+    """Check roles on the variables of one host; return what they are given, as far as it is accepted."""
     found: dict[str, Any] = {}
-    for role in roles():
+    for role in roles:
         accepted_here = given(remarks, role, variables, render, trust)
         found |= accepted_here
         if accepted_here.keys() == specification(role).keys():

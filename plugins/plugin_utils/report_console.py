@@ -38,7 +38,7 @@ def table(document: Mapping[str, Any]) -> str:
         lines += ["", f"{'verdict':12} {'severity':9} {'control':46} host"]
         lines += [line for finding in worth for line in _finding(finding)]
     lines += [_link(each) for each in document["cleartext"]]
-    unseen = [host for host in document["hosts"] if not host["audited"] and host["kind"] == "orthanc_server"]
+    unseen = [host for host in document["hosts"] if not host["audited"] and host["judged"]]
     idle = [each for each in document["waivers"] if each["state"] != "in use"]
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]

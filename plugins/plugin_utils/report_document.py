@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, judge
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns, judge
 
 FORMAT = 1
 NOT_LOOKED_AT = "it was not looked at in this run"
-DECLARED_ONLY = "declared and drawn; hosts of this kind are not audited in this version"
+NOT_JUDGED = "declared and drawn; hosts of this kind are not audited in this version"
+DECLARED_ONLY = "declared and drawn; nobody looks inside, since it has no ssh block in the clinic file, or is lost"
+NOT_PROBED = "a probe does not look at workstations; the audit does"
 LOOKS = ("hardening_audit", "hardening_exposure")
 """Variables that the playbooks audit and probe register."""
 SEVERITY_ORDER = {name: number for number, name in enumerate(catalogue.SEVERITIES)}
@@ -58,9 +60,9 @@ def build(
 
 def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
     first = next(iter(hosts.values()))
-    servers = {name: known for name, known in hosts.items() if known["clinic_host"]["kind"] == "orthanc_server"}
+    judged = {name: known for name, known in hosts.items() if _is_judged(known)}
     profile = str(first.get("hardening_profile", "baseline"))
-    findings = [finding for name, known in servers.items() for finding in _findings(name, known, profile, now.date())]
+    findings = [finding for name, known in judged.items() for finding in _findings(name, known, profile, now.date())]
     findings.sort(key=lambda each: (VERDICT_ORDER[each["verdict"]], SEVERITY_ORDER[each["severity"]], each["control"]))
     points = [_vantage_point(name, known) for name, known in vantage.items()]
     shown = {name: known for name, known in hosts.items() if known["clinic_host"]["kind"] != "vantage_point"}
@@ -69,10 +71,10 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
         "collection": version(),
         "generated": now.isoformat(timespec="seconds"),
         "profile": profile,
-        "verdict": _verdict(findings, servers),
+        "verdict": _verdict(findings, judged),
         "clinic": {key: first["clinic"][key] for key in ("name", "title", "networks", "internet")},
-        "hosts": [_host(name, known, servers) for name, known in shown.items()],
-        "devices": next((known.get("clinic_devices", []) for known in servers.values()), []),
+        "hosts": [_host(name, known, judged) for name, known in shown.items()],
+        "devices": next((known.get("clinic_devices", []) for known in judged.values()), []),
         "vantage_points": points,
         "readable_series": {
             point["name"]: max((_readable(seen) for seen in point["sees"] if _reached(seen)), default=None)
@@ -93,9 +95,15 @@ def _readable(seen: Mapping[str, Any]) -> int:
     return int(seen["facts"]["wire"]["dicom"]["readable_series"])
 
 
-def _verdict(findings: list[dict[str, Any]], servers: Mapping[str, Any]) -> str:
-    """Return `pass` when every server, looked at alone, passes: one server's controls do not stand for another's."""
-    alone = [judge.verdict_of([each for each in findings if each["host"] == name]) for name in servers]
+def _is_judged(known: Mapping[str, Any]) -> bool:
+    """Tell whether the verdict is on this host too; a probe, which finds nothing on a workstation, leaves that out."""
+    probed = (known.get("hardening_audit") or {}).get("findings") == []
+    return concerns.is_judged(known) and not (probed and concerns.kind_of(known) == concerns.WORKSTATION)
+
+
+def _verdict(findings: list[dict[str, Any]], judged: Mapping[str, Any]) -> str:
+    """Return `pass` when every host, looked at alone, passes: one host's controls do not stand for another's."""
+    alone = [judge.verdict_of([each for each in findings if each["host"] == name]) for name in judged]
     return "pass" if alone and set(alone) == {"pass"} else "fail"
 
 
@@ -103,8 +111,7 @@ def _findings(name: str, known: Mapping[str, Any], profile: str, today: datetime
     audit = known.get("hardening_audit") or {}
     if "findings" in audit:
         return list(audit["findings"])
-    controls = tuple(control for control in catalogue.load() if profile in control.profiles)
-    return judge.not_audited(controls, name, _why(audit), today)
+    return judge.not_audited(concerns.controls(concerns.kind_of(known), profile), name, _why(audit), today)
 
 
 def _waivers(known: Mapping[str, Any], findings: list[dict[str, Any]], today: datetime.date) -> list[dict[str, Any]]:
@@ -172,10 +179,10 @@ def _why(answer: Mapping[str, Any]) -> str:
     return " ".join(str(answer.get("msg") or NOT_LOOKED_AT).split())
 
 
-def _host(name: str, known: Mapping[str, Any], servers: Mapping[str, Any]) -> dict[str, Any]:
+def _host(name: str, known: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
     audit = known.get("hardening_audit") or {}
-    audited = "findings" in audit
-    why = "" if audited else _why(audit) if name in servers else DECLARED_ONLY
+    audited = name in judged and "findings" in audit
+    why = "" if audited else _why(audit) if name in judged else _why_not_judged(known)
     return {
         "name": name,
         "title": known["clinic_host"].get("title", ""),
@@ -183,9 +190,16 @@ def _host(name: str, known: Mapping[str, Any], servers: Mapping[str, Any]) -> di
         "addresses": list(known["clinic_host"]["addresses"]),
         "ae_title": known["clinic_host"].get("ae_title", ""),
         "managed": bool(known.get("clinic_managed")),
+        "judged": name in judged,
         "audited": audited,
         "why": why,
     }
+
+
+def _why_not_judged(known: Mapping[str, Any]) -> str:
+    if concerns.kind_of(known) != concerns.WORKSTATION:
+        return NOT_JUDGED
+    return NOT_PROBED if known.get("clinic_managed") else DECLARED_ONLY
 
 
 def _vantage_point(name: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,16 +9,13 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns
 from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight import Checked, Reach
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
 
 SOON = datetime.timedelta(days=30)
 """How long before its end a waiver is told of."""
-
-CHECKED = ("orthanc_server", "vantage_point")
-"""The kinds of host that a run reaches."""
 
 
 @dataclasses.dataclass
@@ -33,8 +30,13 @@ class Clinic:
     reached: list[Reach]
 
 
+def is_checked(variables: Mapping[str, Any]) -> bool:
+    """Tell whether a run reaches a host or judges it: a vantage point, a server, a workstation with an ssh block."""
+    return variables["clinic_host"]["kind"] == "vantage_point" or concerns.is_judged(variables)
+
+
 def clinic(given: Mapping[str, Any], hosts: Mapping[str, Checked], today: datetime.date) -> Clinic:
-    """Return one clinic; `given` is its variable `clinic`, `hosts` what was found of its servers and vantage points."""
+    """Return one clinic; `given` is its variable `clinic`, `hosts` what was found of its hosts."""
     remarks = Remarks()
     for checked in hosts.values():
         remarks.add(checked.remarks)

@@ -144,6 +144,7 @@ def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
         (True, ["a0b", "ff"])
     ] * 2
     assert found.hosts["ct-probe.dmz-practice"]["clinic_targets"][0]["expected_ports"] == []
+    assert found.groups["declared_only"] == ["ws.dmz-practice", "ct.dmz-practice"]
 
 
 @pytest.mark.parametrize(

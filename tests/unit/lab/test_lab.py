@@ -50,6 +50,18 @@ def test_each_instance_has_its_own_multiplexed_connections(tmp_path: Path) -> No
     assert len(seen) == 2
 
 
+def test_what_a_lab_has_not_counts_as_declared_only(tmp_path: Path) -> None:
+    import inventory
+    import yaml
+    from topology import TOPOLOGY
+
+    (tmp_path / "id.pub").write_text("ssh-ed25519 key\n", encoding="utf-8")
+    inventory.write(tmp_path / "inventory", "lab", tmp_path, [TOPOLOGY.hosts["pacs-1"], TOPOLOGY.hosts["ws-2"]])
+    listed = yaml.safe_load((tmp_path / "inventory" / "lab.yml").read_text(encoding="utf-8"))["all"]["children"]
+    assert sorted(listed["declared_only"]["hosts"]) == ["pacs.forwarded-practice", "ws.dmz-practice"]
+    assert "ws.forwarded-practice" in listed["lab_2"]["hosts"]
+
+
 @pytest.mark.parametrize("name", ["", "Demo", "../x", "a b", "-x"])
 def test_a_name_that_would_not_do_is_refused(name: str) -> None:
     from lab import Lab

@@ -18,6 +18,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_change,
     clinic_file,
+    concerns,
     preflight,
     preflight_settings,
     templates,
@@ -25,6 +26,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 ROOT = Path(__file__).resolve().parents[3]
+KINDS = {"orthanc_servers": concerns.SERVER, "workstations": concerns.WORKSTATION}
 SMALL = (ROOT / "tests" / "unit" / "inventory" / "valid" / "small.yml").read_text(encoding="utf-8")
 VAULT = VaultLib([("default", VaultSecret(b"a clinic's vault password"))])
 OTHER = VaultLib([("default", VaultSecret(b"another"))])
@@ -78,10 +80,29 @@ def pair(folder: Path, *words: str, days: str = "30") -> tuple[str, str]:
     return key.read_text(encoding="ascii"), done.stdout
 
 
-def test_the_roles_are_those_of_the_hardening() -> None:
-    (play,) = yaml.safe_load((ROOT / "playbooks" / "harden.yml").read_text(encoding="utf-8"))
-    hardening = {role["role"].rpartition(".")[2] for role in play["roles"]}
-    assert set(preflight_settings.roles()) == hardening
+def test_a_host_is_judged_by_the_roles_that_harden_its_kind() -> None:
+    plays = yaml.safe_load((ROOT / "playbooks" / "harden.yml").read_text(encoding="utf-8"))
+    hardening = {
+        KINDS[play["hosts"].partition(":!")[0]]: tuple(role["role"].rpartition(".")[2] for role in play["roles"])
+        for play in plays
+    }
+    assert hardening == concerns.ROLES
+
+
+def test_a_workstation_that_nobody_logs_in_to_is_not_judged() -> None:
+    ws = {"clinic_host": {"kind": "workstation"}, "clinic_managed": False}
+    assert [concerns.is_judged({**ws, "clinic_managed": managed}) for managed in (False, True)] == [False, True]
+    assert concerns.is_judged({"clinic_host": {"kind": "orthanc_server"}, "clinic_managed": False})
+    assert not concerns.is_judged({"clinic_host": {"kind": "modality"}, "clinic_managed": True})
+
+
+def test_a_workstation_is_checked_for_the_settings_of_its_own_roles_alone(clinic: Clinic) -> None:
+    clinic.text = clinic.text.replace("may: [echo, find, get]", "may: [echo]\n    ssh: {user: engineer}")
+    wrong = clinic.check("ws.test", system_journal_days="long", orthanc_memory_maximum_mib="lots")
+    assert [sentence.partition(" is not")[0] for sentence in wrong.remarks.problems] == ["ws.test: system_journal_days"]
+    found = clinic.check("ws.test")
+    assert (found.remarks.problems, found.remarks.notes, found.profile) == ([], [], "baseline")
+    assert found.reach is not None
 
 
 def test_a_clinic_as_it_is_first_written_has_notes_alone(clinic: Clinic) -> None:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     catalogue,
+    concerns,
     judge,
     report_console,
     report_document,
@@ -191,6 +192,45 @@ def test_one_server_does_not_stand_for_another() -> None:
     known["second.practice"] = {**known[SERVER], "hardening_audit": {"findings": []}}
     (built,) = report_document.build(known, {**GROUPS, "clinic_hosts": [SERVER, "second.practice"]}, NOW)
     assert built["verdict"] == "fail"
+
+
+WORKSTATION = "ws.practice"
+
+
+def beside_a_workstation(*, managed: bool, audit: dict[str, Any]) -> dict[str, Any]:
+    known = hostvars(CLOSED)
+    ws = {"name": "ws", "kind": "workstation", "addresses": ["10.0.0.20"], "ae_title": "WS1"}
+    known[WORKSTATION] = {**known[SERVER], "clinic_host": ws, "clinic_managed": managed, "hardening_audit": audit}
+    groups = {**GROUPS, "clinic_hosts": [SERVER, WORKSTATION, ATTACKER]}
+    (built,) = report_document.build(known, groups, NOW)
+    return dict(built)
+
+
+@pytest.mark.parametrize(
+    ("managed", "verdict", "expected", "why"),
+    [
+        (True, "pass", "pass", ""),
+        (True, "fail", "fail", ""),
+        (True, "", "fail", "no answer"),
+        (True, "probed", "pass", report_document.NOT_PROBED),
+        (False, "", "pass", report_document.DECLARED_ONLY),
+        (False, "fail", "pass", report_document.DECLARED_ONLY),
+    ],
+)
+def test_a_workstation_counts_where_an_engineer_may_log_in(
+    managed: bool, verdict: str, expected: str, why: str
+) -> None:
+    controls = catalogue.load("system")
+    sight = judge.Sight(WORKSTATION, facts() if verdict == "pass" else {})
+    audit: dict[str, Any] = {"findings": judge.judge(controls, sight, [], NOW.date())}
+    if verdict in ("", "probed"):
+        audit = {"findings": []} if verdict else {"unreachable": True, "msg": "no answer"}
+    built = beside_a_workstation(managed=managed, audit=audit)
+    (shown,) = (host for host in built["hosts"] if host["name"] == WORKSTATION)
+    assert (built["verdict"], shown["why"]) == (expected, why)
+    told = {each["control"].partition(".")[0] for each in built["findings"] if each["host"] == WORKSTATION}
+    assert told <= set(concerns.ROLES["workstation"])
+    assert (f"{WORKSTATION} was not audited: no answer" in report_console.table(built)) is (why == "no answer")
 
 
 def test_a_vantage_point_that_could_not_look_is_told() -> None:

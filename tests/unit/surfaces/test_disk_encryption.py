@@ -107,6 +107,19 @@ def test_a_workstation_s_system_and_plugged_drives_are_looked_at_too(tmp_path):
     assert [said for said in left if "radiology.hardening.encrypt_storage -l ws.clinic`, about" in said]
 
 
+def test_a_workstation_has_no_orthanc_and_needs_none(tmp_path):
+    host = RecordedHost(str(tmp_path), CLEAR["asked"])
+    host.stats = {path: known for path, known in host.stats.items() if "rthanc" not in path}
+    scope = {**CLEAR["scope"], "kind": "workstation", "name": "ws.clinic"}
+    facts = {each.NAME: each.observe(host, scope) for each in (*disk_encryption.USES, disk_encryption)}
+    assert facts["orthanc"]["installed"] is False
+    purposes = {place["purpose"] for place in facts["disk_encryption"]["places"]}
+    assert purposes == {"system", "homes", "temporary"}
+    steps = [step.does for step in disk_encryption.plan(facts, WANTED, scope)]
+    assert not [said for said in steps if "rthanc" in said]
+    assert "Have udev make file systems in clear on removable drives read-only" in steps
+
+
 def test_what_lies_in_clear_is_told_with_command_size_and_time(tmp_path):
     facts = observed(tmp_path)
     facts["data"]["in_clear"] = [FIRST, FIRST.replace("images", "index")]
