@@ -44,6 +44,8 @@ Beside what each key accepts, these hold:
   says so.
 - A login is one person's: those that several people share, such as `admin`, are refused.
 - A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
+- An attestation is of a workstation or modality that nobody logs in to, about what persons are asked of it, and holds
+  for a year at most.
 - No key is given twice; anchors, aliases and tags are not read.
 """
 

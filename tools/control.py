@@ -3,7 +3,8 @@
 """Prove one control on a lab that stays: break it, have it named and repaired. Usage: control.py CONTROL ...
 
 The lab is made at the first call, and stays hardened for the next one: two containers, of Debian 12 and 13, or a
-virtual machine where a control of disk_encryption is named. It is hardened again when the sources of roles or plugins
+virtual machine where a control of disk_encryption is named; for a control of devices it is a lab of its own, which is
+made in seconds and goes at the end. It is hardened again when the sources of roles or plugins
 changed since, and made anew when the lab's own did, when it does not run, or when the last proof did not end well.
 `make demo-down` and `make clean` remove it. RADIOLOGY_LAB gives it another name. The last line is as of sabotage.py.
 """
@@ -152,6 +153,9 @@ def main(controls: list[str]) -> int:
             chosen = [control for control in controls if control.partition(".")[0] in place.roles]
             if chosen:
                 tallies.append(place.prove(chosen))
+    of_devices = [control for control in controls if control.partition(".")[0] in sabotage.ON_DEVICES]
+    if of_devices:
+        tallies.append(sabotage.on_devices(sabotage.ON_DEVICES, of_devices))
     return sabotage.tell(tallies)
 
 

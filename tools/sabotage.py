@@ -3,9 +3,9 @@
 """Break controls on real hosts, one at a time; each has to be named by the audit and repaired by its role.
 
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
-machine, of Debian 12 or of what RADIOLOGY_RELEASE names, all others on two servers in containers, of Debian 12 and 13,
-behind their boxes. Two can run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is
-`N controls: N broken, N named, N repaired`.
+machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, all others on
+two servers in containers, of Debian 12 and 13, behind their boxes. Two can run beside each other when RADIOLOGY_LAB
+gives one a lab of another name. The last line is `N controls: N broken, N named, N repaired`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "molecule" / "resources"
-sys.path[:0] = [str(RESOURCES), str(ROOT / ".ansible" / "collections")]
+sys.path[:0] = [str(RESOURCES), str(Path(__file__).resolve().parent), str(ROOT / ".ansible" / "collections")]
 
+import sabotage_devices
 import virtual_clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from lab import Lab
@@ -33,6 +34,8 @@ RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
 HOSTS = ("pacs-1", "pacs-2", "box-1", "box-2")
 IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall", "system")
 IN_MACHINE = ("disk_encryption",)
+ON_DEVICES = ("device",)
+"""No role keeps these: what is seen of a device from outside, and what a person attests of it."""
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
 """Controls of which a server is not judged; the machine is made a workstation for their sabotage."""
 TALLY = re.compile(r"(\d+) controls: (\d+) broken, (\d+) named, (\d+) repaired")
@@ -45,7 +48,11 @@ def main(controls: list[str]) -> int:
         print(f"There is no control {', '.join(unknown)}; docs/controls.md lists them all.")
         return 2
     tallies = []
-    for roles, break_there in ((IN_CONTAINERS, in_containers), (IN_MACHINE, in_machine)):
+    for roles, break_there in (
+        (IN_CONTAINERS, in_containers),
+        (IN_MACHINE, in_machine),
+        (ON_DEVICES, on_devices),
+    ):
         chosen = [control for control in controls if control.partition(".")[0] in roles]
         if chosen or not controls:
             tallies.append(break_there(roles, chosen))
@@ -81,6 +88,11 @@ def in_machine(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
             return break_in_machine(inventory, roles, controls)
         finally:
             virtual_clinic.down(NAME)
+
+
+def on_devices(_roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Break what devices promise in a lab of their own, and return the tally."""
+    return sabotage_devices.on_devices(f"{NAME}-devices", controls)
 
 
 def harden_containers(inventory: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,12 @@ PLACES = {
     "lan": "the clinic's LAN (by no declared device)",
     "peer": "a declared device",
     "admin": "the administration network",
+}
+SYSTEMS = {
+    "": "On the host, as root",
+    "windows": "On Windows, in a PowerShell that an administrator opened",
+    "macos": "On macOS, in the Terminal, with `sudo` where it is refused",
+    "modality": "At the modality, with its maker's service",
 }
 WORDS = {
     "ADDRESS": "an address of the host as it is reached from there; from the internet, the clinic's public address",
@@ -124,11 +129,11 @@ def due(clause: catalogue.Clause) -> str:
     return report_console.expected({"operator": clause.operator, "expected": clause.expected})
 
 
-def place(kinds: Sequence[str]) -> str:
+def place(look: catalogue.ByHand) -> str:
     """Return where a person stands who checks by hand."""
-    if not kinds:
-        return "On the host, as root"
-    named = [PLACES[kind] for kind in kinds]
+    if not look.kinds:
+        return SYSTEMS[look.system]
+    named = [PLACES[kind] for kind in look.kinds]
     return "From " + " and from ".join([", from ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 

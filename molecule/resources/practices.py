@@ -42,7 +42,8 @@ echo 'ListenAddress 127.0.0.1' >/etc/ssh/sshd_config.d/box.conf
 systemctl restart ssh
 cat >/usr/local/sbin/upnp <<'UPNP'
 #!/bin/bash
-# The box's page about UPnP: upnp on | off | open PORT (what any program inside may ask for) | opened (lists the ports).
+# The box's page about UPnP: upnp on | off | opened (lists the ports) | open PORT [ADDRESS] (what any program inside may
+# ask for, to the server unless it names another machine).
 set -euo pipefail
 case $1 in
 on)
@@ -83,7 +84,7 @@ open)
   curl -sfo /dev/null {lan}:5000/ctl/IPConn -H "SOAPAction: \"$service#AddPortMapping\"" -d "<?xml version=\"1.0\"?>
     <s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><u:AddPortMapping xmlns:u=\"$service\">
     <NewRemoteHost></NewRemoteHost><NewExternalPort>$2</NewExternalPort><NewProtocol>TCP</NewProtocol>
-    <NewInternalPort>$2</NewInternalPort><NewInternalClient>{pacs}</NewInternalClient><NewEnabled>1</NewEnabled>
+    <NewInternalPort>$2</NewInternalPort><NewInternalClient>${{3:-{pacs}}}</NewInternalClient><NewEnabled>1</NewEnabled>
     <NewPortMappingDescription>Viewer</NewPortMappingDescription><NewLeaseDuration>3600</NewLeaseDuration>
     </u:AddPortMapping></s:Body></s:Envelope>" ;;
 opened)

@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns, inputs
+from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns, inputs
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, View, judge
 from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
 
@@ -51,8 +51,8 @@ class ActionModule(ActionBase):
     def _sight(self, variables: dict[str, Any], wanted: list[str], look_inside: bool) -> Sight:
         inside: dict[str, Any] | None = None
         managed = variables.get("clinic_managed", True)
-        why = "" if managed else DECLARED_ONLY
-        if look_inside and managed:
+        why = DECLARED_ONLY if not managed and concerns.kind_of(variables) == concerns.SERVER else ""
+        if look_inside and managed and wanted:
             answer = self._execute_module(
                 module_name="radiology.hardening.posture",
                 module_args={"scope": self._scopes(variables, wanted), "surfaces": wanted},
@@ -70,7 +70,11 @@ class ActionModule(ActionBase):
             outside=tuple(views(variables)),
             why=why,
             look_inside=look_inside,
+            attestations=self._attestations(variables) if concerns.told_by_persons(variables) else None,
         )
+
+    def _attestations(self, variables: dict[str, Any]) -> tuple[attestations.Attestation, ...]:
+        return tuple(attestations.of(self._templar.template(variables.get("hardening_attestations", []))))
 
     def _scopes(self, variables: dict[str, Any], wanted: list[str]) -> dict[str, dict[str, Any]]:
         return {
@@ -81,7 +85,7 @@ class ActionModule(ActionBase):
 def controls_of(variables: Mapping[str, Any], profile: str, roles: Sequence[str]) -> tuple[catalogue.Control, ...]:
     """Return the controls to judge a host by: those of the roles that are asked for, else of all that harden it."""
     if not roles:
-        return concerns.controls(concerns.kind_of(variables), profile)
+        return concerns.controls(variables, profile)
     return tuple(control for control in catalogue.load() if profile in control.profiles and control.role in roles)
 
 
@@ -104,7 +108,12 @@ def views(variables: dict[str, Any]) -> list[View]:
         if theirs.get("clinic", {}).get("name") != clinic or "hardening_exposure" not in theirs:
             continue
         exposure = theirs["hardening_exposure"]
+        sent = [target["host"] for target in theirs.get("clinic_targets", [])]
+        if host not in (*sent, *(exposure.get("targets") or ())):
+            continue  # seen from there it has no address of its own: all hosts behind the box share that of the box
         facts = (exposure.get("targets") or {}).get(host)
-        why = "" if facts else str(exposure.get("msg", "this host was not probed from there"))
+        why = str(exposure.get("msg", "this host was not probed from there")) if not facts else ""
+        if facts and facts["wire"].get("reachable") is False:
+            facts, why = None, " ".join(facts["wire"].get("errors", ["there is no way from there"]))
         found.append(View(name=name, kind=theirs["clinic_vantage"]["kind"], facts=facts, why=why))
     return found

@@ -11,10 +11,14 @@ version_added: 0.1.0
 description:
   - Calls M(radiology.hardening.posture) once on the host and judges its facts on the controller, together with what
     M(radiology.hardening.exposure) saw of the host from the clinic's vantage points earlier in the play.
+  - A workstation or a modality that nobody logs in to is judged by what was seen from the vantage points, and by what a
+    person attests of it in C(hardening_attestations); nothing is called on it.
   - Changes nothing and never fails because of a finding; M(radiology.hardening.report) gives the verdict.
 options:
   inside:
-    description: Whether to look inside the host; with V(false) only the outside evidence is judged.
+    description:
+      - Whether to look inside the host, or at what a person attests of it; with V(false) only the outside evidence is
+        judged.
     type: bool
     default: true
   roles:

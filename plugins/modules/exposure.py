@@ -14,6 +14,8 @@ description:
     SSH servers for passwords.
   - From a vantage point of kind V(lan) or V(peer) it asks the internet box, too, which ports it leads to the targets
     (UPnP), and whether any machine there may have it open some (UPnP, NAT-PMP, PCP).
+  - Of a workstation or a modality it asks less, and in a gentle way, since such a machine may be old. It tells what
+    answers a stranger in DICOM, the web servers of viewers, remote desktops and file shares.
   - Changes nothing. Patient data that can be read is counted, never returned.
   - Use it on hosts of your own inventory only.
 requirements:
@@ -50,6 +52,11 @@ options:
         description: >-
           TCP ports that the clinic file declares in clear, each for one device. They are tried, too; in clear they may
           answer where they are among O(targets[].expected_ports).
+        type: list
+        elements: int
+        default: []
+      ports:
+        description: TCP ports to try at this target beside the well-known ones.
         type: list
         elements: int
         default: []
@@ -95,6 +102,7 @@ import importlib.util
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import device
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.probe import BEHIND_THE_BOX, probe
 
 NEEDED = ("pydicom", "pynetdicom", "paramiko")
@@ -105,6 +113,7 @@ TARGET = {
     "ae_title": {"type": "str"},
     "expected_ports": {"type": "list", "elements": "int", "default": []},
     "cleartext_ports": {"type": "list", "elements": "int", "default": []},
+    "ports": {"type": "list", "elements": "int", "default": []},
 }
 
 
@@ -127,6 +136,8 @@ def main() -> None:
     box = internet_box.ask(Host(), everybody=True) if behind else None
 
     def look(target: dict[str, object]) -> dict[str, object]:
+        if target["kind"] in device.KINDS:
+            return {"wire": device.probe(target, module.params["ports"], box)}
         tried = module.params["default_credentials"]
         return {"wire": probe(target, module.params["ports"], default_credentials=tried, box=box)}
 

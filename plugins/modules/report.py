@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Runs on the controller, once, after M(radiology.hardening.exposure) and M(radiology.hardening.audit) were registered
     as C(hardening_exposure) and C(hardening_audit) on their hosts.
+  - Shows what a person attests of a device apart from what was measured, with name, day and expiry.
   - Writes C(report.html), C(report.json) and C(junit.xml) into a folder a clinic, prints the findings, and fails when a
     control does not hold, could not be measured, or nothing was judged. Every host of the clinic file is in it.
 options:

@@ -20,6 +20,8 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 SEVERITIES = ("critical", "high", "medium", "low")
 PROFILES = ("baseline", "strict")
 VANTAGE_KINDS = ("internet", "lan", "peer", "admin")
+SYSTEMS = {"workstation": ("windows", "macos"), "modality": ("modality",)}
+"""Kind of a device -> the systems of such devices; a control that a person attests says of each where to look."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,20 +45,29 @@ class Clause:
 
 @dataclasses.dataclass(frozen=True)
 class ByHand:
-    """What a person runs to see a promise kept: on the host itself as root, or at each vantage point of some kinds."""
+    """What a person runs to see a promise kept: on the host itself, or at each vantage point of some kinds."""
 
     run: str
-    """Lines for bash."""
+    """Lines for bash, as root; where there is a `system`, for its own shell, or what to open on its screen."""
     shows: str
     """What the right answer looks like."""
     kinds: tuple[str, ...] = ()
     """Kinds of vantage points; none for the host itself."""
+    system: str = ""
+    """The system of a device that nobody logs in to: windows, macos or modality."""
+
+    @property
+    def language(self) -> str:
+        """What reads the lines: bash, powershell, or a person, as text."""
+        return {"windows": "powershell", "modality": "text"}.get(self.system, "bash")
 
 
 @dataclasses.dataclass(frozen=True)
 class Control:
     """A promise about facts, as its role's meta/controls*.yml state it.
 
+    One without facts inside, which no role keeps, `concerns` kinds of device: it is seen from outside alone, or has
+    `attest`, what a person vouches for where nobody logs in to the device.
     `advice` names the fact, a list of sentences, that tells what to do where the promise is broken; empty for none.
     `left_to_you` says what a person does about it where the role does not do all; empty where it does.
     """
@@ -74,10 +85,12 @@ class Control:
     by_hand: tuple[ByHand, ...]
     advice: str = ""
     left_to_you: str = ""
+    concerns: tuple[str, ...] = ()
+    attest: str = ""
 
     @property
     def role(self) -> str:
-        """The role that keeps this control: the first word of its id."""
+        """The role that keeps this control, or the topic of those that no role keeps: the first word of its id."""
         return self.id.partition(".")[0]
 
 
@@ -119,6 +132,11 @@ def load(role: str | None = None, roles: Path = ROLES) -> tuple[Control, ...]:
                 raise HardeningError(f"{path}: a list of controls is expected.")
             found += [_control(entry, name, path) for entry in listed]
     return tuple(found)
+
+
+def kept_by_roles(roles: Path = ROLES) -> tuple[Control, ...]:
+    """Return the controls that roles keep on hosts: those with facts inside. The others are devices'."""
+    return tuple(control for control in load(None, roles) if control.expect)
 
 
 def in_force(
@@ -257,26 +275,42 @@ def _control(entry: dict[str, Any], role: str, path: Path) -> Control:
         by_hand=tuple(_by_hand(look, where) for look in entry.get("by_hand", [])),
         advice=entry.get("advice", ""),
         left_to_you=" ".join(str(entry.get("left_to_you", "")).split()),
+        concerns=tuple(entry.get("concerns", ())),
+        attest=" ".join(str(entry.get("attest", "")).split()),
     )
+    _refuse_out_of_form(control, role, where)
+    return control
+
+
+def _refuse_out_of_form(control: Control, role: str, where: str) -> None:
+    """Raise HardeningError where the parts of a control do not go together."""
     if control.role != role:
         raise HardeningError(f"{where}: an id begins with its role, {role}.")
     if control.severity not in SEVERITIES or not set(control.profiles) <= set(PROFILES):
         raise HardeningError(f"{where}: severity is one of {SEVERITIES}, profiles are among {PROFILES}.")
     if not set(control.expect_from) <= set(VANTAGE_KINDS):
         raise HardeningError(f"{where}: expect_from knows the vantage points {', '.join(VANTAGE_KINDS)}.")
-    if not control.expect:
-        raise HardeningError(f"{where}: a control expects at least one inside fact.")
-    if all(look.kinds for look in control.by_hand):
+    if bool(control.concerns) == bool(control.expect) or not set(control.concerns) <= set(SYSTEMS):
+        raise HardeningError(
+            f"{where}: concerns is a list of {', '.join(SYSTEMS)}, for a control without facts inside."
+        )
+    if (control.expect and control.attest) or not (control.expect or control.attest or any(control.expect_from)):
+        raise HardeningError(f"{where}: a control expects facts inside, or has attest, or is seen from outside alone.")
+    looked = {look.system for look in control.by_hand if not look.kinds}
+    if control.expect and looked != {""}:
         raise HardeningError(f"{where}: by_hand has to say what a person runs on the host.")
+    systems = {system for kind in control.concerns for system in SYSTEMS[kind]}
+    if not control.expect and looked != (systems if control.attest else set()):
+        raise HardeningError(f"{where}: by_hand has to look on each system that attest concerns, and on no other.")
     if {kind for look in control.by_hand for kind in look.kinds} != set(control.expect_from):
         raise HardeningError(f"{where}: by_hand has to look from the vantage points of expect_from, and from no other.")
-    return control
 
 
 def _by_hand(entry: dict[str, Any], where: str) -> ByHand:
-    if set(entry) - {"from", "run", "shows"} or not (entry.get("run") and entry.get("shows")):
+    if set(entry) - {"from", "system", "run", "shows"} or not (entry.get("run") and entry.get("shows")):
         raise HardeningError(f"{where}: by_hand is a list of run, shows and, where it is not the host, from: {entry}.")
-    return ByHand(str(entry["run"]), " ".join(str(entry["shows"]).split()), tuple(entry.get("from", ())))
+    shows, kinds = " ".join(str(entry["shows"]).split()), tuple(entry.get("from", ()))
+    return ByHand(str(entry["run"]), shows, kinds, str(entry.get("system", "")))
 
 
 def _clause(entry: dict[str, Any], where: str) -> Clause:

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_addresses,
+    clinic_attestations,
     clinic_cleartext,
     clinic_outbound,
 )
@@ -66,6 +67,7 @@ def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str
         *clinic_addresses.hosts(clinic),
         *clinic_addresses.loopbacks(clinic),
         *waivers(clinic, controls),
+        *clinic_attestations.problems(clinic),
     ]
     for check in (*checks, clinic_outbound.problems, clinic_cleartext.problems):
         found += check(clinic)

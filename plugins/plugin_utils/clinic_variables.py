@@ -12,6 +12,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import loopback
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
     DEVICES,
+    INTERNET,
     KINDS,
     Address,
     Clinic,
@@ -87,8 +88,12 @@ def services(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
 
 
 def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
-    """Return what to probe from a vantage point: each Orthanc server, where it may be reached, and what may answer."""
-    return [
+    """Return what to probe from a vantage point: each Orthanc server, where it may be reached, and what may answer.
+
+    And each device that has an address of its own from there; to all but the servers it is to be closed.
+    A lost one is no longer there.
+    """
+    listed = [
         {
             "host": inventory_name(clinic, server),
             "kind": server.kind,
@@ -99,6 +104,22 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
         }
         for server in clinic.servers
     ]
+    outside = vantage.given["kind"] == INTERNET
+    for device in clinic.devices:
+        known = clinic.addresses(device) if outside else _inside(clinic, vantage, device)
+        addresses = _texts([address for address in known if _routed(address) or not outside])
+        if addresses and device.name != vantage.given.get("device") and not device.given.get("lost"):
+            listed.append(
+                {
+                    "host": inventory_name(clinic, device),
+                    "kind": device.kind,
+                    "addresses": addresses,
+                    "ae_title": device.ae_title,
+                    "expected_ports": [],
+                    "ports": [device.given["port"]] if device.given.get("port") else [],
+                }
+            )
+    return listed
 
 
 def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
@@ -130,7 +151,9 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
     if "hardening_profile" in given:
         found["hardening_profile"] = given["hardening_profile"]
     if "hardening_waivers" in given:
-        found["hardening_waivers"] = [_waiver(clinic, waiver) for waiver in given["hardening_waivers"]]
+        found["hardening_waivers"] = [_with_host(clinic, waiver) for waiver in given["hardening_waivers"]]
+    if "hardening_attestations" in given:
+        found["hardening_attestations"] = [_with_host(clinic, each) for each in given["hardening_attestations"]]
     return found
 
 
@@ -147,11 +170,11 @@ def _storage(given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _waiver(clinic: Clinic, waiver: dict[str, Any]) -> dict[str, Any]:
-    """Return a waiver with its host, if it has one, under the name that the inventory gives it."""
-    if "host" not in waiver:
-        return dict(waiver)
-    return {**waiver, "host": f"{waiver['host'].removesuffix(f'.{clinic.name}')}.{clinic.name}"}
+def _with_host(clinic: Clinic, given: dict[str, Any]) -> dict[str, Any]:
+    """Return a waiver or an attestation with its host, if it has one, under the name that the inventory gives it."""
+    if "host" not in given:
+        return dict(given)
+    return {**given, "host": f"{given['host'].removesuffix(f'.{clinic.name}')}.{clinic.name}"}
 
 
 def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
@@ -168,7 +191,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     managed = "ssh" in host.given and not host.given.get("lost")
     found: dict[str, Any] = {"clinic_host": about, "clinic_managed": managed}
     if host.kind in DEVICES:
-        about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may")}
+        about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may", "lost")}
     if host.kind == "orthanc_server":
         found["clinic_services"] = services(clinic, host)
         found["clinic_destinations"] = destinations(clinic, host)
@@ -233,9 +256,13 @@ def _worth_trying(clinic: Clinic, vantage: Host, server: Host) -> list[str]:
     if vantage.given["kind"] == "internet":
         public = [str(ipaddress.ip_address(text)) for text in clinic.given.get("internet", {}).get("addresses", [])]
         return public + [str(address) for address in clinic.addresses(server) if _routed(address)]
-    if vantage.given["kind"] == "admin":
-        return _texts(clinic.addresses(server, "admin") or clinic.addresses(server, "lan"))
-    return _texts(clinic.addresses(server, "lan"))
+    return _texts(_inside(clinic, vantage, server))
+
+
+def _inside(clinic: Clinic, vantage: Host, host: Host) -> list[Address]:
+    """Return the addresses at which a host is reached from a vantage point inside the clinic."""
+    administered = clinic.addresses(host, "admin") if vantage.given["kind"] == "admin" else []
+    return administered or clinic.addresses(host, "lan")
 
 
 def _routed(address: Address) -> bool:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which roles harden a host of which kind; the audit judges it by their controls and by no others."""
+"""Which roles harden a host of which kind; the audit judges it by their controls, and a device by those of devices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     WORKSTATION: ("disk_encryption", "system"),
 }
 """Kind of host -> the roles that the playbook harden runs on it, in their order."""
+DEVICES = tuple(catalogue.SYSTEMS)
+"""Kinds of host that are judged by what is seen from outside, and by what a person attests where nobody logs in."""
 
 
 def kind_of(variables: Mapping[str, Any]) -> str:
@@ -23,16 +25,28 @@ def kind_of(variables: Mapping[str, Any]) -> str:
     return str((variables.get("clinic_host") or {}).get("kind", SERVER))
 
 
-def controls(kind: str, profile: str) -> tuple[Control, ...]:
-    """Return the controls of a profile that hosts of a kind are judged by."""
+def roles(variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the roles whose controls a host is held to: none for a device that nobody logs in to."""
+    kind = kind_of(variables)
+    return ROLES.get(kind, ()) if kind not in DEVICES or variables.get("clinic_managed") else ()
+
+
+def told_by_persons(variables: Mapping[str, Any]) -> bool:
+    """Tell whether only persons say what is inside a host: a device that no role hardens."""
+    return kind_of(variables) in DEVICES and not roles(variables)
+
+
+def controls(variables: Mapping[str, Any], profile: str) -> tuple[Control, ...]:
+    """Return the controls of a profile that a host is judged by."""
+    kept, kind = roles(variables), kind_of(variables)
     return tuple(
         control
         for control in catalogue.load()
-        if profile in control.profiles and control.role in ROLES.get(kind, ROLES[SERVER])
+        if profile in control.profiles and (control.role in kept or kind in control.concerns)
     )
 
 
 def is_judged(variables: Mapping[str, Any]) -> bool:
-    """Tell whether a report has to judge a host: each server, and each workstation that an engineer may log in to."""
-    kind = kind_of(variables)
-    return kind == SERVER or (kind == WORKSTATION and bool(variables.get("clinic_managed")))
+    """Tell whether a report has to judge a host: each server, and each device that the clinic has not lost."""
+    about = variables.get("clinic_host") or {}
+    return kind_of(variables) in (SERVER, *DEVICES) and not about.get("lost")

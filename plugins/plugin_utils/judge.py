@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The judge: controls and facts in, findings out. A pure function on the controller."""
+"""The judge: controls, facts and attestations in, findings out. A pure function on the controller."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.expectation import MISSING, lookup
+from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations
 from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver, weakened
 
-VERDICTS = ("pass", "fail", "waived", "not_applicable", "not_audited", "error")
+VERDICTS = ("pass", "fail", "attested", "waived", "not_applicable", "not_audited", "error")
 UNACCEPTABLE = frozenset({"fail", "error", "not_audited"})
 """Verdicts that make a whole report fail."""
-WORST_FIRST = ("fail", "error", "not_audited", "pass")
+WORST_FIRST = ("fail", "error", "not_audited", "attested", "pass")
+"""What a person attests is weaker than what was measured: together they are attested."""
+ATTESTED = "attested"
+"""Where evidence that a person vouches for was seen from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Sight:
     why: str = ""
     look_inside: bool = True
     """False for a probe: the inside demands are then left out, not held against the host."""
+    attestations: tuple[attestations.Attestation, ...] | None = None
+    """What persons vouch for of a host that nobody logs in to; None where nothing is asked of persons."""
 
 
 def judge(
@@ -48,27 +54,35 @@ def judge(
 
 
 def not_audited(
-    controls: tuple[Control, ...], host: str, why: str, today: datetime.date | None = None
+    controls: tuple[Control, ...],
+    host: str,
+    why: str,
+    today: datetime.date | None = None,
+    *,
+    told_by_persons: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the findings of a host that could not be looked at: every control not_audited, with the reason."""
-    sight = Sight(host=host, inside=None, why=why)
+    sight = Sight(host=host, inside=None, why=why, attestations=() if told_by_persons else None)
     return judge(controls, sight, [], today or datetime.datetime.now(tz=datetime.UTC).date())
 
 
 def verdict_of(findings: list[dict[str, Any]]) -> str:
-    """Return `pass` when something was judged and nothing is unacceptable, else `fail`."""
-    judged = [finding for finding in findings if finding["verdict"] in ("pass", "fail")]
+    """Return `pass` when something was judged or attested and nothing is unacceptable, else `fail`."""
+    judged = [finding for finding in findings if finding["verdict"] in ("pass", "fail", "attested")]
     return "pass" if judged and not any(finding["verdict"] in UNACCEPTABLE for finding in findings) else "fail"
 
 
 def _concerns(control: Control, sight: Sight) -> bool:
-    return sight.look_inside or any(view.kind in control.expect_from for view in sight.outside)
+    """Tell whether any of a control's evidence is asked of this host: what only persons tell, of devices alone."""
+    seen_from_outside = any(view.kind in control.expect_from for view in sight.outside)
+    return seen_from_outside or (sight.look_inside and (not control.attest or sight.attestations is not None))
 
 
 def _finding(
     control: Control, sight: Sight, waivers: list[Waiver] | tuple[Waiver, ...], today: datetime.date
 ) -> dict[str, Any]:
-    evidence = _inside(control, sight) + _outside(control, sight)
+    vouched, person = _attested(control, sight, today)
+    evidence = vouched + _inside(control, sight) + _outside(control, sight)
     why_not = _why_not_applicable(control, sight)
     covering = next((waiver for waiver in waivers if _allows(waiver, control, sight, today)), None)
     if why_not:
@@ -77,7 +91,7 @@ def _finding(
         verdict = "not_audited"
     else:
         verdict = min((item["verdict"] for item in evidence), key=WORST_FIRST.index)
-        if covering and verdict != "pass":
+        if covering and verdict not in ("pass", "attested"):
             verdict = "waived"
     return {
         "control": control.id,
@@ -89,10 +103,31 @@ def _finding(
         "catalogue": control.catalogue,
         "references": control.references,
         "evidence": evidence,
+        "attestation": person.told() if person else None,
         "advice": _advice(control, sight) if verdict in ("fail", "waived") else [],
         "waiver": _waiver(covering) if verdict == "waived" and covering else None,
         "why_not_waived": _why_not_waived(control, sight, waivers, today) if verdict in UNACCEPTABLE else [],
     }
+
+
+def _attested(
+    control: Control, sight: Sight, today: datetime.date
+) -> tuple[list[dict[str, Any]], attestations.Attestation | None]:
+    """Return what a person vouches for as evidence, and the attestation; not audited where none holds today."""
+    if not control.attest or not sight.look_inside or sight.attestations is None:
+        return [], None
+    person, ended = attestations.best(sight.attestations, control.id, sight.host, today)
+    item = {
+        "seen_from": ATTESTED,
+        "vantage_kind": None,
+        "fact": control.id,
+        "operator": "is",
+        "expected": control.attest,
+        "observed": person.seen if person else None,
+        "verdict": "attested" if person else "not_audited",
+        "why": "" if person else "; ".join(ended) or sight.why or "nobody attests it",
+    }
+    return [item], person
 
 
 def _why_not_applicable(control: Control, sight: Sight) -> list[dict[str, Any]]:
@@ -119,11 +154,17 @@ def _inside(control: Control, sight: Sight) -> list[dict[str, Any]]:
 
 
 def _outside(control: Control, sight: Sight) -> list[dict[str, Any]]:
-    return [
+    """Return what each vantage point saw; of what can be seen from outside alone, that none of them could."""
+    found = [
         _evidence(clause, view.facts, view.name, view.kind, view.why)
         for view in sight.outside
         for clause in control.expect_from.get(view.kind, ())
     ]
+    if found or control.expect or control.attest:
+        return found
+    kind, (clause, *_others) = next(iter(control.expect_from.items()))
+    why = f"the clinic file names no vantage point of kind {' or '.join(control.expect_from)} that could look"
+    return [_evidence(clause, None, "outside", kind, sight.why or why)]
 
 
 def _evidence(

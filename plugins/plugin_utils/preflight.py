@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    attestations,
     authority,
     catalogue,
     concerns,
@@ -59,7 +60,7 @@ class Reach:
 
 @dataclasses.dataclass
 class Checked:
-    """What was found of one host; reach is None where nobody logs in, profile where it is not to be hardened.
+    """What was found of one host; reach is None where nobody logs in, profile where it is not judged.
 
     `devices` are those of its clinic.
     """
@@ -69,6 +70,9 @@ class Checked:
     profile: str | None = None
     waivers: Sequence[catalogue.Waiver] = ()
     devices: Sequence[Mapping[str, Any]] = ()
+    controls: Sequence[catalogue.Control] = ()
+    attestations: Sequence[attestations.Attestation] | None = None
+    """Those of the clinic, for a host of which only persons tell; None for any other."""
 
 
 def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
@@ -78,21 +82,24 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
     for variable in preflight_settings.closed(variables):
         found.remarks.problem(f"{name}: {variable} is encrypted and does not open with this run's vault password")
     if not variables["clinic_managed"]:
-        found.remarks.note(f"{name} has no ssh block, so nobody logs in to it; an audit counts it as not audited")
+        if concerns.kind_of(variables) not in concerns.DEVICES:
+            found.remarks.note(f"{name} has no ssh block, so nobody logs in to it; an audit counts it as not audited")
     else:
         with found.remarks.refusals(f"{name}: how to reach it cannot be made out"):
             found.reach = reach(name, variables, controller.render, controller.user)
-    kind = concerns.kind_of(variables)
-    if kind in concerns.ROLES:
-        given = preflight_settings.check(
-            found.remarks, variables, controller.render, controller.trust, concerns.ROLES[kind]
-        )
-        if kind == concerns.SERVER:
+    roles = concerns.roles(variables)
+    if roles:
+        given = preflight_settings.check(found.remarks, variables, controller.render, controller.trust, roles)
+        if concerns.kind_of(variables) == concerns.SERVER:
             _check_kept(found.remarks, given, variables, controller)
+    if concerns.is_judged(variables):
         with found.remarks.refusals(name):
             chosen = inputs.selection(variables, controller.render)
             found.profile, found.waivers = str(chosen["profile"]), chosen["waivers"]
             found.devices = variables.get("clinic_devices") or ()
+            found.controls = concerns.controls(variables, found.profile)
+            if concerns.told_by_persons(variables):
+                found.attestations = attestations.of(controller.render(variables.get("hardening_attestations", [])))
     return found
 
 

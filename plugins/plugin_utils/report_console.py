@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import ATTESTED
 
 CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -36,11 +38,17 @@ def table(document: Mapping[str, Any]) -> str:
     worth = [finding for finding in document["findings"] if finding["verdict"] not in ("pass", "not_applicable")]
     if worth:
         lines += ["", f"{'verdict':12} {'severity':9} {'control':46} host"]
-        lines += [line for finding in worth for line in _finding(finding)]
+        blind = {name for name, series in document["readable_series"].items() if series is None}
+        lines += [line for finding in worth for line in _finding(finding, blind)]
     lines += [_link(each) for each in document["cleartext"]]
     unseen = [host for host in document["hosts"] if not host["audited"] and host["judged"]]
     idle = [each for each in document["waivers"] if each["state"] != "in use"]
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
+    unused = [each for each in document["attestations"] if each["state"] != "in use"]
+    lines += [
+        f"  attestation of {each['control']} on {plain(each['host'])} by {plain(each['by'])}: {plain(each['said'])}"
+        for each in unused
+    ]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
     return "\n".join(lines)
 
@@ -88,9 +96,18 @@ def seen(item: Mapping[str, Any], most: int | None = None) -> str:
     where = f"{plain(item['seen_from'])}: {item['fact']}"
     shown = plain(observed(item))
     shown = textwrap.shorten(shown, most, placeholder=" ...") if most else shown
+    if item["seen_from"] == ATTESTED:
+        told = shown if item["verdict"] == "not_audited" else f"a person attests {shown}"
+        return f"{told}; expected {expected(item)}"
     if item["verdict"] in ("error", "not_audited"):
         return f"{where} was not seen: {shown}"
     return f"{where} is {shown}; expected {expected(item)}"
+
+
+def attested(attestation: Mapping[str, Any]) -> str:
+    """Return who vouches for what until when; nobody measured it."""
+    days = f"on {attestation['date']}, until {attestation['expires']}"
+    return plain(f"attested by {attestation['by']} {days}, not measured: {attestation['seen']}")
 
 
 def _words(value: Any) -> str:
@@ -102,18 +119,30 @@ def _words(value: Any) -> str:
     return str(value) or "empty"
 
 
-def _finding(finding: Mapping[str, Any]) -> list[str]:
+def _finding(finding: Mapping[str, Any], blind: Collection[str]) -> list[str]:
+    """Return a finding's lines; why the `blind` vantage points saw nothing at all is told once, above."""
     lines = [f"{finding['verdict']:12} {finding['severity']:9} {finding['control']:46} {plain(finding['host'])}"]
-    unseen = dict.fromkeys(plain(item["seen_from"]) for item in finding["evidence"] if item["verdict"] == "not_audited")
     lines += [
         f"{INDENT}{seen(item, SHOWN_AT_MOST)}"
         for item in finding["evidence"]
-        if item["verdict"] not in ("pass", "not_audited")
+        if item["verdict"] not in ("pass", "not_audited", "attested")
     ]
-    lines += [f"{INDENT}not looked at from {', '.join(unseen)}"] if unseen else []
+    missing = [item for item in finding["evidence"] if item["seen_from"] == ATTESTED and item["verdict"] != "attested"]
+    lines += [f"{INDENT}{seen(item)}" for item in missing if finding["verdict"] != "waived"]
+    outside = [item for item in finding["evidence"] if item["seen_from"] != ATTESTED]
+    unseen = {
+        plain(item["seen_from"]): "" if item["seen_from"] in blind else plain(item["why"])
+        for item in outside
+        if item["verdict"] == "not_audited"
+    }
+    if untold := [name for name, why in unseen.items() if not why]:
+        lines.append(f"{INDENT}not looked at from {', '.join(untold)}")
+    lines += [f"{INDENT}not seen from {name}: {why}" for name, why in unseen.items() if why]
     for sentence in finding["advice"]:
         wrapped = textwrap.wrap(f"to do: {plain(sentence)}", WIDTH - len(INDENT), break_on_hyphens=False)
         lines += [f"{INDENT}{line}" for line in wrapped]
+    if finding["attestation"]:
+        lines.append(f"{INDENT}{attested(finding['attestation'])}")
     if finding["waiver"]:
         waiver = finding["waiver"]
         lines.append(f"{INDENT}waived by {plain(waiver['owner'])} until {waiver['expires']}: {plain(waiver['reason'])}")

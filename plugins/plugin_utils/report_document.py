@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns, judge
+from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns, judge
 
 FORMAT = 1
 NOT_LOOKED_AT = "it was not looked at in this run"
-NOT_JUDGED = "declared and drawn; hosts of this kind are not audited in this version"
-DECLARED_ONLY = "declared and drawn; nobody looks inside, since it has no ssh block in the clinic file, or is lost"
-NOT_PROBED = "a probe does not look at workstations; the audit does"
+LOST = "the clinic file says that it is lost"
+NOT_SEEN = "no vantage point of this run could look at it"
 LOOKS = ("hardening_audit", "hardening_exposure")
 """Variables that the playbooks audit and probe register."""
 SEVERITY_ORDER = {name: number for number, name in enumerate(catalogue.SEVERITIES)}
 VERDICT_ORDER = {
-    name: number for number, name in enumerate(("fail", "error", "not_audited", "waived", "pass", "not_applicable"))
+    name: number
+    for number, name in enumerate(("fail", "error", "not_audited", "waived", "attested", "pass", "not_applicable"))
 }
 
 
@@ -74,14 +74,15 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
         "verdict": _verdict(findings, judged),
         "clinic": {key: first["clinic"][key] for key in ("name", "title", "networks", "internet")},
         "hosts": [_host(name, known, judged) for name, known in shown.items()],
-        "devices": next((known.get("clinic_devices", []) for known in judged.values()), []),
+        "devices": first.get("clinic_devices", []),
         "vantage_points": points,
         "readable_series": {
             point["name"]: max((_readable(seen) for seen in point["sees"] if _reached(seen)), default=None)
             for point in points
         },
         "waivers": _waivers(first, findings, now.date()),
-        "cleartext": _cleartext(servers, points, now.date()),
+        "cleartext": _cleartext(first, points, now.date()),
+        "attestations": _attestations(first, findings, now.date()),
         "findings": findings,
         "counts": dict(Counter(finding["verdict"] for finding in findings)),
     }
@@ -96,9 +97,9 @@ def _readable(seen: Mapping[str, Any]) -> int:
 
 
 def _is_judged(known: Mapping[str, Any]) -> bool:
-    """Tell whether the verdict is on this host too; a probe, which finds nothing on a workstation, leaves that out."""
-    probed = (known.get("hardening_audit") or {}).get("findings") == []
-    return concerns.is_judged(known) and not (probed and concerns.kind_of(known) == concerns.WORKSTATION)
+    """Tell whether the verdict is on this host too: not on a device of which a probe had no way to see anything."""
+    unseen = (known.get("hardening_audit") or {}).get("findings") == []
+    return concerns.is_judged(known) and not (unseen and concerns.kind_of(known) in concerns.DEVICES)
 
 
 def _verdict(findings: list[dict[str, Any]], judged: Mapping[str, Any]) -> str:
@@ -111,7 +112,8 @@ def _findings(name: str, known: Mapping[str, Any], profile: str, today: datetime
     audit = known.get("hardening_audit") or {}
     if "findings" in audit:
         return list(audit["findings"])
-    return judge.not_audited(concerns.controls(concerns.kind_of(known), profile), name, _why(audit), today)
+    asked, by_persons = concerns.controls(known, profile), concerns.told_by_persons(known)
+    return judge.not_audited(asked, name, _why(audit), today, told_by_persons=by_persons)
 
 
 def _waivers(known: Mapping[str, Any], findings: list[dict[str, Any]], today: datetime.date) -> list[dict[str, Any]]:
@@ -144,11 +146,11 @@ def _waivers(known: Mapping[str, Any], findings: list[dict[str, Any]], today: da
 
 
 def _cleartext(
-    servers: Mapping[str, Any], points: Sequence[Mapping[str, Any]], today: datetime.date
+    known: Mapping[str, Any], points: Sequence[Mapping[str, Any]], today: datetime.date
 ) -> list[dict[str, Any]]:
     """Return the devices that the clinic file lets speak in clear, each with its state and a sentence about it."""
     found = []
-    for device in next((known.get("clinic_devices", []) for known in servers.values()), []):
+    for device in known.get("clinic_devices", []):
         link = device.get("cleartext")
         if not link:
             continue
@@ -179,10 +181,32 @@ def _why(answer: Mapping[str, Any]) -> str:
     return " ".join(str(answer.get("msg") or NOT_LOOKED_AT).split())
 
 
+def _attestations(
+    known: Mapping[str, Any], findings: list[dict[str, Any]], today: datetime.date
+) -> list[dict[str, Any]]:
+    """Return what persons attest, with state (`in use`, `contradicted`, `not valid`, `idle`) and a sentence."""
+    found = []
+    for each in attestations.of(known.get("hardening_attestations", [])):
+        about = [one for one in findings if (one["control"], one["host"]) == (each.control, each.host)]
+        stands = any(one["attestation"] == each.told() for one in about)
+        verdicts = {one["verdict"] for one in about}
+        if why_not := each.why_not(today):
+            state, said = "not valid", why_not
+        elif stands and verdicts & {"fail", "error"}:
+            state, said = "contradicted", "what was seen from outside says otherwise, and counts"
+        elif stands:
+            state, said = "in use", "it stands for what nobody can measure"
+        else:
+            state, said = "idle", "a newer one stands, or the device is not asked for it: take it out"
+        found.append({"control": each.control, "host": each.host, **each.told(), "state": state, "said": said})
+    return found
+
+
 def _host(name: str, known: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
     audit = known.get("hardening_audit") or {}
     audited = name in judged and "findings" in audit
-    why = "" if audited else _why(audit) if name in judged else _why_not_judged(known)
+    lost = not concerns.is_judged(known)
+    why = "" if audited else LOST if lost else _why(audit) if name in judged else NOT_SEEN
     return {
         "name": name,
         "title": known["clinic_host"].get("title", ""),
@@ -194,12 +218,6 @@ def _host(name: str, known: Mapping[str, Any], judged: Mapping[str, Any]) -> dic
         "audited": audited,
         "why": why,
     }
-
-
-def _why_not_judged(known: Mapping[str, Any]) -> str:
-    if concerns.kind_of(known) != concerns.WORKSTATION:
-        return NOT_JUDGED
-    return NOT_PROBED if known.get("clinic_managed") else DECLARED_ONLY
 
 
 def _vantage_point(name: str, known: Mapping[str, Any]) -> dict[str, Any]:

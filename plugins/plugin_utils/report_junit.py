@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain, seen
+from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import attested, plain, seen
 
 ELEMENTS = {
     "fail": "failure",
     "error": "error",
     "not_audited": "error",
     "waived": "skipped",
+    "attested": "skipped",
     "not_applicable": "skipped",
 }
 
@@ -58,5 +59,7 @@ def _message(finding: Mapping[str, Any]) -> str:
     if finding["waiver"]:
         waiver = finding["waiver"]
         return plain(f"waived by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}")
+    if finding["verdict"] == "attested":
+        return attested(finding["attestation"])
     worst = next((item for item in finding["evidence"] if item["verdict"] == finding["verdict"]), None)
     return plain(seen(worst)) if worst else finding["verdict"].replace("_", " ")

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, frameworks, report_drawing
-from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import expected, observed, plain
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    catalogue,
+    frameworks,
+    report_console,
+    report_drawing,
+)
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "report" / "templates"
@@ -22,7 +26,8 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(plain=plain, expected=expected, observed=observed, references=references)
+    told = {name: getattr(report_console, name) for name in ("plain", "expected", "observed", "attested")}
+    environment.filters.update(references=references, **told)
     page = environment.get_template("report.html.j2")
     return page.render(
         report=document,
@@ -31,6 +36,7 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
         drawing_text=report_drawing.description(document),
         groups=groups(document["findings"]),
         passed=[finding for finding in document["findings"] if finding["verdict"] == "pass"],
+        vouched=[finding for finding in document["findings"] if finding["verdict"] == "attested"],
         elsewhere=[finding for finding in document["findings"] if finding["verdict"] == "not_applicable"],
         digest=hashlib.sha256(evidence.encode()).hexdigest(),
     )
@@ -44,7 +50,7 @@ def references(finding: Mapping[str, Any]) -> str:
 
 def groups(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
     """Return what wants attention by severity, the gravest first; empty groups are left out."""
-    worth = [finding for finding in findings if finding["verdict"] not in ("pass", "not_applicable")]
+    worth = [finding for finding in findings if finding["verdict"] not in ("pass", "attested", "not_applicable")]
     found = [(name, [finding for finding in worth if finding["severity"] == name]) for name in catalogue.SEVERITIES]
     return [(name, listed) for name, listed in found if listed]
 
@@ -68,8 +74,9 @@ def sentence(document: Mapping[str, Any]) -> str:
     wanting = sum(counts.get(verdict, 0) for verdict in ("fail", "error", "not_audited"))
     judged = counts.get("pass", 0) + counts.get("fail", 0)
     if document["verdict"] == "pass":
-        spared = counts.get("not_applicable", 0)
-        rest = f" Not applicable: {spared}, each with its reason below." if spared else ""
+        spared, vouched = counts.get("not_applicable", 0), counts.get("attested", 0)
+        rest = f" Attested by persons and not measured: {vouched}, named below." if vouched else ""
+        rest += f" Not applicable: {spared}, each with its reason below." if spared else ""
         return f"{readable}All of the {judged} controls that were judged hold.{rest}"
     if not judged:
         return f"{readable}No control could be judged, so nothing is proven."

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns
+from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns
 from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight import Checked, Reach
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
@@ -45,6 +45,7 @@ def clinic(given: Mapping[str, Any], hosts: Mapping[str, Checked], today: dateti
     _judge_waivers(remarks, file, servers, today)
     for checked in list(servers.values())[:1]:
         _judge_cleartext(remarks, file, checked.devices, today)
+    _judge_attestations(remarks, file, servers, today)
     return Clinic(
         name=str(given["name"]),
         title=str(given["title"]),
@@ -128,5 +129,32 @@ def _judge_waivers(remarks: Remarks, file: str, servers: Mapping[str, Checked], 
             remarks.problem(
                 f"{what} covers no host, since the control is of profile {', '.join(profiles)}; accepted: no waiver"
             )
+        elif not any(_is_asked(waiver.control, servers[name]) for name in mine):
+            remarks.problem(f"{what} covers no host, since the control is asked of none there; accepted: no waiver")
         elif waiver.expires - today <= SOON:
             remarks.note(f"{owned} expires on {waiver.expires}")
+
+
+def _is_asked(control: str, checked: Checked) -> bool:
+    return control in {each.id for each in checked.controls}
+
+
+def _judge_attestations(remarks: Remarks, file: str, hosts: Mapping[str, Checked], today: datetime.date) -> None:
+    """Say which attestations have ended, will soon, or are of a day to come, and what nobody attests."""
+    for name, checked in hosts.items():
+        if checked.attestations is None:
+            continue
+        unattested = []
+        for control in (each for each in checked.controls if each.attest):
+            standing, why_not = attestations.best(checked.attestations, control.id, name, today)
+            what = f"{file}: hardening_attestations: {control.id} on {name}"
+            waived = any(waiver.covers(control.id, name, today) for waiver in checked.waivers)
+            if standing and standing.expires - today <= SOON:
+                remarks.note(f"{what}, of {standing.by}, expires on {standing.expires}")
+            elif why_not and not waived:
+                remarks.problem(f"{what}: {why_not[-1]}; accepted: what somebody saw since, with name and day")
+            elif not standing and not waived:
+                unattested.append(control.id)
+        if unattested:
+            listed = ", ".join(unattested)
+            remarks.note(f"{file}: nobody attests {listed} on {name}; an audit counts them as not audited")

@@ -12,7 +12,7 @@ import secrets
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
@@ -84,15 +84,21 @@ def _header(connection: socket.socket) -> bytes:
     return received
 
 
-def titles(own: str) -> tuple[str, ...]:
-    """Return the called AE titles that a stranger would try: the server's own, and those used by habit."""
-    return tuple(dict.fromkeys((own, *CALLED_BY_HABIT))) if own else CALLED_BY_HABIT
+def titles(*own: str) -> tuple[str, ...]:
+    """Return the called AE titles that a stranger would try: the machine's own, and those used by habit."""
+    return tuple(dict.fromkeys(filter(None, (*own, *CALLED_BY_HABIT))))
 
 
-def best(place: Place, own: str, tls: ssl.SSLContext | None = None) -> tuple[str, str]:
+def worst(outcomes: Iterable[str]) -> str:
+    """Return the outcome that says most against a host: accepted, rejected, or refused where nothing answered."""
+    given = set(outcomes)
+    return next((word for word in ("accepted", "rejected") if word in given), "refused")
+
+
+def best(place: Place, *own: str, tls: ssl.SSLContext | None = None) -> tuple[str, str]:
     """Return the best outcome for a stranger and the called AE title that gave it."""
     found = ("", "")
-    for called in titles(own):
+    for called in titles(*own):
         ended = associate(place, called, stranger(), tls)
         if ended == "accepted":
             return ended, called

@@ -34,6 +34,10 @@ FACTS: dict[str, str] = {
     "wire.box.mappings": "list of str: ports of the internet box of this network that lead to the host",
     "wire.box.opens_ports": "list of str: ways by which any machine here may have the internet box open a port",
     "wire.box.unread": "list of str: why a box that opens ports could not be asked which it has opened",
+    "wire.device.dicom": "list of str: ports of a device that answer a stranger in DICOM, or are DICOM's and open",
+    "wire.device.web": "list of str: ports of a device that answer HTTP in clear, or anything on a viewer's web port",
+    "wire.device.remote_control": "list of str: ports by which a device is controlled from afar, and what answers",
+    "wire.device.file_shares": "list of str: ports by which a device shares files, and what answers",
     "wire.ssh.ports": "list of str: address:port that send an SSH banner",
     "wire.ssh.password_offered": "list of str: address:port that offer SSH by password or keyboard-interactive",
 }

@@ -47,7 +47,7 @@ def probe(
     https = [place for place in secure if homes[place]]
     title = str(target.get("ae_title") or "")
     clear = ports.each(lambda place: dicom.best(place, title), others)
-    answering = ports.each(lambda place: dicom.best(place, title, tls.context())[0], secure)
+    answering = ports.each(lambda place: dicom.best(place, title, tls=tls.context())[0], secure)
     known = (*DICOM_PORTS, *expected)
     dicom_tls = [
         place
@@ -87,15 +87,14 @@ def _dicom(
 ) -> dict[str, Any]:
     answered = {place: ended for place, (ended, _called) in clear.items() if ended in ("accepted", "rejected")}
     outcomes = {place: ended for place, ended in answered.items() if place.port not in declared}
-    worst = next((word for word in ("accepted", "rejected") if word in outcomes.values()), "refused")
-    over_tls = {place: dicom.best(place, title, tls.context()) for place in secure}
+    over_tls = {place: dicom.best(place, title, tls=tls.context()) for place in secure}
     accepted = [(place, called, None) for place, (ended, called) in clear.items() if ended == "accepted"]
     accepted += [(place, called, tls.context()) for place, (ended, called) in over_tls.items() if ended == "accepted"]  # type: ignore[misc]
     counts = [dicom.readable(*each) for each in accepted]
     demands = [tls.client_certificate(place, dicom.request(title or "ANY-SCP", dicom.stranger())) for place in secure]
     return {
         "cleartext_ports": [str(place) for place in outcomes],
-        "cleartext_association": worst,
+        "cleartext_association": dicom.worst(outcomes.values()),
         "cleartext_declared": [str(place) for place in answered if place.port in declared],
         "tls_ports": [str(place) for place in secure],
         **_tls(secure),

@@ -147,16 +147,27 @@ def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
     assert found.groups["declared_only"] == ["ws.dmz-practice", "ct.dmz-practice"]
 
 
+WS, CT, US = (["10.77.11." + last, "2001:db8:11::" + last] for last in ("20", "30", "40"))
+
+
 @pytest.mark.parametrize(
-    ("vantage", "kind", "addresses", "ports"),
+    ("vantage", "kind", "addresses", "ports", "devices"),
     [
-        ("attacker", "internet", ["203.0.113.11", "2001:db8:11::10", "2001:db8:a11::10"], []),
-        ("laptop", "lan", ["10.77.11.10", "2001:db8:11::10"], []),
-        ("ct-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [2762]),
-        ("us-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [11104]),
+        (
+            "attacker",
+            "internet",
+            ["203.0.113.11", "2001:db8:11::10", "2001:db8:a11::10"],
+            [],
+            {"ws": ["2001:db8:11::20", "2001:db8:a11::20"], "ct": ["2001:db8:11::30"], "us": ["2001:db8:11::40"]},
+        ),
+        ("laptop", "lan", ["10.77.11.10", "2001:db8:11::10"], [], {"ws": WS, "ct": CT, "us": US}),
+        ("ct-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [2762], {"ws": WS, "us": US}),
+        ("us-probe", "peer", ["10.77.11.10", "2001:db8:11::10"], [11104], {"ws": WS, "ct": CT}),
     ],
 )
-def test_what_each_vantage_point_probes(vantage: str, kind: str, addresses: list[str], ports: list[int]) -> None:
+def test_what_each_vantage_point_probes(
+    vantage: str, kind: str, addresses: list[str], ports: list[int], devices: dict[str, list[str]]
+) -> None:
     host = lab().hosts[f"{vantage}.dmz-practice"]
     assert host["clinic_vantage"] == {"name": vantage, "kind": kind}
     assert host["clinic_targets"] == [
@@ -167,8 +178,33 @@ def test_what_each_vantage_point_probes(vantage: str, kind: str, addresses: list
             "ae_title": "LUMIERE",
             "expected_ports": ports,
             "cleartext_ports": [11104],
-        }
+        },
+        *(
+            {
+                "host": f"{name}.dmz-practice",
+                "kind": "workstation" if name == "ws" else "modality",
+                "addresses": listed,
+                "ae_title": f"LUM_{name.upper()}1",
+                "expected_ports": [],
+                "ports": [] if name == "ct" else [11112],
+            }
+            for name, listed in devices.items()
+        ),
     ]
+
+
+def test_a_device_behind_the_box_has_no_address_on_the_internet_and_a_lost_one_has_none_at_all() -> None:
+    outside = SMALL + '  stranger: {kind: internet, addresses: {internet: ["203.0.113.66"]}}\n'
+    outside = outside.replace("networks:", 'internet: {addresses: ["203.0.113.1"]}\nnetworks:', 1)
+    lost = outside.replace("  ws:\n", "  ws:\n    lost: true\n")
+
+    def targets(content: str, vantage: str) -> list[str]:
+        found = clinic_file.build(content.encode(), "/clinics/test.yml").hosts[vantage]["clinic_targets"]
+        return [target["host"] for target in found]
+
+    assert targets(outside, "stranger.test") == ["pacs.test"]
+    assert targets(outside, "laptop.test") == ["pacs.test", "ws.test", "ct.test"]
+    assert targets(lost, "laptop.test") == ["pacs.test", "ct.test"]
 
 
 def test_the_engineer_s_desk_may_reach_administration_ports() -> None:

@@ -37,7 +37,7 @@ def test_validate_passes_and_reaches_nobody(repository: Repository, name: str) -
     repository.encrypt("rue-lumiere/vault.yml", "passwords: {a.martin: Nobody reads this}\n")
     done = play(repository, name, "validate")
     assert done.returncode == 0, said(done)
-    assert "PASS: clinics checked: 2; hosts that a run would reach: 7; reached now: none." in said(done)
+    assert "PASS: clinics checked: 2; hosts that a run would reach: 8; reached now: none." in said(done)
     assert "archive.rue-lumiere engineer@192.168.20.10 port 22" in said(done)
     assert "Nobody reads this" not in said(done)
     assert repository.called == []

@@ -62,6 +62,14 @@ def test_a_weaker_choice_is_refused_by_name(tmp_path: Path) -> None:
         {"expect": [{"fact": "orthanc.x", "like": 3}]},
         {"expect": [{"fact": "orthanc.x", "is": 3, "at_most": 4}]},
         {"expect": []},
+        {"concerns": ["workstation"]},
+        {"expect": [], "concerns": ["modality"], "by_hand": []},
+        {"attest": "it is off"},
+        {"expect": [], "attest": "it is off", "by_hand": [{**LOOK, "system": "modality"}]},
+        {"expect": [], "attest": "it is off", "concerns": ["orthanc_server"], "by_hand": []},
+        {"expect": [], "attest": "it is off", "concerns": ["modality"]},
+        {"expect": [], "attest": "it is off", "concerns": ["workstation"], "by_hand": [{**LOOK, "system": "macos"}]},
+        {"by_hand": [LOOK, {**LOOK, "system": "macos"}]},
         {"expect_from": {"moon": []}},
         {"by_hand": []},
         {"by_hand": [{"run": "true"}]},
@@ -155,3 +163,22 @@ def test_a_value_is_refused_as_soon_as_waivers_are_read() -> None:
     assert catalogue.waivers_of([{**entry, "value": 6}])[0].value == 6
     with pytest.raises(HardeningError, match="takes no value 3; accepted: a number above 4"):
         catalogue.waivers_of([{**entry, "value": 3}])
+
+
+def test_what_persons_attest_is_looked_at_on_each_system_of_its_devices(tmp_path: Path) -> None:
+    looks = [{**LOOK, "system": system} for system in ("windows", "macos", "modality")]
+    given = write(tmp_path, expect=[], attest="It\nis off", concerns=["workstation", "modality"], by_hand=looks)
+    (control,) = catalogue.load(None, given)
+    assert (control.attest, control.concerns) == ("It is off", ("workstation", "modality"))
+    assert [look.language for look in control.by_hand] == ["powershell", "bash", "text"]
+    assert catalogue.kept_by_roles(given) == ()
+    assert catalogue.wanted((control,)) == {}
+    with pytest.raises(HardeningError, match="accepted: none, the control is waived whole"):
+        catalogue.weakened(control, 4)
+
+
+def test_what_is_seen_from_outside_alone_needs_no_look_inside(tmp_path: Path) -> None:
+    seen = {"lan": [{"fact": "wire.device.web", "empty": True}]}
+    given = write(tmp_path, expect=[], concerns=["modality"], expect_from=seen, by_hand=[{**LOOK, "from": ["lan"]}])
+    (control,) = catalogue.load(None, given)
+    assert (control.expect, control.attest, list(control.expect_from)) == ((), "", ["lan"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.plugin_utils.attestations import Attestation
 from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import (
     Sight,
@@ -134,3 +135,62 @@ def test_nothing_judged_is_never_a_pass() -> None:
     (finding,) = not_audited((control(),), "pacs", "no answer on port 22", TODAY)
     assert finding["verdict"] == "not_audited"
     assert finding["evidence"][0]["why"] == "no answer on port 22"
+
+
+LISTENER = control(
+    id="device.listener",
+    applies_when=None,
+    expect=(),
+    concerns=("modality",),
+    attest="the listener is off",
+    expect_from={"lan": (Clause("wire.device.dicom", "empty", True),)},
+)
+WORD = Attestation("device.listener", "ct", "Ms Roux", TODAY, TODAY, "No listener in the preferences")
+
+
+def of_device(
+    *views: View, attested: tuple[Attestation, ...] | None = (), waivers: tuple[Waiver, ...] = (), inside: bool = True
+) -> list[dict[str, object]]:
+    return judge((LISTENER,), Sight("ct", None, views, look_inside=inside, attestations=attested), waivers, TODAY)
+
+
+def at_ct(*answers: str) -> View:
+    return View("laptop", "lan", {"wire": {"device": {"dicom": list(answers)}}})
+
+
+def test_what_a_person_attests_is_told_apart_and_outranked_by_what_is_measured() -> None:
+    (told,) = of_device(at_ct(), attested=(WORD,))
+    assert (told["verdict"], told["attestation"]) == ("attested", WORD.told())
+    assert [(item["seen_from"], item["verdict"]) for item in told["evidence"]] == [  # type: ignore[attr-defined]
+        ("attested", "attested"),
+        ("laptop", "pass"),
+    ]
+    (said_otherwise,) = of_device(at_ct("10.0.0.3:11112 answers"), attested=(WORD,))
+    assert (said_otherwise["verdict"], said_otherwise["attestation"]) == ("fail", WORD.told())
+    (unseen,) = of_device(View("laptop", "lan", None, "switched off"), attested=(WORD,))
+    assert unseen["verdict"] == "not_audited"
+    (silent,) = of_device(at_ct())
+    assert (silent["verdict"], silent["evidence"][0]["why"]) == ("not_audited", "nobody attests it")  # type: ignore[index]
+
+
+def test_a_word_that_has_ended_is_named_and_a_waiver_stands_for_none() -> None:
+    ended = Attestation("device.listener", "ct", "Ms Roux", TODAY, TODAY - datetime.timedelta(days=1), "It is off")
+    (finding,) = of_device(at_ct(), attested=(ended,))
+    assert finding["evidence"][0]["why"] == "the attestation of Ms Roux ended on 2026-11-23"  # type: ignore[index]
+    waiver = Waiver("device.listener", "the maker forbids it", "Ms Roux", TODAY)
+    assert of_device(at_ct(), waivers=(waiver,))[0]["verdict"] == "waived"
+    assert of_device(at_ct(), attested=(WORD,), waivers=(waiver,))[0]["verdict"] == "attested"
+
+
+def test_persons_are_asked_neither_where_the_collection_looks_nor_by_a_probe() -> None:
+    assert [finding["verdict"] for finding in of_device(at_ct(), attested=None)] == ["pass"]
+    assert of_device(attested=None) == []
+    assert [finding["verdict"] for finding in of_device(at_ct(), inside=False)] == ["pass"]
+    assert of_device(inside=False) == []
+
+
+def test_a_device_of_attested_controls_alone_passes_and_of_none_fails() -> None:
+    assert verdict_of(of_device(attested=(WORD,))) == "pass"
+    assert verdict_of(of_device()) == "fail"
+    (finding,) = not_audited((LISTENER,), "ct", "it was not looked at", TODAY, told_by_persons=True)
+    assert finding["evidence"][0]["why"] == "it was not looked at"

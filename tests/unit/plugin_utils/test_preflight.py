@@ -89,11 +89,30 @@ def test_a_host_is_judged_by_the_roles_that_harden_its_kind() -> None:
     assert hardening == concerns.ROLES
 
 
-def test_a_workstation_that_nobody_logs_in_to_is_not_judged() -> None:
-    ws = {"clinic_host": {"kind": "workstation"}, "clinic_managed": False}
-    assert [concerns.is_judged({**ws, "clinic_managed": managed}) for managed in (False, True)] == [False, True]
-    assert concerns.is_judged({"clinic_host": {"kind": "orthanc_server"}, "clinic_managed": False})
-    assert not concerns.is_judged({"clinic_host": {"kind": "modality"}, "clinic_managed": True})
+@pytest.mark.parametrize(
+    ("kind", "managed", "roles", "persons"),
+    [
+        ("orthanc_server", True, concerns.ROLES["orthanc_server"], False),
+        ("orthanc_server", False, concerns.ROLES["orthanc_server"], False),
+        ("workstation", True, concerns.ROLES["workstation"], False),
+        ("workstation", False, (), True),
+        ("modality", True, (), True),
+        ("modality", False, (), True),
+    ],
+)
+def test_a_host_is_judged_by_its_roles_or_by_what_persons_tell(
+    kind: str, managed: bool, roles: tuple[str, ...], persons: bool
+) -> None:
+    known = {"clinic_host": {"kind": kind}, "clinic_managed": managed}
+    assert concerns.is_judged(known)
+    assert (concerns.roles(known), concerns.told_by_persons(known)) == (roles, persons)
+    asked = {control.role for control in concerns.controls(known, "strict")}
+    assert asked == {*roles, *(() if kind == "orthanc_server" else ("device",))}
+
+
+def test_a_lost_device_and_a_vantage_point_are_not_judged() -> None:
+    assert not concerns.is_judged({"clinic_host": {"kind": "modality", "lost": True}})
+    assert not concerns.is_judged({"clinic_host": {"kind": "vantage_point"}})
 
 
 def test_a_workstation_is_checked_for_the_settings_of_its_own_roles_alone(clinic: Clinic) -> None:
@@ -300,8 +319,23 @@ def test_how_a_host_is_reached_comes_from_its_variables(clinic: Clinic) -> None:
 def test_a_vantage_point_says_where_it_stands_and_what_it_looks_at(clinic: Clinic) -> None:
     clinic.text += '  desk: {kind: admin, addresses: {admin: ["10.0.2.2"]}, ssh: {}}\n'
     found = clinic.check("desk.test")
-    assert str(found.reach) == "somebody@10.0.2.2 port 22, to look from the admin at 10.0.2.10"
+    assert str(found.reach) == "somebody@10.0.2.2 port 22, to look from the admin at 10.0.2.10, 10.0.1.20, 10.0.1.30"
     assert (found.profile, found.remarks.problems) == (None, [])
+
+
+def test_a_device_that_nobody_logs_in_to_is_checked_for_what_persons_attest(clinic: Clinic) -> None:
+    word = (
+        "{host: ct, by: A, date: 2026-11-26, expires: 2027-11-26, controls: {device.own_accounts: one user a person}}"
+    )
+    clinic.text += f"hardening_attestations: [{word}]\n"
+    found = clinic.check("ct.test")
+    assert (found.reach, found.profile, found.remarks.problems, found.remarks.notes) == (None, "baseline", [], [])
+    assert [(each.control, each.host) for each in found.attestations or ()] == [("device.own_accounts", "ct.test")]
+    assert {control.role for control in found.controls} == {"device"}
+    assert clinic.check("pacs.test").attestations is None
+    assert clinic.check("ct.test", hardening_attestations=[{"host": "ct.test"}]).remarks.problems == [
+        "ct.test: hardening_attestations: that of ct.test lacks by, date, expires, controls."
+    ]
 
 
 def test_a_server_without_ssh_is_a_note(clinic: Clinic) -> None:

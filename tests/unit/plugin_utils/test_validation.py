@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, validation
+from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, validation
 from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight import Checked, Reach
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 
@@ -27,8 +27,10 @@ def waiver(control: str = WEBDAV, expires: str = "2027-11-26", host: str | None 
 
 def clinic(*waivers: catalogue.Waiver, profile: str = "baseline") -> validation.Clinic:
     hosts = {
-        "pacs.test": Checked(Remarks(), reach("pacs.test"), profile, waivers),
-        "second.test": Checked(Remarks(), reach("second.test", "10.0.2.11"), profile, waivers),
+        "pacs.test": Checked(Remarks(), reach("pacs.test"), profile, waivers, catalogue.kept_by_roles()),
+        "second.test": Checked(
+            Remarks(), reach("second.test", "10.0.2.11"), profile, waivers, catalogue.kept_by_roles()
+        ),
         "laptop.test": Checked(Remarks(), reach("laptop.test", "10.0.2.12", stands="lan")),
     }
     return validation.clinic(GIVEN, hosts, TODAY)
@@ -74,10 +76,54 @@ def test_a_waiver_for_a_host_that_nobody_judges_covers_none() -> None:
 def test_a_waiver_for_a_control_of_another_profile_covers_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
     (control,) = (each for each in catalogue.load() if each.id == WEBDAV)
     strict = dataclasses.replace(control, profiles=("strict",))
-    monkeypatch.setattr(catalogue, "load", lambda: (strict,))
+    monkeypatch.setattr(catalogue, "load", lambda *dummy: (strict,))
     (problem,) = remarks(waiver()).problems
     assert problem.endswith("covers no host, since the control is of profile strict; accepted: no waiver.")
     assert remarks(waiver(), profile="strict").problems == []
+
+
+def test_a_waiver_for_a_control_that_is_not_asked_there_covers_no_host() -> None:
+    (problem,) = remarks(waiver("device.web")).problems
+    assert problem == (
+        "/clinics/test.yml: hardening_waivers: device.web covers no host, since the control is asked of none there; "
+        "accepted: no waiver."
+    )
+
+
+def attested(*days: tuple[str, str], waivers: tuple[catalogue.Waiver, ...] = ()) -> Remarks:
+    """Return what is said of a modality of which one control is attested from one day to another, and no other is."""
+    asked = [control for control in catalogue.load("device") if control.id in ("device.disk_encrypted", "device.web")]
+    listed = [
+        attestations.Attestation(
+            "device.disk_encrypted", "ct.test", "D. Petit", *map(datetime.date.fromisoformat, each), "x"
+        )
+        for each in days
+    ]
+    checked = Checked(Remarks(), None, "baseline", waivers, asked, listed)
+    return validation.clinic(GIVEN, {"ct.test": checked}, TODAY).remarks
+
+
+def test_what_persons_attest_is_told_of_where_it_ends_or_lacks() -> None:
+    where = "/clinics/test.yml: hardening_attestations: device.disk_encrypted on ct.test"
+    assert attested(("2026-11-26", "2027-11-26")) == Remarks()
+    assert attested(("2026-01-01", "2026-12-26")).notes == [f"{where}, of D. Petit, expires on 2026-12-26."]
+    assert attested(("2025-01-01", "2025-12-31"), ("2026-11-26", "2027-11-26")) == Remarks()
+    (ended,) = attested(("2025-01-01", "2025-12-31"), ("2025-11-26", "2026-11-25")).problems
+    assert ended == (
+        f"{where}: the attestation of D. Petit ended on 2026-11-25; accepted: what somebody saw since, with name and day."
+    )
+    (ahead,) = attested(("2026-11-27", "2027-01-01")).problems
+    assert "is dated 2026-11-27, a day still to come" in ahead
+    silent = attested()
+    assert (silent.problems, silent.notes) == (
+        [],
+        ["/clinics/test.yml: nobody attests device.disk_encrypted on ct.test; an audit counts them as not audited."],
+    )
+
+
+def test_a_waiver_spares_the_attestation() -> None:
+    covering = (waiver("device.disk_encrypted"),)
+    assert attested(waivers=covering) == attested(("2025-01-01", "2025-12-31"), waivers=covering) == Remarks()
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def hostvars(wire: dict[str, Any] | None, *, title: str = "A practice", audit: A
     view = judge.View(ATTACKER, "internet", {"wire": wire} if wire else None, "no route")
     if audit is None:
         sight = judge.Sight(SERVER, facts(), (view,))
-        audit = {"findings": judge.judge(catalogue.load(), sight, [], NOW.date())}
+        audit = {"findings": judge.judge(catalogue.kept_by_roles(), sight, [], NOW.date())}
     exposure = {"targets": {SERVER: {"wire": wire}}} if wire else {"unreachable": True, "msg": "no route"}
     server = {
         "name": "pacs",
@@ -123,7 +123,7 @@ def document(known: dict[str, Any]) -> dict[str, Any]:
 def test_a_hardened_practice_passes_and_says_so() -> None:
     built = document(hostvars(CLOSED))
     assert built["verdict"] == "pass"
-    assert built["counts"] == {"pass": len(catalogue.load())}
+    assert built["counts"] == {"pass": len(catalogue.kept_by_roles())}
     assert "no image series can be read" in report_page.sentence(built)
     assert "PASS: " in report_console.table(built)
 
@@ -140,13 +140,13 @@ def test_an_open_practice_fails_in_every_form() -> None:
     suite = ElementTree.fromstring(report_junit.xml(built)).find("testsuite")
     assert suite is not None
     assert int(suite.attrib["failures"]) == built["counts"]["fail"] == len(suite.findall("testcase/failure"))
-    assert int(suite.attrib["tests"]) == len(catalogue.load())
+    assert int(suite.attrib["tests"]) == len(catalogue.kept_by_roles())
 
 
 def test_what_does_not_concern_a_host_stands_apart_with_its_reason() -> None:
     seen = facts()
     seen["disk_encryption"] = {"own_disks": False, "workstation": False}
-    findings = judge.judge(catalogue.load(), judge.Sight(SERVER, seen), [], NOW.date())
+    findings = judge.judge(catalogue.kept_by_roles(), judge.Sight(SERVER, seen), [], NOW.date())
     built = document(hostvars(CLOSED, audit={"findings": findings}))
     spared = built["counts"]["not_applicable"]
     assert f"Not applicable: {spared}, each with its reason" in report_page.sentence(built)
@@ -176,7 +176,7 @@ def test_images_in_clear_come_with_the_command_and_the_minutes_in_every_form() -
         {"findings": []},
         {
             "findings": judge.judge(
-                catalogue.load(), judge.Sight(SERVER, {"orthanc": {"installed": False}}), [], NOW.date()
+                catalogue.kept_by_roles(), judge.Sight(SERVER, {"orthanc": {"installed": False}}), [], NOW.date()
             )
         },
     ],
@@ -197,9 +197,9 @@ def test_one_server_does_not_stand_for_another() -> None:
 WORKSTATION = "ws.practice"
 
 
-def beside_a_workstation(*, managed: bool, audit: dict[str, Any]) -> dict[str, Any]:
+def beside_a_workstation(*, managed: bool, audit: dict[str, Any], lost: bool = False) -> dict[str, Any]:
     known = hostvars(CLOSED)
-    ws = {"name": "ws", "kind": "workstation", "addresses": ["10.0.0.20"], "ae_title": "WS1"}
+    ws = {"name": "ws", "kind": "workstation", "addresses": ["10.0.0.20"], "ae_title": "WS1", "lost": lost}
     known[WORKSTATION] = {**known[SERVER], "clinic_host": ws, "clinic_managed": managed, "hardening_audit": audit}
     groups = {**GROUPS, "clinic_hosts": [SERVER, WORKSTATION, ATTACKER]}
     (built,) = report_document.build(known, groups, NOW)
@@ -212,14 +212,12 @@ def beside_a_workstation(*, managed: bool, audit: dict[str, Any]) -> dict[str, A
         (True, "pass", "pass", ""),
         (True, "fail", "fail", ""),
         (True, "", "fail", "no answer"),
-        (True, "probed", "pass", report_document.NOT_PROBED),
-        (False, "", "pass", report_document.DECLARED_ONLY),
-        (False, "fail", "pass", report_document.DECLARED_ONLY),
+        (True, "probed", "pass", report_document.NOT_SEEN),
+        (False, "probed", "pass", report_document.NOT_SEEN),
+        (False, "", "fail", "no answer"),
     ],
 )
-def test_a_workstation_counts_where_an_engineer_may_log_in(
-    managed: bool, verdict: str, expected: str, why: str
-) -> None:
+def test_a_workstation_counts_whoever_administers_it(managed: bool, verdict: str, expected: str, why: str) -> None:
     controls = catalogue.load("system")
     sight = judge.Sight(WORKSTATION, facts() if verdict == "pass" else {})
     audit: dict[str, Any] = {"findings": judge.judge(controls, sight, [], NOW.date())}
@@ -229,8 +227,15 @@ def test_a_workstation_counts_where_an_engineer_may_log_in(
     (shown,) = (host for host in built["hosts"] if host["name"] == WORKSTATION)
     assert (built["verdict"], shown["why"]) == (expected, why)
     told = {each["control"].partition(".")[0] for each in built["findings"] if each["host"] == WORKSTATION}
-    assert told <= set(concerns.ROLES["workstation"])
+    assert told <= {*(concerns.ROLES["workstation"] if managed else ()), "device"}
+    assert (verdict == "") is ("device" in told)
     assert (f"{WORKSTATION} was not audited: no answer" in report_console.table(built)) is (why == "no answer")
+
+
+def test_a_lost_device_is_shown_and_not_judged() -> None:
+    built = beside_a_workstation(managed=False, audit={"unreachable": True, "msg": "no answer"}, lost=True)
+    (shown,) = (host for host in built["hosts"] if host["name"] == WORKSTATION)
+    assert (built["verdict"], shown["why"], shown["judged"]) == ("pass", report_document.LOST, False)
 
 
 def test_a_vantage_point_that_could_not_look_is_told() -> None:
@@ -271,12 +276,14 @@ def test_no_name_breaks_out_of_any_form(hostile: str) -> None:
     known = hostvars(
         opened(),
         title=hostile,
-        audit={"findings": judge.not_audited(catalogue.load()[:2], SERVER, hostile, NOW.date())},
+        audit={"findings": judge.not_audited(catalogue.kept_by_roles()[:2], SERVER, hostile, NOW.date())},
     )
     built = document(known)
     usual = document(
         hostvars(
-            opened(), title="x", audit={"findings": judge.not_audited(catalogue.load()[:2], SERVER, "x", NOW.date())}
+            opened(),
+            title="x",
+            audit={"findings": judge.not_audited(catalogue.kept_by_roles()[:2], SERVER, "x", NOW.date())},
         )
     )
     page = report_page.html(built, "{}")
@@ -299,7 +306,7 @@ def test_waivers_are_listed_with_what_they_are_worth() -> None:
     known = hostvars(CLOSED)
     about = {"reason": "the old archive", "owner": "Ms Roux"}
     tries = "authentication.sshd.MaxAuthTries"
-    bounded = next(each.id for each in catalogue.load() if tries in [clause.fact for clause in each.expect])
+    bounded = next(each.id for each in catalogue.kept_by_roles() if tries in [clause.fact for clause in each.expect])
     listed = [
         {**about, "control": bounded, "expires": "2027-01-01", "value": 6},
         {**about, "control": "orthanc.webdav_off", "expires": "2026-11-24"},
@@ -308,7 +315,7 @@ def test_waivers_are_listed_with_what_they_are_worth() -> None:
     seen = facts()
     seen["authentication"]["sshd"]["MaxAuthTries"] = 6
     waivers = catalogue.waivers_of(listed)
-    findings = judge.judge(catalogue.load(), judge.Sight(SERVER, seen), waivers, NOW.date())
+    findings = judge.judge(catalogue.kept_by_roles(), judge.Sight(SERVER, seen), waivers, NOW.date())
     known[SERVER] |= {"hardening_waivers": listed, "hardening_audit": {"findings": findings}}
     built = document(known)
     assert [(each["state"], each["said"]) for each in built["waivers"]] == [
@@ -328,7 +335,9 @@ def test_a_waiver_that_ended_is_told_in_every_form() -> None:
     ended = {"control": "orthanc.webdav_off", "reason": "r", "owner": "Ms Roux", "expires": "2026-11-23"}
     seen = facts()
     seen["orthanc"]["config"]["WebDavEnabled"] = True
-    findings = judge.judge(catalogue.load(), judge.Sight(SERVER, seen), catalogue.waivers_of([ended]), NOW.date())
+    findings = judge.judge(
+        catalogue.kept_by_roles(), judge.Sight(SERVER, seen), catalogue.waivers_of([ended]), NOW.date()
+    )
     known[SERVER] |= {"hardening_waivers": [ended], "hardening_audit": {"findings": findings}}
     built = document(known)
     said = "the waiver of Ms Roux ended on 2026-11-23"

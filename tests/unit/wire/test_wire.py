@@ -152,7 +152,7 @@ def test_old_versions_and_weak_suites_are_seen(pair: tuple[str, str]) -> None:
         assert taken == ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
         assert "AES128-SHA" in tls.weak(tls.suites(place, ["TLSv1.2"]))
         assert tls.client_certificate(place, dicom.request("PACS", "X")) == "not_demanded"
-        assert dicom.best(place, "PACS", tls.context())[0] == "accepted"
+        assert dicom.best(place, "PACS", tls=tls.context())[0] == "accepted"
 
 
 def test_a_strict_server_is_seen_as_strict(pair: tuple[str, str]) -> None:
@@ -160,7 +160,7 @@ def test_a_strict_server_is_seen_as_strict(pair: tuple[str, str]) -> None:
         assert tls.speaks(place)
         assert tls.versions(place) == ["TLSv1.2", "TLSv1.3"]
         assert tls.client_certificate(place, dicom.request("PACS", "X")) == "demanded"
-        assert dicom.best(place, "PACS", tls.context()) == ("", "")
+        assert dicom.best(place, "PACS", tls=tls.context()) == ("", "")
 
 
 def test_weak_means_without_forward_secrecy_or_authenticated_encryption() -> None:
