@@ -62,6 +62,37 @@ def test_what_a_lab_has_not_counts_as_declared_only(tmp_path: Path) -> None:
     assert "ws.forwarded-practice" in listed["lab_2"]["hosts"]
 
 
+@pytest.mark.parametrize(
+    ("listening", "passwords", "attested"),
+    [
+        ("0.0.0.0:22 [::]:22", "", {"device.listener", "device.remote_control"}),
+        ("0.0.0.0:22", "engineer", {"device.listener"}),
+        ("0.0.0.0:11112 0.0.0.0:22", "", set()),
+        ("0.0.0.0:11112", "engineer", set()),
+    ],
+)
+def test_the_lab_attests_what_it_saw_and_has_the_rest_waived(
+    listening: str, passwords: str, attested: set[str]
+) -> None:
+    import datetime
+
+    import attested as generator
+    import inventory
+    from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file
+
+    text = (inventory.CLINIC_FILES / "dmz-practice.yml").read_text(encoding="utf-8")
+    said = {generator.LISTENING: listening, generator.PASSWORDS: passwords}
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    shared = clinic_file.build(generator.attest(text, "ct", said.__getitem__, today).encode(), "/lab/x.yml").shared
+    found = {name: seen for each in shared["hardening_attestations"] for name, seen in each["controls"].items()}
+    assert set(found) == attested
+    assert all(listening in seen for seen in found.values())
+    assert {each["control"] for each in shared["hardening_waivers"]} == set(generator.WAIVED)
+    assert {each["owner"] for each in shared["hardening_waivers"]} == {generator.BY}
+    with pytest.raises(SystemExit, match="has waivers of its own"):
+        generator.attest(text.replace("hardening_waivers: []", ""), "ct", said.__getitem__, today)
+
+
 @pytest.mark.parametrize("name", ["", "Demo", "../x", "a b", "-x"])
 def test_a_name_that_would_not_do_is_refused(name: str) -> None:
     from lab import Lab

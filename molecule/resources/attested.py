@@ -1,0 +1,58 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the lab itself attests of its modalities, as it saw it in their containers, and what it has to have waived.
+
+A scanner of the lab is a container: there is no disk of its own to be encrypted, and no maker who updates it. That is
+waived, by name and for a month; whatever the lab can see in the container, it attests.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+BY = "The lab's generator"
+HOLDS = datetime.timedelta(days=30)
+WAIVED = {
+    "device.own_accounts": "A container of the lab: nobody works at it",
+    "device.disk_encrypted": "A container of the lab, without a disk of its own; its studies are made up",
+    "device.security_updates": "A container of the lab, made anew for each run from its image",
+}
+LISTENING = "ss -Htln | awk '{print $4}' | sort | paste -sd ' '"
+PASSWORDS = "passwd -Sa | awk '$2 == \"P\" {print $1}'"
+ONLY_SSH = {"0.0.0.0:22", "[::]:22"}
+NO_WAIVERS = "hardening_waivers: []\n"
+
+
+def attest(text: str, device: str, run: Callable[[str], str], today: datetime.date) -> str:
+    """Return a clinic file's text with what is attested and waived of a device; `run` runs a line on it as root."""
+    days = {"date": today.isoformat(), "expires": (today + HOLDS).isoformat()}
+    seen = _seen(run)
+    attested = [{"host": device, "by": BY, **days, "controls": seen}] if seen else []
+    waived = [
+        {"control": control, "host": device, "reason": reason, "owner": BY, "expires": days["expires"]}
+        for control, reason in WAIVED.items()
+    ]
+    if NO_WAIVERS not in text:
+        raise SystemExit(f"lab: the clinic file of {device} has waivers of its own; accepted: {NO_WAIVERS.strip()}")
+    with_waivers = text.replace(NO_WAIVERS, _block("hardening_waivers", waived))
+    return f"{with_waivers}\n{_block('hardening_attestations', attested)}"
+
+
+def _seen(run: Callable[[str], str]) -> dict[str, str]:
+    """Return what holds in the container, in the words of the command that says so; what does not is left out."""
+    listening, passwords = run(LISTENING).split(), run(PASSWORDS).split()
+    found = {}
+    if set(listening) <= ONLY_SSH:
+        said = f"ss -Htln lists {' '.join(listening)} and nothing else"
+        found["device.listener"] = f"{said}; what plays the modality listens only while it fetches"
+        if not passwords:
+            found["device.remote_control"] = f"{said}; SSH takes keys alone, since no account has a password"
+    return found
+
+
+def _block(key: str, listed: list[dict[str, Any]]) -> str:
+    return yaml.safe_dump({key: listed}, sort_keys=False, width=1000)
