@@ -7,7 +7,6 @@ Each check yields the path of what is wrong and a clause for people. They run on
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +15,10 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_addresses,
     clinic_attestations,
     clinic_cleartext,
+    clinic_days,
     clinic_outbound,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import LONGEST_EXCEPTION, Clinic
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import (
     Document,
@@ -232,16 +232,4 @@ def waivers(clinic: Clinic, controls: Callable[[], list[str]]) -> Found:
         if first != place:
             clause = f"waives what hardening_waivers[{first}] does; accepted: one waiver a control and host"
             yield path, f"{key} {clause}"
-        yield from _expiry(path, waiver["expires"])
-
-
-def _expiry(path: Path, expires: str) -> Found:
-    """Say what is wrong with the last day of a waiver: one that nobody lives to see is no day."""
-    key = f"{dotted(path)}.expires is {shown(expires)}"
-    try:
-        until = datetime.date.fromisoformat(expires)
-    except ValueError:
-        yield (*path, "expires"), f"{key}, which is no day; accepted: a date as 2027-01-31"
-        return
-    if until > datetime.datetime.now(tz=datetime.UTC).date() + LONGEST_EXCEPTION:
-        yield (*path, "expires"), f"{key}; accepted: a day at most two years ahead"
+        yield from clinic_days.of_an_exception(path, waiver["expires"], clinic.today)

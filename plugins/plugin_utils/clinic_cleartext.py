@@ -11,8 +11,9 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import LONGEST_EXCEPTION, Clinic, Host
-from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import Path, dotted, shown
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_days
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic, Host
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import Path, dotted
 
 Found = Iterator[tuple[Path, str]]
 
@@ -44,7 +45,7 @@ def problems(clinic: Clinic) -> Found:
         if port in taken:
             yield (*path, "port"), f"{key}.port is {port}, which is {taken[port]}; accepted: a port of its own"
         taken.setdefault(port, f"that of {key}")
-        yield from _of_the_day(clinic, path, declared["expires"])
+        yield from clinic_days.of_an_exception(path, declared["expires"], clinic.today)
 
 
 def in_force(clinic: Clinic, device: Host) -> bool:
@@ -88,21 +89,6 @@ def is_called(clinic: Clinic, device: Host) -> bool:
     """Tell whether the servers call a device: it listens, and it speaks TLS or is declared in clear."""
     reachable = device.given["tls"] or in_force(clinic, device)
     return bool(device.given.get("port") and reachable and not device.given.get("lost"))
-
-
-def _of_the_day(clinic: Clinic, path: Path, expires: str) -> Found:
-    key = f"{dotted(path)}.expires"
-    try:
-        day = datetime.date.fromisoformat(expires)
-    except ValueError:
-        yield (*path, "expires"), f"{key} is {shown(expires)}, which is no day; accepted: a date as 2027-01-31"
-        return
-    last = clinic.today + LONGEST_EXCEPTION
-    if day > last:
-        yield (
-            (*path, "expires"),
-            f"{key} is {shown(expires)}, more than two years ahead; accepted: a day until {last.isoformat()}",
-        )
 
 
 def _ssh(server: Host) -> int:

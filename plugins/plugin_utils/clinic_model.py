@@ -17,9 +17,6 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text im
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-LONGEST_EXCEPTION = datetime.timedelta(days=731)
-"""For two years at most nobody need look at an exception again."""
-
 INTERNET = "internet"
 """The word under which a vantage point on the internet gives its addresses; no network is called so."""
 

@@ -257,7 +257,7 @@ def test_a_declaration_in_clear_is_for_two_years_at_most(today: str, *, taken: b
     with pytest.raises(HardeningError) as raised:
         lab(today=day)
     assert str(raised.value).endswith(
-        'modalities.us.cleartext.expires is "2027-06-30", more than two years ahead; accepted: a day until 2027-06-29.'
+        'modalities.us.cleartext.expires is "2027-06-30"; accepted: a day at most two years ahead.'
     )
 
 
