@@ -29,14 +29,16 @@ from story import FRONT, Practice
 NAME = os.environ.get("RADIOLOGY_LAB", "legacy")
 DOOR, OWN = 11104, 11112
 """The server's port for the ultrasound, and the ultrasound's own."""
-STUDIES, IMAGES = 2, 12
+LOW = 104
+"""The port that the oldest devices call, whatever they are told; it takes a privilege to listen there."""
+IMAGES = 12
 SILENT = 124
 """The status of timeout(1): neither taken nor refused."""
 DEVICE = "/etc/dicom-device"
 IDENTITY = tuple(f"{DEVICE}/{name}" for name in ("device.crt", "device.key", "ca.crt"))
 TALLY = re.compile(r"changed=(\d+) ")
 HARDENED = ("orthanc", "dicom_tls", "authentication", "firewall")
-UNDECLARED = ("firewall.wan_exposure", "firewall.ipv6_parity", "firewall.persistent")
+UNDECLARED = ("firewall.wan_exposure", "firewall.dicom_sources", "firewall.ipv6_parity", "firewall.persistent")
 """Promises that a rule breaks which the clinic file does not give any more."""
 OVER = "dicom_tls.cleartext_unexpired"
 SAID = "us was declared in clear until {day} by Dr Anne Martin, and its port 11104 is {state}"
@@ -72,9 +74,9 @@ class Legacy(Rotation):
         """Check that something is so in both practices."""
         self.check(f"{what}: {found}" if found != [due] * 2 else what, holds=found == [due] * 2)
 
-    def us(self, verb: str, *more: str) -> list[str]:
+    def us(self, verb: str, *more: str, port: int = DOOR) -> list[str]:
         """Let each ultrasound do something in clear, and return what it said."""
-        return self.each(lambda each: each.device("us", verb, *more, tls=False, port=DOOR, check=False))
+        return self.each(lambda each: each.device("us", verb, *more, tls=False, port=port, check=False))
 
     def knock(self, kind: str, port: int = DOOR) -> list[int]:
         """Return how a device's attempt to connect to the server ended: 0, 1 or SILENT."""
@@ -167,11 +169,12 @@ class Legacy(Rotation):
         self.both("... while ct is let in", self.associate("ct", "CT1", FRONT, *IDENTITY), "accepted")
         self.ask(LOADED)
 
-    def declare(self, days: int) -> str:
-        """Write into each clinic file on which day the declaration ends, and return that day."""
+    def declare(self, days: int, port: int = DOOR) -> str:
+        """Write into each clinic file on which day the declaration ends, and for which port; return that day."""
         for clinic in CLINICS:
             path = self.inventory / f"{clinic}.yml"
-            path.write_text(until(path.read_text(encoding="utf-8"), days), encoding="utf-8")
+            text = until(path.read_text(encoding="utf-8"), days)
+            path.write_text(text.replace(f"cleartext: {{port: {DOOR}", f"cleartext: {{port: {port}"), encoding="utf-8")
         return re.findall(r'cleartext: .*"([0-9-]+)"', path.read_text(encoding="utf-8"))[0]
 
     def audit(self, *places: str) -> list[dict[str, Any]]:
@@ -228,9 +231,12 @@ class Legacy(Rotation):
         told = self.converge("dicom_tls", "firewall")
         self.check("a second run changes nothing, and says what is left", holds=set(TALLY.findall(told)) == {"0"})
         self.check("... by name and day", holds=SAID.format(day=day, state="shut") in " ".join(told.split()))
-        self.declare(DAYS)
+        self.declare(DAYS, LOW)
         self.converge("dicom_tls", "firewall")
-        self.both("renewed, us is let in again", self.us("echo"), "alive")
+        self.both(f"renewed, for port {LOW}, us is let in again", self.us("echo", port=LOW), "alive")
+        self.both("... and by its former port no more", self.knock("us"), SILENT)
+        self.both("... while ct is let in", self.associate("ct", "CT1", FRONT, *IDENTITY), "accepted")
+        self.check("a second run changes nothing", holds=set(TALLY.findall(self.converge("dicom_tls"))) == {"0"})
 
     def named(self, day: str, state: str, *follow: str) -> None:
         """Check that the audit fails by name and day, and that no promise is broken beside it and those that follow."""

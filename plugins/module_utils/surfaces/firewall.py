@@ -140,7 +140,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "missing_rules": [name for name in lacking if not rules.is_bound(name)],
         },
         "connections": {"unbounded": [name for name in lacking if rules.is_bound(name)]},
-        "dicom": {"undeclared_rules": _described(undeclared, rules.DICOM_PORTS)},
+        "dicom": {"undeclared_rules": _described(undeclared, [*rules.DICOM_PORTS, *_in_clear(scope)])},
         "administration": {"undeclared_rules": _described(undeclared, ssh)},
         "ipv6": {"undeclared_rules": [rules.describe(rule) for rule in undeclared if rules.is_ipv6_only(rule)]},
         "forward": {
@@ -250,6 +250,12 @@ def _destinations(scope: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | Non
 
 def _undeclared(live: Sequence[rules.Rule], declared: Sequence[rules.Rule], chain: str) -> list[rules.Rule]:
     return [rule for rule in live if rule["chain"] == chain and rule not in declared]
+
+
+def _in_clear(scope: Mapping[str, Any]) -> list[int]:
+    """Return the ports that the clinic file declares, or declared until a day that is over, for devices without TLS."""
+    links = [device.get("cleartext") or {} for device in scope.get("devices") or []]
+    return [int(link["port"]) for link in links if link]
 
 
 def _called(scope: Mapping[str, Any]) -> list[int]:

@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     web_front_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
 
 CT = {"name": "ct", "address": "10.0.0.30", "address6": "", "loopback": "127.0.0.30", "tls": True, "port": 104}
 LINK = {"port": 11104, "owner": "A. Martin", "reason": "Of 2009", "expires": "2027-06-30", "in_force": True}
@@ -160,3 +161,9 @@ def test_the_firewall_shuts_what_is_over_by_itself() -> None:
         ruleset.index("dicom-clear-us is over") < ruleset.index('comment "state"') < ruleset.index("dicom-clear-us ip")
     )
     assert firewall_output.overdue([CT, OVER, {**US, "port": 0}]) == []
+
+
+def test_a_rule_that_opens_a_declared_port_to_others_opens_a_dicom_port() -> None:
+    assert firewall._in_clear({"devices": [CT, {**CT, "cleartext": {}}, US]}) == [11104]
+    assert firewall._in_clear({"devices": [OVER]}) == [11104], "one whose day is over too"
+    assert firewall._in_clear({}) == []
