@@ -3,10 +3,10 @@
 """Break what devices promise that nobody logs in to, one control at a time: the audit has to name each, and only it.
 
 Usage: sabotage_devices.py [CONTROL ...]. A lab of a modality, a workstation, a laptop and their internet box is made;
-the workstation's `ssh` goes out of the clinic file, and a made-up person attests of both what is asked. What is seen
-from outside is broken by servers that a viewer or a system would run; what persons attest by taking it out of the file,
-or by days that are past or to come. Each is seen by the playbook audit as it stands; the next run, or the last, proves
-that the one before is mended. The last line is as of sabotage.py.
+out of the clinic file go the workstation's `ssh` and the other devices, and a made-up person attests of both what is
+asked. What is seen from outside is broken by servers that a viewer or a system would run; what persons attest by taking
+it out of the file, or by days that are past or to come. Each is seen by the playbook audit as it stands; the next run,
+or the last, proves that the one before is mended. The last line is as of sabotage.py.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class Devices:
         self.lab.up(self.inventory)
         given = yaml.safe_load(self.file.read_text(encoding="utf-8"))
         del given["workstations"]["ws"]["ssh"]
+        given["modalities"] = {name: told for name, told in given["modalities"].items() if name in KINDS}
+        points = given["vantage_points"].items()
+        given["vantage_points"] = {name: told for name, told in points if told.get("device", "ct") in KINDS}
         today = datetime.datetime.now(tz=datetime.UTC).date()
         days = {"date": today.isoformat(), "expires": (today + datetime.timedelta(days=30)).isoformat()}
         given["hardening_waivers"] = []

@@ -9,12 +9,13 @@ waived, by name and for a month; whatever the lab can see in the container, it a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
 
 BY = "The lab's generator"
+MODALITIES = ("ct", "us")
 HOLDS = datetime.timedelta(days=30)
 WAIVED = {
     "device.own_accounts": "A container of the lab: nobody works at it",
@@ -27,17 +28,18 @@ ONLY_SSH = {"0.0.0.0:22", "[::]:22"}
 NO_WAIVERS = "hardening_waivers: []\n"
 
 
-def attest(text: str, device: str, run: Callable[[str], str], today: datetime.date) -> str:
-    """Return a clinic file's text with what is attested and waived of a device; `run` runs a line on it as root."""
+def attest(text: str, devices: Mapping[str, Callable[[str], str]], today: datetime.date) -> str:
+    """Return a clinic file's text with what is attested and waived; with each device stands what runs a line on it."""
     days = {"date": today.isoformat(), "expires": (today + HOLDS).isoformat()}
-    seen = _seen(run)
-    attested = [{"host": device, "by": BY, **days, "controls": seen}] if seen else []
+    seen = {name: _seen(run) for name, run in devices.items()}
+    attested = [{"host": name, "by": BY, **days, "controls": found} for name, found in seen.items() if found]
     waived = [
-        {"control": control, "host": device, "reason": reason, "owner": BY, "expires": days["expires"]}
+        {"control": control, "host": name, "reason": reason, "owner": BY, "expires": days["expires"]}
+        for name in devices
         for control, reason in WAIVED.items()
     ]
     if NO_WAIVERS not in text:
-        raise SystemExit(f"lab: the clinic file of {device} has waivers of its own; accepted: {NO_WAIVERS.strip()}")
+        raise SystemExit(f"lab: a clinic file has waivers of its own; accepted: {NO_WAIVERS.strip()}")
     with_waivers = text.replace(NO_WAIVERS, _block("hardening_waivers", waived))
     return f"{with_waivers}\n{_block('hardening_attestations', attested)}"
 

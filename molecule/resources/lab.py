@@ -80,9 +80,8 @@ class Lab:
             list(pool.map(self._start, self.hosts))
             list(pool.map(self._settle, self.hosts))
         inventory.write(folder, self.name, self.state, self.hosts)
-        for host in self.hosts:
-            if host.kind == "ct":
-                self._attest(folder / f"{host.clinic}.yml", host)
+        for clinic in TOPOLOGY.clinics:
+            self._attest(folder / f"{clinic}.yml", clinic)
         self._say(f"up in {time.monotonic() - began:.0f} s; inventory in {folder}")
 
     def down(self) -> None:
@@ -140,14 +139,19 @@ class Lab:
         self._booted(host)
         self.execute(host.name, "sh", "-eu", "-s", stdin=practices.settle(host, key))
 
-    def _attest(self, file: Path, host: Host) -> None:
-        """Write into a clinic file, where this lab has one, what the lab sees of a modality that nobody logs in to."""
-        if file.is_file():
+    def _attest(self, file: Path, clinic: str) -> None:
+        """Write into a clinic file, where this lab has one, what the lab sees of its modalities."""
+        asked = {
+            host.kind: functools.partial(self._said, host.name)
+            for host in self.hosts
+            if host.clinic == clinic and host.kind in attested.MODALITIES
+        }
+        if file.is_file() and asked:
             today = datetime.datetime.now(tz=datetime.UTC).date()
-            text = file.read_text(encoding="utf-8")
-            run = functools.partial(self.execute, host.name, "sh", "-c")
-            told = attested.attest(text, host.kind, lambda line: run(line).stdout, today)
-            file.write_text(told, encoding="utf-8")
+            file.write_text(attested.attest(file.read_text(encoding="utf-8"), asked, today), encoding="utf-8")
+
+    def _said(self, host: str, line: str) -> str:
+        return self.execute(host, "sh", "-c", line).stdout
 
     def _booted(self, host: Host) -> None:
         """Wait until a host has booted; a minute at the most."""

@@ -44,7 +44,7 @@ def table(document: Mapping[str, Any]) -> str:
     unseen = [host for host in document["hosts"] if not host["audited"] and host["judged"]]
     idle = [each for each in document["waivers"] if each["state"] != "in use"]
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
-    unused = [each for each in document["attestations"] if each["state"] != "in use"]
+    unused = [each for each in document["attestations"] if each["state"] not in ("in use", "not asked")]
     lines += [
         f"  attestation of {each['control']} on {plain(each['host'])} by {plain(each['by'])}: {plain(each['said'])}"
         for each in unused

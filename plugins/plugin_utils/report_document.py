@@ -184,7 +184,7 @@ def _why(answer: Mapping[str, Any]) -> str:
 def _attestations(
     known: Mapping[str, Any], findings: list[dict[str, Any]], today: datetime.date
 ) -> list[dict[str, Any]]:
-    """Return what persons attest, with state (`in use`, `contradicted`, `not valid`, `idle`) and a sentence."""
+    """Return what persons attest, each with state (in use, contradicted, not valid, not asked, idle) and sentence."""
     found = []
     for each in attestations.of(known.get("hardening_attestations", [])):
         about = [one for one in findings if (one["control"], one["host"]) == (each.control, each.host)]
@@ -192,12 +192,14 @@ def _attestations(
         verdicts = {one["verdict"] for one in about}
         if why_not := each.why_not(today):
             state, said = "not valid", why_not
+        elif not any(item["seen_from"] == judge.ATTESTED for one in about for item in one["evidence"]):
+            state, said = "not asked", "this run asks no person about it"
         elif stands and verdicts & {"fail", "error"}:
             state, said = "contradicted", "what was seen from outside says otherwise, and counts"
         elif stands:
             state, said = "in use", "it stands for what nobody can measure"
         else:
-            state, said = "idle", "a newer one stands, or the device is not asked for it: take it out"
+            state, said = "idle", "a newer one stands: take it out"
         found.append({"control": each.control, "host": each.host, **each.told(), "state": state, "said": said})
     return found
 

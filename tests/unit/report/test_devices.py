@@ -149,6 +149,18 @@ def test_a_newer_word_leaves_the_older_one_idle() -> None:
     }
 
 
+def test_a_probe_asks_no_person_and_calls_no_word_idle() -> None:
+    known = hostvars(CLOSED, WORD)
+    findings = known[CT]["hardening_audit"]["findings"]
+    for each in findings:
+        each["evidence"] = [item for item in each["evidence"] if item["seen_from"] == LAPTOP]
+    known[CT]["hardening_audit"] = {"findings": [each for each in findings if each["evidence"]]}
+    (built,) = report_document.build(known, {"clinic_hosts": [CT, LAPTOP], "vantage_points": [LAPTOP]}, NOW)
+    assert {each["state"] for each in built["attestations"]} == {"not asked"}
+    assert "attestation of" not in report_console.table(built)
+    assert "Attestations that do not stand" not in report_page.html(built, "{}")
+
+
 def test_a_device_that_is_switched_off_is_not_called_closed() -> None:
     built = document(SILENT, WORD)
     assert (built["verdict"], built["counts"]) == ("fail", {"not_audited": 5, "attested": 3})
