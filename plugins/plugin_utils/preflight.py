@@ -69,10 +69,10 @@ class Checked:
     reach: Reach | None = None
     profile: str | None = None
     waivers: Sequence[catalogue.Waiver] = ()
-    devices: Sequence[Mapping[str, Any]] = ()
     controls: Sequence[catalogue.Control] = ()
     attestations: Sequence[attestations.Attestation] | None = None
     """Those of the clinic, for a host of which only persons tell; None for any other."""
+    devices: Sequence[Mapping[str, Any]] = ()
 
 
 def check(variables: Mapping[str, Any], controller: Controller) -> Checked:

@@ -190,7 +190,7 @@ def test_a_device_in_clear_is_told_of_when_its_day_is_near_or_over(
 ) -> None:
     us = {"name": "us", "cleartext": {"owner": "D. Petit", "expires": day}}
     devices = [{"name": "ct", "cleartext": {}}, us]
-    hosts = {name: Checked(Remarks(), None, "baseline", (), devices) for name in ("pacs.test", "second.test")}
+    hosts = {name: Checked(Remarks(), None, "baseline", devices=devices) for name in ("pacs.test", "second.test")}
     found = validation.clinic(GIVEN, hosts, TODAY).remarks
     begins = "/clinics/test.yml: cleartext of us, of D. Petit, "
     assert found.problems == [begins + each for each in problems]
