@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "test"
-SCENARIOS = ("disk_encryption", "clinic", "orthanc", "authentication", "dicom_tls", "firewall", "system")
+SCENARIOS = ("disk_encryption", "clinic", "orthanc", "authentication", "dicom_tls", "firewall", "system", "workstation")
 PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
 
 

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Prove one control on a lab that stays: break it, have it named and repaired. Usage: control.py CONTROL ...
 
-The lab is made at the first call, and stays hardened for the next one: two containers, of Debian 12 and 13, or a
-virtual machine where a control of disk_encryption is named; for a control of devices it is a lab of its own, which is
-made in seconds and goes at the end. It is hardened again when the sources of roles or plugins
-changed since, and made anew when the lab's own did, when it does not run, or when the last proof did not end well.
-`make demo-down` and `make clean` remove it. RADIOLOGY_LAB gives it another name. The last line is as of sabotage.py.
+The lab is made at the first call, and stays hardened for the next one: two containers, of Debian 12 and 13 (servers, or
+workstations for that role's controls), or a virtual machine where a control of disk_encryption is named; for a control
+of devices it is a lab of its own, which is made in seconds and goes at the end. It is hardened again when the sources
+of roles or plugins changed since, and made anew when the lab's own did, when it does not run, or when the last proof did
+not end well. `make demo-down` and `make clean` remove it. RADIOLOGY_LAB gives it another name. The last line is as of
+sabotage.py.
 """
 
 from __future__ import annotations
@@ -94,9 +95,9 @@ class Place:
         self.stamp.write_text(json.dumps(now), encoding="utf-8")
 
 
-def places() -> tuple[Place, Place]:
-    """Return both places."""
-    lab, machine = Lab(NAME, sabotage.HOSTS), VirtualMachine(NAME)
+def places() -> tuple[Place, ...]:
+    """Return all places."""
+    lab, stations, machine = Lab(NAME, sabotage.HOSTS), Lab(f"{NAME}-ws", sabotage.STATIONS), VirtualMachine(NAME)
     return (
         Place(
             "containers",
@@ -106,6 +107,15 @@ def places() -> tuple[Place, Place]:
             sabotage.harden_containers,
             sabotage.break_in_containers,
             lab.down,
+        ),
+        Place(
+            "workstations",
+            sabotage.AT_WORKSTATIONS,
+            stations.runs,
+            stations.up,
+            sabotage.harden_containers,
+            sabotage.break_at_workstations,
+            stations.down,
         ),
         Place(
             f"machine of {sabotage.RELEASE}",

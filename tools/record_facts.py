@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Record what hardened servers say of themselves, for the agreement test.
 
-record_facts.py                      of both servers of a lab, which it makes, hardens under profile strict and removes
+record_facts.py                      of both practices of a lab, which it makes, hardens by profile strict and removes
 record_facts.py bookworm|trixie      of a virtual machine, which it makes and removes: the facts of its disks
 
 RADIOLOGY_LAB gives the lab another name.
@@ -58,6 +58,20 @@ PLAYBOOK = """
     - ansible.builtin.copy:
         content: "{{ {'facts': posture.facts, 'scopes': scopes} | to_json }}"
         dest: "{{ folder }}/{{ clinic.name }}.json"
+      become: false
+      delegate_to: localhost
+
+- hosts: workstations
+  become: true
+  gather_facts: false
+  vars:
+    scope: "{{ lookup('radiology.hardening.scope', 'workstation') }}"
+  tasks:
+    - radiology.hardening.posture: {scope: {workstation: "{{ scope }}"}, surfaces: [workstation]}
+      register: posture
+    - ansible.builtin.copy:
+        content: "{{ {'facts': posture.facts, 'scope': scope} | to_json }}"
+        dest: "{{ folder }}/workstation.{{ clinic.name }}.json"
       become: false
       delegate_to: localhost
 """
@@ -126,6 +140,8 @@ def of_containers() -> int:
             play(inventory, playbook, {"hardening_profile": "strict", "folder": folder})
             for clinic in TOPOLOGY.clinics:
                 keep(clinic, inventory / clinic, json.loads((Path(folder) / f"{clinic}.json").read_text("utf-8")))
+                seen = json.loads((Path(folder) / f"workstation.{clinic}.json").read_text("utf-8"))
+                put("workstation", clinic, seen)
     finally:
         lab.down()
     return 0
@@ -150,8 +166,14 @@ def keep(clinic: str, directory: Path, seen: dict[str, Any]) -> None:
     seen["scopes"]["dicom_tls"] |= given
     for role, used in USED.items():
         known = {"facts": {name: seen["facts"][name] for name in used}, "scope": seen["scopes"][role]}
-        text = json.dumps(known, indent=1, sort_keys=True).replace(str(directory), f"/clinics/{clinic}")
-        (HARDENED / f"{role}.{RELEASES[clinic]}.json").write_text(f"{text}\n", encoding="utf-8")
+        put(role, clinic, known, str(directory))
+
+
+def put(role: str, clinic: str, known: dict[str, Any], directory: str = "") -> None:
+    """Write the file of a role and release, without paths of this machine."""
+    text = json.dumps(known, indent=1, sort_keys=True)
+    text = text.replace(directory, f"/clinics/{clinic}") if directory else text
+    (HARDENED / f"{role}.{RELEASES[clinic]}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def signed(directory: str, devices: list[dict[str, Any]]) -> dict[str, object]:

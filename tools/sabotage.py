@@ -3,9 +3,10 @@
 """Break controls on real hosts, one at a time; each has to be named by the audit and repaired by its role.
 
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
-machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, all others on
-two servers in containers, of Debian 12 and 13, behind their boxes. Two can run beside each other when RADIOLOGY_LAB
-gives one a lab of another name. The last line is `N controls: N broken, N named, N repaired`.
+machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, those of the
+role workstation on two workstations in containers, of Debian 12 and 13, all others on two servers alike, behind their
+boxes. Two can run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is
+`N controls: N broken, N named, N repaired`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,8 @@ IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall", "system")
 IN_MACHINE = ("disk_encryption",)
 ON_DEVICES = ("device",)
 """No role keeps these: what is seen of a device from outside, and what a person attests of it."""
+STATIONS = ("ws-1", "ws-2")
+AT_WORKSTATIONS = ("workstation",)
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
 """Controls of which a server is not judged; the machine is made a workstation for their sabotage."""
 TALLY = re.compile(r"(\d+) controls: (\d+) broken, (\d+) named, (\d+) repaired")
@@ -50,6 +53,7 @@ def main(controls: list[str]) -> int:
     tallies = []
     for roles, break_there in (
         (IN_CONTAINERS, in_containers),
+        (AT_WORKSTATIONS, at_workstations),
         (IN_MACHINE, in_machine),
         (ON_DEVICES, on_devices),
     ):
@@ -68,12 +72,22 @@ def tell(tallies: Sequence[tuple[int, ...]]) -> int:
 
 def in_containers(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
     """Harden two servers in containers by the whole playbook, break and repair, and return the tally."""
-    lab = Lab(NAME, HOSTS)
+    return in_lab(HOSTS, lambda inventory: break_in_containers(inventory, roles, controls))
+
+
+def at_workstations(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Harden two workstations in containers by the whole playbook, break and repair, and return the tally."""
+    return in_lab(STATIONS, lambda inventory: break_at_workstations(inventory, roles, controls))
+
+
+def in_lab(hosts: tuple[str, ...], break_there: Callable[[Path], tuple[int, ...]]) -> tuple[int, ...]:
+    """Harden hosts in containers by the whole playbook, break and repair, and return the tally."""
+    lab = Lab(NAME, hosts)
     inventory = lab.state / "inventory"
     lab.up(inventory)
     try:
         harden_containers(inventory)
-        return break_in_containers(inventory, roles, controls)
+        return break_there(inventory)
     finally:
         lab.down()
 
@@ -96,7 +110,7 @@ def on_devices(_roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
 
 
 def harden_containers(inventory: Path) -> None:
-    """Harden servers by the whole playbook, under the profile that holds every control."""
+    """Harden servers or workstations by the whole playbook, under the profile that holds every control."""
     playbook(inventory, "playbooks/harden.yml", IN_CONTAINERS, [], more=("-e", f"hardening_profile={STRICT}"))
 
 
@@ -108,6 +122,12 @@ def harden_machine(inventory: Path) -> None:
 def break_in_containers(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
     """Break and repair on servers that harden_containers hardened, and return the tally."""
     return tally(playbook(inventory, "molecule/resources/sabotage.yml", roles, controls, held=STRICT))
+
+
+def break_at_workstations(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Break and repair on workstations that harden_containers hardened, and return the tally."""
+    path = "molecule/resources/sabotage.yml"
+    return tally(playbook(inventory, path, roles, controls, held=STRICT, targets="workstations"))
 
 
 def break_in_machine(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
@@ -131,11 +151,13 @@ def playbook(
     elsewhere: str = "",
     *,
     held: str = "",
+    targets: str = "",
     more: Sequence[str] = (),
 ) -> str:
     """Run a playbook, showing its tasks as they begin, and return what it printed; end here when it fails.
 
-    `held` is the profile under which the hosts are hardened already, `more` further arguments of ansible-playbook.
+    `held` is the profile under which the hosts are hardened already, `targets` the group of hosts where they are no
+    servers, `more` further arguments of ansible-playbook.
     """
     environment = {
         **os.environ,
@@ -148,6 +170,7 @@ def playbook(
         "RADIOLOGY_CONTROLS": ",".join(controls),
         "RADIOLOGY_NOT_APPLICABLE": elsewhere,
         "RADIOLOGY_HELD": held,
+        "RADIOLOGY_TARGETS": targets,
     }
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(ROOT / path), *more]
     lines = []

@@ -52,6 +52,9 @@ STAYS = {
         "Packages and updates stay installed, and what the journal has removed for its age is gone. With "
         "unattended-upgrades and without our file, Debian's own settings say whether it installs anything."
     ),
+    "workstation": (
+        "Services that were stopped run again and answer whoever calls. Sessions that have begun keep their limits."
+    ),
     "disk_encryption": (
         "Disks that were encrypted stay so, and keys that were replaced stay replaced; what swap and the temporary "
         "folder held is gone. /tmp is on the disk again from the next start on."

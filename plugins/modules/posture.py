@@ -52,9 +52,10 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
     firewall,
     orthanc,
     system,
+    workstation,
 )
 
-SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption, system)
+SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption, system, workstation)
 
 
 def main() -> None:

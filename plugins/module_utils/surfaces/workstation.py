@@ -1,0 +1,55 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The machine on which images are read: who may call it, what it mounts unasked, and what its programs leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    expectation,
+    workstation_automount,
+    workstation_core_dumps,
+    workstation_listeners,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+NAME = "workstation"
+OWN = (
+    workstation_automount.RULE,
+    workstation_core_dumps.MANAGER,
+    workstation_core_dumps.CATCHER,
+    workstation_core_dumps.SESSIONS,
+)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
+LISTENERS = ("listeners.", "remote_desktop.", "viewers.")
+FACTS: dict[str, str] = {
+    **workstation_listeners.FACTS,
+    **workstation_automount.FACTS,
+    **workstation_core_dumps.FACTS,
+}
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts."""
+    return {
+        **workstation_listeners.observe(host, scope),
+        "automount": workstation_automount.observe(host),
+        "core_dumps": workstation_core_dumps.observe(host),
+    }
+
+
+def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
+    """Return the steps for what is not as wanted; what somebody set up himself is left to a person."""
+    mine = facts[NAME]
+    unmet = [name.removeprefix(f"{NAME}.") for name in expectation.unmet(facts, wanted)]
+    steps: list[Step] = []
+    if any(name.startswith(LISTENERS) for name in unmet):
+        steps += workstation_listeners.steps(mine)
+    if any(name.startswith("automount.") for name in unmet):
+        steps += workstation_automount.steps(mine["automount"])
+    if any(name.startswith("core_dumps.") for name in unmet):
+        steps += workstation_core_dumps.steps(mine["core_dumps"])
+    return steps
