@@ -5,9 +5,9 @@
 The lab is made at the first call, and stays hardened for the next one: two containers, of Debian 12 and 13 (servers, or
 workstations for that role's controls), or a virtual machine where a control of disk_encryption is named; for a control
 of devices it is a lab of its own, which is made in seconds and goes at the end. It is hardened again when the sources
-of roles or plugins changed since, and made anew when the lab's own did, when it does not run, or when the last proof did
-not end well. `make demo-down` and `make clean` remove it. RADIOLOGY_LAB gives it another name. The last line is as of
-sabotage.py.
+of roles or plugins changed since, and made anew when the lab's own did, when it does not run, or when the last proof
+did not end well. `make demo-down` and `make clean` remove it. RADIOLOGY_LAB gives it another name. The last line is as
+of sabotage.py.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def places() -> tuple[Place, ...]:
             "workstations",
             sabotage.AT_WORKSTATIONS,
             stations.runs,
-            stations.up,
+            lambda inventory: stations.up(inventory, tunnel=True),
             sabotage.harden_containers,
             sabotage.break_at_workstations,
             stations.down,

@@ -25,7 +25,12 @@ sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 
 import virtual_clinic
 from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
-from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, device_certificates, revocation
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    clinic_folder,
+    device_certificates,
+    revocation,
+)
 from lab import Lab
 from story import Practice
 from topology import TOPOLOGY
@@ -129,10 +134,10 @@ def of_containers() -> int:
     """Harden two servers whose devices have handed in their requests, observe, and write a file a role and release."""
     lab = Lab(NAME, tuple(f"{kind}-{number}" for number in TOPOLOGY.clinics.values() for kind in HOSTS))
     inventory = lab.state / "inventory"
-    lab.up(inventory)
+    lab.up(inventory, tunnel=True)
     try:
         for clinic in TOPOLOGY.clinics:
-            Practice(lab, clinic).hand_in_requests(inventory / clinic)
+            Practice(lab, clinic).hand_in_requests(inventory / clinic, ("ct",))
         play(inventory, ROOT / "playbooks" / "harden.yml", {"hardening_profile": "strict"})
         with tempfile.TemporaryDirectory() as folder:
             playbook = Path(folder) / "record.yml"
@@ -141,7 +146,7 @@ def of_containers() -> int:
             for clinic in TOPOLOGY.clinics:
                 keep(clinic, inventory / clinic, json.loads((Path(folder) / f"{clinic}.json").read_text("utf-8")))
                 seen = json.loads((Path(folder) / f"workstation.{clinic}.json").read_text("utf-8"))
-                put("workstation", clinic, seen)
+                put("workstation", clinic, seen, str(inventory / clinic))
     finally:
         lab.down()
     return 0
@@ -179,7 +184,7 @@ def put(role: str, clinic: str, known: dict[str, Any], directory: str = "") -> N
 def signed(directory: str, devices: list[dict[str, Any]]) -> dict[str, object]:
     """Return what the controller gives the module dicom_tls: certificates, which are public."""
     return {
-        "certificate": authority.read(authority.certificate_path(directory, "pacs")),
+        "certificate": clinic_folder.read(authority.certificate_path(directory, "pacs")),
         "authority": "".join(authority.authorities(directory)),
         "revoked": revocation.lists(directory),
         "fingerprints": {

@@ -3,7 +3,7 @@
 """Build and remove the lab: real systemd hosts on networks of their own, two clinics and the internet.
 
     lab.py images                                     make the images, which are cached
-    lab.py up   [--name demo] [--hosts pacs-1,pacs-2] [--inventory FOLDER]
+    lab.py up   [--name demo] [--hosts pacs-1,pacs-2] [--inventory FOLDER] [--tunnel]
     lab.py down [--name demo]
     lab.py status [--name demo]                       say of each host whether it runs
     lab.py exec [--name demo] HOST COMMAND...         run a command on a host of the lab
@@ -64,8 +64,11 @@ class Lab:
         self.stations = [TOPOLOGY.hosts[station] for station in stations]
         self.state = machine.cache() / "labs" / name
 
-    def up(self, folder: Path) -> None:
-        """Make networks, hosts and inventory; what an earlier call left unfinished is removed first."""
+    def up(self, folder: Path, *, tunnel: bool = False) -> None:
+        """Make networks, hosts and inventory; what an earlier call left unfinished is removed first.
+
+        With `tunnel` the clinic files say of the workstations that their viewers speak no TLS.
+        """
         began = time.monotonic()
         self.down()
         images.exists_everywhere(sorted({host.release for host in self.hosts}))
@@ -79,7 +82,7 @@ class Lab:
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(self._start, self.hosts))
             list(pool.map(self._settle, self.hosts))
-        inventory.write(folder, self.name, self.state, self.hosts)
+        inventory.write(folder, self.name, self.state, self.hosts, tunnel=tunnel)
         for clinic in TOPOLOGY.clinics:
             self._attest(folder / f"{clinic}.yml", clinic)
         self._say(f"up in {time.monotonic() - began:.0f} s; inventory in {folder}")
@@ -203,6 +206,7 @@ def main() -> int:
         each.add_argument("--name", default="demo")
         each.add_argument("--hosts", default="")
         each.add_argument("--inventory", type=Path)
+        each.add_argument("--tunnel", action="store_true")
         if verb == "exec":
             each.add_argument("host")
             each.add_argument("command", nargs=argparse.REMAINDER)
@@ -211,7 +215,7 @@ def main() -> int:
     if given.verb == "images":
         images.exists_everywhere(sorted({host.release for host in lab.hosts}))
     elif given.verb == "up":
-        lab.up(given.inventory or lab.state / "inventory")
+        lab.up(given.inventory or lab.state / "inventory", tunnel=given.tunnel)
     elif given.verb == "down":
         lab.down()
     elif given.verb == "status":

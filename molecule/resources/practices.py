@@ -124,8 +124,8 @@ systemctl enable --quiet --now orthanc
 def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
-    own = {"pacs": _orthanc, "box": _box, "ws": lambda _: WORKSTATION}
-    return script + own.get(host.kind, lambda _: "")(host)
+    own = {"pacs": _orthanc, "box": _box, "ws": lambda _host: WORKSTATION}
+    return script + own.get(host.kind, lambda _host: "")(host)
 
 
 def _box(host: Host) -> str:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The systemd unit of a front: an nginx of its own, with an account of its own, confined; and its next key."""
+"""The systemd unit of a front: a program of its own, with an account of its own, confined; and its next key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ After={after}
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart=/usr/sbin/nginx -e stderr -c /etc/{name}/nginx.conf -g 'daemon off; pid /run/{name}/nginx.pid;'
+ExecStart={start}
 ExecReload=/bin/kill -HUP $MAINPID
 KillSignal=SIGQUIT
 TimeoutStopSec=5
@@ -63,19 +63,30 @@ WantedBy=multi-user.target
 """
 
 
+NGINX = "/usr/sbin/nginx -e stderr -c /etc/{name}/nginx.conf -g 'daemon off; pid /run/{name}/nginx.pid;'"
+
+
 def account(role: str, name: str, description: str) -> str:
     """Return the sysusers.d(5) file of the front's account."""
     return f'# Kept by radiology.hardening (role {role}).\nu {name} - "{description}" - /usr/sbin/nologin\n'
 
 
 def service(
-    role: str, name: str, description: str, *, memory_mib: int, after: Sequence[str] = (), low_port: bool = False
+    role: str,
+    name: str,
+    description: str,
+    *,
+    memory_mib: int,
+    after: Sequence[str] = (),
+    low_port: bool = False,
+    start: str = NGINX,
 ) -> str:
-    """Return the unit; `low_port` lets it listen below 1024, `memory_mib` bounds it in MiB."""
+    """Return the unit; `low_port` lets it listen below 1024, `memory_mib` bounds it in MiB, `start` is its program."""
     low = "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE"
     return SERVICE.format(
         role=role,
         name=name,
+        start=start.format(name=name),
         description=description,
         after=" ".join(("network-online.target", *after)),
         memory_mib=memory_mib,

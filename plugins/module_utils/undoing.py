@@ -53,6 +53,7 @@ STAYS = {
         "unattended-upgrades and without our file, Debian's own settings say whether it installs anything."
     ),
     "workstation": (
+        "Packages and the account dicom-tunnel stay; the tunnels' key goes, and the next hardening makes another. "
         "Services that were stopped run again and answer whoever calls. Sessions that have begun keep their limits."
     ),
     "disk_encryption": (

@@ -6,13 +6,25 @@ from __future__ import annotations
 DOCUMENTATION = """
 module: workstation
 author: radiology.hardening authors (@radiology-hardening)
-short_description: Keep a workstation from being called, from mounting unasked, and from leaving memory behind
+short_description: Close the machine on which images are read, and carry its viewer's DICOM in TLS
 version_added: 0.1.0
 description:
   - Stops services of Debian that wait for callers and that nobody needs where images are read, and names every other
     program that does, a viewer that takes images in clear above all.
   - Has no drive mounted because it was plugged in, and no program leave its memory on the disk.
+  - Carries the DICOM of a viewer that speaks no TLS through tunnels (stunnel), where the clinic file says so.
+    Its action runs on the controller, has the clinic's authority sign for the key that is made here, and gives the
+    options below other than O(scope) and O(wanted).
   - Ends no program of a person; what is left to somebody is a warning of the run and a finding of the audit.
+options:
+  certificate:
+    description: The workstation's certificate, PEM, signed by the clinic's authority.
+    type: str
+    default: ""
+  authority:
+    description: The certificates of the clinic's authorities, PEM.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -38,7 +50,11 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
 
 def main() -> None:
     """Observe, plan, apply."""
-    surface.main(workstation)
+    surface.main(
+        workstation,
+        certificate={"type": "str", "default": ""},
+        authority={"type": "str", "default": ""},
+    )
 
 
 if __name__ == "__main__":

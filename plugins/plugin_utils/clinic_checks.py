@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
+from ansible_collections.radiology.hardening.plugins.module_utils.dicom_tunnel import LOCAL_PORT
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_addresses,
     clinic_attestations,
@@ -61,7 +62,17 @@ TAKEN_NAMES = frozenset({"hosts"})
 
 def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str]]) -> list[Problem]:
     """Return what does not hold together; `controls` returns the ids of all controls, asked only for waivers."""
-    checks = (names, of_servers, ae_titles, peers, people, storages, clinic_addresses.networks, clinic_addresses.public)
+    checks = (
+        names,
+        of_servers,
+        ae_titles,
+        peers,
+        people,
+        tunnels,
+        storages,
+        clinic_addresses.networks,
+        clinic_addresses.public,
+    )
     found = [
         *clinic_outbound.problems(clinic),
         *clinic_addresses.hosts(clinic),
@@ -167,6 +178,25 @@ def people(clinic: Clinic) -> Found:
         first = seen.setdefault(login.replace(".", "").replace("-", "").replace("_", ""), login)
         if first != login:
             yield path, f"people.{login} reads like people.{first}; accepted: logins that differ in letters or digits"
+
+
+def tunnels(clinic: Clinic) -> Found:
+    """Tunnels of viewers: where somebody logs in and TLS is admitted, on a port that they can have."""
+    first, last = LOCAL_PORT, LOCAL_PORT + len(clinic.servers) - 1
+    for host in clinic.hosts:
+        if not host.given.get("tunnel"):
+            continue
+        path, port = (*host.path, "tunnel"), int(host.given.get("port", 0))
+        if "ssh" not in host.given:
+            yield path, f"{dotted(path)} is of a host that is never logged in to; accepted: a host with ssh"
+        if not host.given["tls"]:
+            yield path, f"{dotted(path)} is true, but tls is false; accepted: tls: true, since tunnels speak it"
+        if port and (port < 1024 or first <= port <= last):
+            accepted = f"from 1024 on, but not {first} to {last}, where the viewer calls the servers"
+            yield (
+                (*host.path, "port"),
+                f"{dotted(host.path)}.port is {port}, which a tunnel cannot have; accepted: {accepted}",
+            )
 
 
 def storages(clinic: Clinic) -> Found:

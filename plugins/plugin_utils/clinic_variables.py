@@ -195,6 +195,12 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     if host.kind == "orthanc_server":
         found["clinic_services"] = services(clinic, host)
         found["clinic_destinations"] = destinations(clinic, host)
+    if host.kind == "workstation":
+        about["tunnel"] = bool(host.given.get("tunnel", False))
+        found["clinic_servers"] = [
+            {"name": server.name, "ae_title": server.ae_title, "address": str(clinic.addresses(server, "lan")[0])}
+            for server in clinic.servers
+        ]
     if "plugins" in host.given:
         found["clinic_plugins"] = list(host.given["plugins"])
     if "storage" in host.given:

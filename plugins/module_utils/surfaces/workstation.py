@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The machine on which images are read: who may call it, what it mounts unasked, and what its programs leave behind."""
+"""The machine on which images are read: who may call it, what it mounts and leaves behind, how images travel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    dicom_tunnel,
+    dicom_tunnel_state,
     expectation,
     workstation_automount,
     workstation_core_dumps,
@@ -22,6 +24,7 @@ OWN = (
     workstation_core_dumps.MANAGER,
     workstation_core_dumps.CATCHER,
     workstation_core_dumps.SESSIONS,
+    dicom_tunnel.UNIT_FILE,
 )
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 LISTENERS = ("listeners.", "remote_desktop.", "viewers.")
@@ -29,6 +32,7 @@ FACTS: dict[str, str] = {
     **workstation_listeners.FACTS,
     **workstation_automount.FACTS,
     **workstation_core_dumps.FACTS,
+    **dicom_tunnel_state.FACTS,
 }
 
 
@@ -38,6 +42,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         **workstation_listeners.observe(host, scope),
         "automount": workstation_automount.observe(host),
         "core_dumps": workstation_core_dumps.observe(host),
+        "tunnel": dicom_tunnel_state.observe(host, scope),
     }
 
 
@@ -52,4 +57,4 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += workstation_automount.steps(mine["automount"])
     if any(name.startswith("core_dumps.") for name in unmet):
         steps += workstation_core_dumps.steps(mine["core_dumps"])
-    return steps
+    return steps + dicom_tunnel_state.steps(mine["tunnel"], [one for one in unmet if one.startswith("tunnel.")], scope)

@@ -132,6 +132,17 @@ def test_variables_of_the_lab_s_server() -> None:
     assert found.groups["clinic_dmz_practice"] == found.groups["clinic_hosts"] == list(found.hosts)
 
 
+def test_a_workstation_knows_the_servers_that_its_tunnels_lead_to() -> None:
+    text = (ROOT / "inventories" / "lab" / "dmz-practice.yml").read_text(encoding="utf-8")
+    assert not clinic_file.build(text.encode(), "/clinics/test.yml", controls).hosts["ws.dmz-practice"]["clinic_host"][
+        "tunnel"
+    ]
+    text = text.replace("    port: 11112\n", "    port: 11112\n    tunnel: true\n", 1)
+    known = clinic_file.build(text.encode(), "/clinics/test.yml", controls).hosts["ws.dmz-practice"]
+    assert known["clinic_host"]["tunnel"] is True
+    assert known["clinic_servers"] == [{"name": "pacs", "ae_title": "LUMIERE", "address": "10.77.11.10"}]
+
+
 def test_a_lost_device_reaches_no_server_and_is_not_called() -> None:
     text = LAB.read_text(encoding="utf-8")
     for name in ("ws", "ct"):

@@ -24,6 +24,8 @@ SSHD = 'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=52,fd=3))'
 VIEWER = 'tcp LISTEN 0 5 {}:{} 0.0.0.0:* users:(("viewer",pid=900,fd=9))'
 TLS = "New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384\n"
 CLEAR = "no peer certificate available\nNew, (NONE), Cipher is (NONE)\n"
+OFF = {"tunnel.wanted", "tunnel.active"}
+"""What is told of tunnels that are not wanted."""
 ENDED = {
     "systemctl show --property=DefaultLimitCORE": "DefaultLimitCORE=0\n",
     "systemd-analyze cat-config systemd/coredump.conf": "[Coredump]\nStorage=none\nProcessSizeMax=0\n",
@@ -56,8 +58,8 @@ class Machine(Host):
         self.lay(f"/proc/{process}/cgroup", f"0::/{unit}\n")
 
 
-def seen(root, *sockets, scope=SCOPE, **how):
-    return workstation_listeners.observe(Machine(root, *sockets, **how), scope)
+def seen(root, *sockets, scope=None, **how):
+    return workstation_listeners.observe(Machine(root, *sockets, **how), scope or SCOPE)
 
 
 def told(facts):
@@ -252,4 +254,8 @@ def test_a_file_that_outranks_ours_is_said_and_not_passed_over(tmp_path, monkeyp
 def test_what_is_observed_is_what_is_declared(tmp_path):
     facts = workstation.observe(Machine(tmp_path), SCOPE)
     leaves = {f"{name}.{inner}" for name, value in facts.items() for inner in value}
-    assert leaves == set(workstation.FACTS)
+    assert leaves == {name for name in workstation.FACTS if not name.startswith("tunnel.")} | OFF
+    servers = [{"name": "pacs", "address": "10.77.11.10"}]
+    device = {"name": "ws", "address": "10.77.11.20", "port": 11112}
+    facts = workstation.observe(Machine(tmp_path), {**SCOPE, "tunnel": True, "device": device, "servers": servers})
+    assert {f"tunnel.{inner}" for inner in facts["tunnel"]} == {n for n in workstation.FACTS if n.startswith("tunnel.")}

@@ -1,0 +1,214 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Witness a viewer that speaks no TLS: it finds, fetches and stores through the tunnels, and nothing crosses in clear.
+
+Usage: witness.py before|after LAB INVENTORY. Prints a line a check and `N passed, N failed`. DCMTK's tools stand for
+the viewer where they can: its storescp listens on every address, so that pynetdicom receives what is fetched.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+RESOURCES = Path(__file__).resolve().parents[1] / "resources"
+sys.path.insert(0, str(RESOURCES))
+
+from lab import Lab
+from practices import AE_TITLES, PREFIXES
+from story import STUDIES, Practice
+from topology import TOPOLOGY
+
+Check = tuple[str, object, object]
+"""What was tried, what came of it, what has to come of it."""
+
+IMAGES = STUDIES * 6
+PORT, LOCAL = 11112, 4242
+APPLICATION = "1.2.840.10008.3.1.1.1"
+"""DICOM's application context, which every association in clear begins with (PS3.7 A.2.1)."""
+DEVICE = "/etc/dicom-device"
+MEANT = "/tmp/meant.conf"
+
+
+class Witness:
+    """Looks at one practice."""
+
+    def __init__(self, practice: Practice) -> None:
+        """Take the practice."""
+        self.practice = practice
+        self.called, self.calling = AE_TITLES[practice.clinic], f"{PREFIXES[practice.clinic]}_WS1"
+
+    def on(self, kind: str, *command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command on one of the practice's hosts."""
+        return self.practice.lab.execute(f"{kind}-{self.practice.number}", *command, stdin=stdin, check=False)
+
+    def viewer(self, verb: str, *more: str) -> str:
+        """Let the viewer, in clear, call the server where its tunnel is."""
+        given = [verb, *more, "--server", "127.0.0.1", "--port", str(LOCAL), "--called", self.called]
+        given += ["--aet", self.calling, "--listen", "127.0.0.1", "--listen-port", str(PORT)]
+        return self.practice.run("ws", "device.py", *given, check=False)
+
+    def find(self, port: int = LOCAL) -> list[str]:
+        """Return the patients' names that DCMTK's findscu finds."""
+        asked = [
+            "timeout",
+            "10",
+            "findscu",
+            "-S",
+            "-k",
+            "QueryRetrieveLevel=STUDY",
+            "-k",
+            "PatientName",
+            "-k",
+            "StudyInstanceUID",
+        ]
+        done = self.on("ws", *asked, "-aet", self.calling, "-aec", self.called, "127.0.0.1", str(port))
+        return sorted(re.findall(r"PN \[([^\]]+?) *\]", done.stdout + done.stderr))
+
+    def names(self) -> list[str]:
+        """Return the patients' names as the modality has them on its disk."""
+        program = "import pathlib, pydicom; print(*{str(pydicom.dcmread(f).StudyInstanceUID): str(pydicom.dcmread(f)"
+        program += ".PatientName) for f in pathlib.Path('/root/studies').glob('*.dcm')}.values(), sep='\\n')"
+        return sorted(self.on("ct", "python3", "-c", program).stdout.split("\n")[:-1])
+
+    def checks(self) -> Iterator[Check]:
+        """Yield every check."""
+        names = self.names()
+        stored = self.practice.device("ct", "store", "/root/studies", tls=True)
+        yield "the modality stores over TLS", stored, f"{IMAGES} images stored"
+        self.on("ws", "sh", "-c", "mkdir -p /root/one; cat >/root/one/one.dcm.b64", stdin=self.image())
+        self.on("ws", "sh", "-c", "base64 -d /root/one/one.dcm.b64 >/root/one/one.dcm; rm /root/one/one.dcm.b64")
+        words = (*sorted(set(names)), APPLICATION)
+        worked: list[Check] = []
+        seen = self.captured(words, lambda: worked.extend(self.work(names)))
+        yield from worked
+        yield "... the capture saw all that travelled", seen["bytes"] > IMAGES * 128 * 128 * 2, True
+        yield "... no name and no association in it", seen["words"], dict.fromkeys(words, 0)
+        proof = self.captured(words, self.in_clear)
+        yield (
+            "a capture of the same in clear holds both",
+            min(proof["words"][w] for w in (names[0], APPLICATION)) > 0,
+            True,
+        )
+        yield from self.strangers(names)
+
+    def work(self, names: list[str]) -> Iterator[Check]:
+        """Find, fetch and store through the tunnels."""
+        yield "findscu finds every patient", self.find(), names
+        yield "the viewer queries", self.viewer("query"), f"{STUDIES} studies, {STUDIES * 2} series"
+        yield "the viewer fetches by C-MOVE", self.viewer("retrieve"), f"{IMAGES} images retrieved"
+        asked = ("storescu", "-aet", self.calling, "-aec", self.called, "127.0.0.1", str(LOCAL), "/root/one/one.dcm")
+        yield "storescu stores", self.on("ws", *asked).returncode, 0
+
+    def image(self) -> str:
+        """Return one image of the first patient in order, in base64."""
+        return self.on(
+            "ct", "sh", "-c", f"grep -l '{self.names()[0]}' /root/studies/*.dcm | head -n 1 | xargs base64"
+        ).stdout
+
+    def in_clear(self) -> None:
+        """Send one image from the workstation to the modality in clear, which nobody should."""
+        self.on("ct", "systemd-run", "--quiet", "--unit=clear", "storescp", "-od", "/tmp", "--ignore", "4104")
+        time.sleep(1)
+        self.on("ws", "storescu", self.practice.address("ct"), "4104", "/root/one/one.dcm")
+        self.on("ct", "systemctl", "stop", "clear")
+
+    def captured(self, words: tuple[str, ...], meanwhile: Callable[[], None]) -> dict[str, dict[str, int]]:
+        """Do something and return what the workstation's networks carried meanwhile."""
+        program = (RESOURCES / "witnesses" / "capture.py").read_text(encoding="utf-8")
+        self.on("ws", "rm", "-f", "/run/stop")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            tap = pool.submit(self.on, "ws", "python3", "-", "/run/stop", *words, stdin=program)
+            time.sleep(2)
+            try:
+                meanwhile()
+            finally:
+                time.sleep(1)
+                self.on("ws", "touch", "/run/stop")
+            told = tap.result().stdout.splitlines()
+        loaded: dict[str, dict[str, int]] = json.loads(told[-1])
+        return loaded
+
+    def strangers(self, names: list[str]) -> Iterator[Check]:
+        """Neither end takes another peer, though the clinic's authority signed for it."""
+        own = ("-cert", f"{DEVICE}/device.crt", "-key", f"{DEVICE}/device.key")
+        for what, identity in (("no certificate", ()), ("the modality's certificate", own)):
+            place = f"{self.practice.address('ws')}:{PORT}"
+            script = f"sleep 2 | openssl s_client -quiet -no_ign_eof -connect {place} {' '.join(identity)} 2>&1"
+            told = self.on("ct", "bash", "-c", script).stdout
+            yield f"a call of the workstation with {what}", "alert" in told or "reset" in told, True
+        for checked in (True, False):
+            yield (
+                f"what a pretender hears, names {'checked' if checked else 'left out'}",
+                self.overheard(own, checked),
+                (not checked),
+            )
+        yield "the same words of a tunnel reach the server", self.found_by_second_tunnel(), names
+
+    def overheard(self, identity: tuple[str, ...], checked: bool) -> bool:
+        """Tell whether a machine with another's certificate in the server's place hears what the viewer asks."""
+        served = f"openssl s_server -quiet -accept 2762 -Verify 1 -CAfile {DEVICE}/ca.crt {' '.join(identity)}"
+        script = f"sleep infinity | {served} >/run/heard 2>&1"
+        self.on("ct", "systemd-run", "--quiet", "--unit=pretender", "bash", "-c", script)
+        try:
+            self.found_by_second_tunnel(self.practice.address("ct"), "" if checked else "; /^checkHost/d")
+        finally:
+            self.on("ct", "systemctl", "stop", "pretender")
+        return self.on("ct", "grep", "-qa", self.calling, "/run/heard").returncode == 0
+
+    def found_by_second_tunnel(self, server: str = "", more: str = "") -> list[str]:
+        """Return what findscu finds by a stunnel that reads our configuration, with another server in it."""
+        target = server or self.practice.address("pacs")
+        edit = (
+            f"/^.from-servers/,$d; s/127.0.0.1:{LOCAL}/127.0.0.1:4300/; s/^connect = .*/connect = {target}:2762/{more}"
+        )
+        self.on("ws", "sh", "-c", f"sed '{edit}' /etc/dicom-tunnel/stunnel.conf >{MEANT}")
+        self.on("ws", "systemd-run", "--quiet", "--unit=second-tunnel", "stunnel4", MEANT)
+        try:
+            time.sleep(2)
+            return self.find(4300)
+        finally:
+            self.on("ws", "systemctl", "stop", "second-tunnel")
+
+
+def before(practice: Practice, directory: Path) -> Iterator[Check]:
+    """Make studies, and have the modality ask for its certificate; the workstation asks by itself."""
+    practice.make_studies()
+    practice.hand_in_requests(directory, ("ct",))
+    yield "the modality asks", (directory / "requests" / "ct.csr").exists(), True
+
+
+def after(practice: Practice, directory: Path) -> Iterator[Check]:
+    """Give the modality its certificate and look."""
+    practice.fetch_certificates(directory, ("ct",))
+    yield from Witness(practice).checks()
+
+
+def tell(when: str, lab: str, inventory: str, clinic: str) -> list[bool]:
+    """Run the checks of one practice and tell each as it ends."""
+    verdicts = []
+    practice = Practice(Lab(lab), clinic)
+    for what, observed, expected in {"before": before, "after": after}[when](practice, Path(inventory) / clinic):
+        verdicts.append(observed == expected)
+        more = "" if observed == expected else f": {observed!r} instead of {expected!r}"
+        print(f"{'passed' if observed == expected else 'FAILED'}  {clinic}: {what}{more}", flush=True)
+    return verdicts
+
+
+def main(when: str, lab: str, inventory: str) -> int:
+    """Run the checks of both practices, side by side; 0 when all of them hold."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        told = pool.map(lambda clinic: tell(when, lab, inventory, clinic), TOPOLOGY.clinics)
+    verdicts = [verdict for practice in told for verdict in practice]
+    print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
+    return 0 if verdicts and all(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,97 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's part of the role workstation: the clinic's authority signs for the key of a viewer's tunnels."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_tunnel
+from ansible_collections.radiology.hardening.plugins.module_utils.dicom_tunnel_state import REQUESTED
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import TO_BE_SIGNED
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    authority,
+    authority_change,
+    clinic_folder,
+    device_certificates,
+)
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+
+MODULE = "radiology.hardening.workstation"
+
+
+class ActionModule(ActionBase):
+    """Run the module, have signed what it asks for, and hand it the certificate."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; a certificate that has to be signed first takes a second call of it."""
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        scope = self._task.args.get("scope") or {}
+        if not scope.get("tunnel"):
+            result.update(self._call(variables, {}))
+            return result
+        try:
+            result.update(self._tunnelled(variables, scope))
+        except HardeningError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return result
+
+    def _tunnelled(self, variables: dict[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
+        authority.demand_cryptography()
+        directory, device = str(scope["clinic_directory"]), scope["device"]
+        name, check_mode = str(device["name"]), bool(self._task.check_mode)
+        if not check_mode:
+            authority_change.settle(directory)
+        answer = self._call(variables, self._given(directory, name))
+        if not _succeeded(answer) or check_mode:
+            return answer
+        if REQUESTED not in answer["plan"] and authority.lasts(directory, name, device=True):
+            return answer
+        clinic_folder.write(authority.request_path(directory, name), self._request(variables))
+        secrets = Secrets(directory, self._loader._vault, check_mode=False)
+        signed, waiting = device_certificates.sign(secrets, directory, [device], check_mode=False)
+        if waiting:
+            raise HardeningError(
+                f"{name} asks for a certificate with a key that was revoked: remove {dicom_tunnel.KEY} there, so that "
+                "the next run makes another."
+            )
+        made = [*answer["plan"], *(f"Sign the certificate of {each}" for each in signed)]
+        answer = self._call(variables, self._given(directory, name))
+        return {**answer, **told([*made, *answer["plan"]])} if _succeeded(answer) else answer
+
+    def _given(self, directory: str, name: str) -> dict[str, Any]:
+        """Return what the controller knows: a certificate that lasts, and the authorities."""
+        lasts = authority.lasts(directory, name, device=True)
+        own = clinic_folder.read(authority.certificate_path(directory, name)) if lasts else ""
+        return {
+            "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
+            "authority": "".join(authority.authorities(directory)),
+        }
+
+    def _call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
+        )
+        return answer
+
+    def _request(self, variables: dict[str, Any]) -> str:
+        """Fetch the certificate request, which is public; the key stays on the host."""
+        answer = self._execute_module(
+            module_name="ansible.builtin.slurp", module_args={"src": dicom_tunnel.REQUEST}, task_vars=variables
+        )
+        if "content" not in answer:
+            raise HardeningError(f"{dicom_tunnel.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
+        return base64.b64decode(answer["content"]).decode("ascii")
+
+
+def _succeeded(answer: Mapping[str, Any]) -> bool:
+    return not answer.get("failed") and not answer.get("unreachable")
