@@ -71,8 +71,8 @@ class Enrolment(Rotation):
             )
         )
         reached = yaml.safe_load((self.inventory / "lab.yml").read_text(encoding="utf-8"))
-        for group in reached["all"]["children"].values():
-            for variables in group["hosts"].values():
+        for number in SUDO:
+            for variables in reached["all"]["children"][f"lab_{number}"]["hosts"].values():
                 way = str(variables["ansible_ssh_common_args"])
                 variables["ansible_ssh_common_args"] = way[way.index("-o ProxyCommand") :]
                 variables["ansible_ssh_private_key_file"] = str(self.home / "id")

@@ -34,6 +34,8 @@ SECONDS = 20
 """How long a machine may take for an answer."""
 RELOAD_SECONDS = 10
 """How long sshd may take to read its files anew."""
+SILENT_SECONDS = 60
+"""How long sshd may be silent meanwhile: a connection that comes just then hangs until its banner is given up, 15 s."""
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
 """Host keys that Debian's sshd has, each asked for by itself: any of the three may have been read on site."""
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -230,19 +232,21 @@ class Session:
 
 def wait_until_closed(contact: Contact) -> None:
     """Wait until sshd has read its files anew; HardeningError where it goes on to take passwords."""
-    until = time.monotonic() + RELOAD_SECONDS
+    silent_until, open_until = time.monotonic() + SILENT_SECONDS, 0.0
     while True:
         try:
             if not contact.takes_passwords():
                 return
-        except SilentError:  # while it starts anew
-            if time.monotonic() > until:
+        except SilentError:
+            if time.monotonic() > silent_until:
                 raise
-        if time.monotonic() > until:
-            raise HardeningError(
-                f"{contact.machine} lets {contact.machine.user} in by key now, but takes passwords as well: some other "
-                f"setting of sshd wins over {DROP_IN}. The playbook harden names it, and closes it."
-            )
+        else:
+            open_until = open_until or time.monotonic() + RELOAD_SECONDS
+            if time.monotonic() > open_until:
+                raise HardeningError(
+                    f"{contact.machine} lets {contact.machine.user} in by key now, but takes passwords as well: some "
+                    f"other setting of sshd wins over {DROP_IN}. The playbook harden names it, and closes it."
+                )
         time.sleep(0.5)
 
 
