@@ -35,7 +35,9 @@ SECONDS = 20
 RELOAD_SECONDS = 10
 """How long sshd may take to read its files anew."""
 SILENT_SECONDS = 60
-"""How long sshd may be silent meanwhile: a connection that comes just then hangs until its banner is given up, 15 s."""
+"""How long sshd may be silent meanwhile."""
+BANNER_SECONDS = 3
+"""How long to wait then for its first line: a connection that comes just when it starts anew hangs."""
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
 """Host keys that Debian's sshd has, each asked for by itself: any of the three may have been read on site."""
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -90,6 +92,7 @@ class Contact:
         self.machine = machine
         self.fingerprint = fingerprint
         self.key_type = ""
+        self.banner_seconds = SECONDS
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
     def recognise(self) -> str:
@@ -170,6 +173,7 @@ class Contact:
         transport = None
         try:
             transport = paramiko.Transport(self._line())
+            transport.banner_timeout = self.banner_seconds
             transport.get_security_options().key_types = (key_type,)
             transport.start_client(timeout=SECONDS)
         except paramiko.ssh_exception.IncompatiblePeer:
@@ -232,6 +236,7 @@ class Session:
 
 def wait_until_closed(contact: Contact) -> None:
     """Wait until sshd has read its files anew; HardeningError where it goes on to take passwords."""
+    contact.banner_seconds = BANNER_SECONDS
     silent_until, open_until = time.monotonic() + SILENT_SECONDS, 0.0
     while True:
         try:
