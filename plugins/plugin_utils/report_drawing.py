@@ -74,6 +74,7 @@ def reaches(facts: Mapping[str, Any]) -> list[Reach]:
     if not wire.get("reachable"):
         return [Reach("no way from here", declared=False)]
     words = dict.fromkeys(wire["dicom"]["cleartext_ports"], "DICOM in clear")
+    words.update(dict.fromkeys(wire["dicom"].get("cleartext_declared", []), "DICOM in clear, by exception"))
     words.update(dict.fromkeys(wire["dicom"]["tls_ports"], "DICOM over TLS"))
     words.update(dict.fromkeys(wire["http"]["cleartext_ports"], "HTTP in clear"))
     words.update(dict.fromkeys(wire["ssh"]["ports"], "SSH"))

@@ -365,6 +365,7 @@ def test_a_device_in_clear_is_shown_with_owner_reason_and_day() -> None:
     us = {"name": "us", "address": "10.0.0.40", "port": 11112, "cleartext": link}
     seen = copy.deepcopy(CLOSED)
     seen["dicom"]["cleartext_declared"] = ["10.0.0.10:11104", "10.0.0.10:104"]
+    seen["ports"]["open"] = ["10.0.0.10:11104"]
     known = hostvars(seen)
     known[SERVER]["clinic_devices"] = [{"name": "ct", "cleartext": {}}, us]
     built = document(known)
@@ -382,6 +383,7 @@ def test_a_device_in_clear_is_shown_with_owner_reason_and_day() -> None:
     assert "us in clear until 2026-11-24, by A. <b>Martin (Of 2009): it lets" in report_console.table(built)
     page = report_page.html(built, "{}")
     assert "Links in clear" in page
+    assert "11104 DICOM in clear, by exception</text>" in page
     assert "A. &lt;b&gt;Martin" in page
     link["expires"] = "2026-11-23"
     (over,) = document(known)["cleartext"]
