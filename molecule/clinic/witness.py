@@ -7,7 +7,6 @@ Usage: witness.py before|after LAB INVENTORY. Prints a line a check and `N passe
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import subprocess
 import sys
@@ -22,13 +21,10 @@ sys.path.insert(0, str(RESOURCES))
 import forgery
 import machine
 import network
-from lab import Lab
 from practices import AE_TITLES, PREFIXES
 from story import FRONT, STUDIES, Practice, readable_series
 from topology import TOPOLOGY
-
-Check = tuple[str, object, object]
-"""What was tried, what came of it, what has to come of it."""
+from witnessing import Check, witness
 
 WEAK = ("AES128-SHA", "AES256-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384")
 DEVICE = "/etc/dicom-device"
@@ -219,26 +215,5 @@ def after(practice: Practice, directory: Path) -> Iterator[Check]:
     yield from Witness(practice, directory).checks()
 
 
-def tell(when: str, lab: str, inventory: str, clinic: str) -> list[bool]:
-    """Run the checks of one practice and tell each as it ends."""
-    verdicts = []
-    practice = Practice(Lab(lab), clinic)
-    for what, observed, expected in {"before": before, "after": after}[when](practice, Path(inventory) / clinic):
-        verdicts.append(observed == expected)
-        mark = "passed" if observed == expected else "FAILED"
-        more = "" if observed == expected else f": {observed!r} instead of {expected!r}"
-        print(f"{mark}  {clinic}: {what}{more}", flush=True)
-    return verdicts
-
-
-def main(when: str, lab: str, inventory: str) -> int:
-    """Run the checks of both practices, side by side; 0 when all of them hold."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        told = pool.map(lambda clinic: tell(when, lab, inventory, clinic), TOPOLOGY.clinics)
-    verdicts = [verdict for practice in told for verdict in practice]
-    print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
-    return 0 if verdicts and all(verdicts) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(witness({"before": before, "after": after}, *sys.argv[1:]))

@@ -20,13 +20,9 @@ from pathlib import Path
 RESOURCES = Path(__file__).resolve().parents[1] / "resources"
 sys.path.insert(0, str(RESOURCES))
 
-from lab import Lab
 from practices import AE_TITLES, PREFIXES
 from story import STUDIES, Practice
-from topology import TOPOLOGY
-
-Check = tuple[str, object, object]
-"""What was tried, what came of it, what has to come of it."""
+from witnessing import Check, witness
 
 IMAGES = STUDIES * 6
 PORT, LOCAL = 11112, 4242
@@ -190,25 +186,5 @@ def after(practice: Practice, directory: Path) -> Iterator[Check]:
     yield from Witness(practice).checks()
 
 
-def tell(when: str, lab: str, inventory: str, clinic: str) -> list[bool]:
-    """Run the checks of one practice and tell each as it ends."""
-    verdicts = []
-    practice = Practice(Lab(lab), clinic)
-    for what, observed, expected in {"before": before, "after": after}[when](practice, Path(inventory) / clinic):
-        verdicts.append(observed == expected)
-        more = "" if observed == expected else f": {observed!r} instead of {expected!r}"
-        print(f"{'passed' if observed == expected else 'FAILED'}  {clinic}: {what}{more}", flush=True)
-    return verdicts
-
-
-def main(when: str, lab: str, inventory: str) -> int:
-    """Run the checks of both practices, side by side; 0 when all of them hold."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        told = pool.map(lambda clinic: tell(when, lab, inventory, clinic), TOPOLOGY.clinics)
-    verdicts = [verdict for practice in told for verdict in practice]
-    print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
-    return 0 if verdicts and all(verdicts) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(witness({"before": before, "after": after}, *sys.argv[1:]))

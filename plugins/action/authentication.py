@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible_collections.radiology.hardening.plugins.module_utils import ssh_undo, web_front, web_passwords
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
@@ -41,7 +41,7 @@ def orthanc_passwords(secret: str, logins: list[str]) -> dict[str, str]:
     return {login: hmac.new(secret.encode(), login.encode(), hashlib.sha256).hexdigest() for login in logins}
 
 
-class ActionModule(GuardedAction):
+class ActionModule(GuardedAction, RequestingAction):
     """Make what is missing on the controller, run the module, and have signed what it asks for."""
 
     TRANSFERS_FILES = False
@@ -64,7 +64,7 @@ class ActionModule(GuardedAction):
             certificate = WebCertificate(secrets, scope, check_mode=check_mode)
             answer = self._call(variables, given, certificate)
             if not check_mode and certificate.is_wanted(answer):
-                certificate.sign(self._request(variables))
+                certificate.sign(self.fetch_request(web_front.REQUEST, variables))
                 made += answer["plan"]
                 answer = self._call(variables, given, certificate, renew=False)
         except HardeningError as error:
@@ -106,12 +106,3 @@ class ActionModule(GuardedAction):
         """Return the name of what makes the engineer root; empty for who comes in as root."""
         become = self._connection.become
         return str(become.name) if become and self._engineer() != "root" else ""
-
-    def _request(self, variables: dict[str, Any]) -> str:
-        """Fetch the certificate request, which is public; the key stays on the host."""
-        answer = self._execute_module(
-            module_name="ansible.builtin.slurp", module_args={"src": web_front.REQUEST}, task_vars=variables
-        )
-        if "content" not in answer:
-            raise HardeningError(f"{web_front.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
-        return base64.b64decode(answer["content"]).decode("ascii")

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import (
@@ -20,17 +18,17 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_change,
-    clinic_folder,
     device_certificates,
     revocation,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 MODULE = "radiology.hardening.dicom_tls"
 
 
-class ActionModule(ActionBase):
+class ActionModule(RequestingAction):
     """Sign what is missing, run the module, and have signed what it asks for."""
 
     TRANSFERS_FILES = False
@@ -55,14 +53,14 @@ class ActionModule(ActionBase):
             made += [f"Sign the certificate of {device}" for device in signed]
             answer = self._call(variables, self._given(directory, name, devices))
             if not check_mode and self._is_wanted(answer, directory, name):
-                authority.sign(secrets, directory, self._request(variables), name)
+                authority.sign(secrets, directory, self.fetch_request(dicom_front.REQUEST, variables), name)
                 made += [*answer["plan"], f"Sign the certificate of {name}"]
                 given = self._given(directory, name, devices)
                 answer = self._call(variables, {**given, "scope": {**scope, "renew": False}})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
-        if _succeeded(answer):
+        if succeeded(answer):
             result.update(told([*made, *answer["plan"]]))
         if waiting:
             unsigned = device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))
@@ -72,13 +70,11 @@ class ActionModule(ActionBase):
     def _is_wanted(self, answer: dict[str, Any], directory: str, name: str) -> bool:
         """Tell whether the host has a request that our authority has still to sign."""
         asked = {REQUESTED, RENEWED} & set(answer.get("plan") or [])
-        return _succeeded(answer) and (bool(asked) or not authority.lasts(directory, name))
+        return succeeded(answer) and (bool(asked) or not authority.lasts(directory, name))
 
     def _given(self, directory: str, name: str, devices: list[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the controller knows: certificates that last, and the devices' fingerprints."""
-        own = (
-            clinic_folder.read(authority.certificate_path(directory, name)) if authority.lasts(directory, name) else ""
-        )
+        own = authority.lasting(directory, name)
         return {
             "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
             "authority": "".join(authority.authorities(directory)),
@@ -93,16 +89,3 @@ class ActionModule(ActionBase):
             module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
         )
         return answer
-
-    def _request(self, variables: dict[str, Any]) -> str:
-        """Fetch the certificate request, which is public; the key stays on the host."""
-        answer = self._execute_module(
-            module_name="ansible.builtin.slurp", module_args={"src": dicom_front.REQUEST}, task_vars=variables
-        )
-        if "content" not in answer:
-            raise HardeningError(f"{dicom_front.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
-        return base64.b64decode(answer["content"]).decode("ascii")
-
-
-def _succeeded(answer: Mapping[str, Any]) -> bool:
-    return not answer.get("failed") and not answer.get("unreachable")

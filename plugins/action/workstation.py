@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils import dicom_tunnel
 from ansible_collections.radiology.hardening.plugins.module_utils.dicom_tunnel_state import REQUESTED
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -20,13 +18,14 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_folder,
     device_certificates,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 MODULE = "radiology.hardening.workstation"
 
 
-class ActionModule(ActionBase):
+class ActionModule(RequestingAction):
     """Run the module, have signed what it asks for, and hand it the certificate."""
 
     TRANSFERS_FILES = False
@@ -42,7 +41,7 @@ class ActionModule(ActionBase):
         try:
             result.update(self._tunnelled(variables, scope))
         except HardeningError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return result
 
     def _tunnelled(self, variables: dict[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,11 +51,13 @@ class ActionModule(ActionBase):
         if not check_mode:
             authority_change.settle(directory)
         answer = self._call(variables, self._given(directory, name))
-        if not _succeeded(answer) or check_mode:
+        if not succeeded(answer) or check_mode:
             return answer
         if REQUESTED not in answer["plan"] and authority.lasts(directory, name, device=True):
             return answer
-        clinic_folder.write(authority.request_path(directory, name), self._request(variables))
+        clinic_folder.write(
+            authority.request_path(directory, name), self.fetch_request(dicom_tunnel.REQUEST, variables)
+        )
         secrets = Secrets(directory, self._loader._vault, check_mode=False)
         signed, waiting = device_certificates.sign(secrets, directory, [device], check_mode=False)
         if waiting:
@@ -66,12 +67,11 @@ class ActionModule(ActionBase):
             )
         made = [*answer["plan"], *(f"Sign the certificate of {each}" for each in signed)]
         answer = self._call(variables, self._given(directory, name))
-        return {**answer, **told([*made, *answer["plan"]])} if _succeeded(answer) else answer
+        return {**answer, **told([*made, *answer["plan"]])} if succeeded(answer) else answer
 
     def _given(self, directory: str, name: str) -> dict[str, Any]:
         """Return what the controller knows: a certificate that lasts, and the authorities."""
-        lasts = authority.lasts(directory, name, device=True)
-        own = clinic_folder.read(authority.certificate_path(directory, name)) if lasts else ""
+        own = authority.lasting(directory, name, device=True)
         return {
             "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
             "authority": "".join(authority.authorities(directory)),
@@ -82,16 +82,3 @@ class ActionModule(ActionBase):
             module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
         )
         return answer
-
-    def _request(self, variables: dict[str, Any]) -> str:
-        """Fetch the certificate request, which is public; the key stays on the host."""
-        answer = self._execute_module(
-            module_name="ansible.builtin.slurp", module_args={"src": dicom_tunnel.REQUEST}, task_vars=variables
-        )
-        if "content" not in answer:
-            raise HardeningError(f"{dicom_tunnel.REQUEST} cannot be fetched: {answer.get('msg', 'no answer')}.")
-        return base64.b64decode(answer["content"]).decode("ascii")
-
-
-def _succeeded(answer: Mapping[str, Any]) -> bool:
-    return not answer.get("failed") and not answer.get("unreachable")

@@ -66,6 +66,12 @@ def authorities(directory: str) -> list[str]:
     return [text for text in map(clinic_folder.read, paths) if text]
 
 
+def lasting(directory: str, name: str, *, device: bool = False) -> str:
+    """Return the certificate (PEM) of this name while it lasts; empty where there is none that does."""
+    path = certificate_path(directory, name)
+    return clinic_folder.read(path) if lasts(directory, name, device=device) else ""
+
+
 def lasts(directory: str, name: str, *, device: bool = False) -> bool:
     """Tell whether a certificate of the authority that signs, for the newest request of this name, has days left."""
     signer = authority_folders.certificate(authority_folders.signing(directory, device=device))

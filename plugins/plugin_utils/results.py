@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+
+def succeeded(answer: Mapping[str, Any]) -> bool:
+    """Tell whether a module was reached and did not fail."""
+    return not answer.get("failed") and not answer.get("unreachable")
 
 
 def told(plan: list[str]) -> dict[str, Any]:

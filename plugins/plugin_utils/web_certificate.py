@@ -27,9 +27,9 @@ class WebCertificate:
         self._names = [str(name).lower() for name in scope["names"]]
         self._addresses = [str(address) for address in scope["addresses"]]
         self._name = f"{self._names[0]}-web"
-        self._lasts = authority.lasts(self._directory, self._name)
-        signed = clinic_folder.read(authority.certificate_path(self._directory, self._name))
-        self.text = signed if self._lasts else TO_BE_SIGNED if check_mode else ""
+        signed = authority.lasting(self._directory, self._name)
+        self._lasts = bool(signed)
+        self.text = signed or (TO_BE_SIGNED if check_mode else "")
         """The certificate, PEM; empty when there is none that lasts."""
         request = clinic_folder.read(authority.request_path(self._directory, self._name))
         self.certified = digest(request) if self._lasts else ""

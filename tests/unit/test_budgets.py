@@ -133,3 +133,9 @@ def test_the_package_ansible_satisfies_requirements() -> None:
     for name, range_ in wanted.items():
         manifest = json.loads((folder / name.replace(".", "/") / "MANIFEST.json").read_text(encoding="utf-8"))
         assert manifest["collection_info"]["version"] in SpecifierSet(range_)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").glob("*/*.py")), ids=lambda path: path.stem)
+def test_no_sentence_is_told_twice(path: Path) -> None:
+    """Ansible prints the cause of an error after the error: one that repeats its cause has to leave it out."""
+    assert "(str(error)) from error" not in path.read_text(encoding="utf-8")

@@ -1,0 +1,24 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How an action comes by what a host asks the clinic's authority for; the key stays on the host."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+
+
+class RequestingAction(ActionBase):  # type: ignore[misc]
+    """An action whose host makes a key and asks for a certificate."""
+
+    def fetch_request(self, path: str, variables: dict[str, Any]) -> str:
+        """Fetch a certificate request (PEM), which is public; HardeningError where the host does not give it."""
+        answer = self._execute_module(
+            module_name="ansible.builtin.slurp", module_args={"src": path}, task_vars=variables
+        )
+        if "content" not in answer:
+            raise HardeningError(f"{path} cannot be fetched: {answer.get('msg', 'no answer')}.")
+        return base64.b64decode(answer["content"]).decode("ascii")
