@@ -9,6 +9,7 @@ import fcntl
 import functools
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,8 +61,8 @@ def podman_command() -> tuple[str, ...]:
     """Return the words that begin every call of podman."""
     conf = cache() / "containers.conf"
     if not conf.is_file() or conf.read_text(encoding="utf-8") != CONTAINERS_CONF:
-        # Other labs may be reading it: it is replaced whole.
-        fresh = conf.with_name(f"{conf.name}.{os.getpid()}")
+        # Other labs may be reading it, and writing it, in other processes and threads: it is replaced whole.
+        fresh = conf.with_name(f"{conf.name}.{os.getpid()}.{threading.get_ident()}")
         fresh.write_text(CONTAINERS_CONF, encoding="utf-8")
         fresh.replace(conf)
     storage = cache() / "containers"
