@@ -84,6 +84,10 @@ def _header(connection: socket.socket) -> bytes:
     return received
 
 
+SPOKEN = ("accepted", "rejected")
+"""Outcomes that only what speaks DICOM gives; it speaks nothing else on that port."""
+
+
 def titles(*own: str) -> tuple[str, ...]:
     """Return the called AE titles that a stranger would try: the machine's own, and those used by habit."""
     return tuple(dict.fromkeys(filter(None, (*own, *CALLED_BY_HABIT))))
@@ -92,7 +96,7 @@ def titles(*own: str) -> tuple[str, ...]:
 def worst(outcomes: Iterable[str]) -> str:
     """Return the outcome that says most against a host: accepted, rejected, or refused where nothing answered."""
     given = set(outcomes)
-    return next((word for word in ("accepted", "rejected") if word in given), "refused")
+    return next((word for word in SPOKEN if word in given), "refused")
 
 
 def best(place: Place, *own: str, tls: ssl.SSLContext | None = None) -> tuple[str, str]:

@@ -48,11 +48,12 @@ def probe(
     title = str(target.get("ae_title") or "")
     clear = ports.each(lambda place: dicom.best(place, title), others)
     answering = ports.each(lambda place: dicom.best(place, title, tls=tls.context())[0], secure)
+    unspoken = [place for place in plain if clear[place][0] not in dicom.SPOKEN]
     known = (*DICOM_PORTS, *expected)
     dicom_tls = [
         place
         for place in secure
-        if answering[place] in ("accepted", "rejected") or (place not in https and place.port in known)
+        if answering[place] in dicom.SPOKEN or (place not in https and place.port in known)
     ]
     facts: dict[str, Any] = {
         "reachable": True,
@@ -62,13 +63,13 @@ def probe(
             "undeclared": [str(place) for place in found if place.port not in expected],
         },
         "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected),
-        "http": _http(plain, https, try_defaults=default_credentials),
+        "http": _http(unspoken, https, try_defaults=default_credentials),
         "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
         "ssh": {"ports": [str(place) for place in ssh]},
         **({} if box is None else {"box": internet_box.facts(box, target["addresses"])}),
     }
     _ssh(ssh, facts)
-    studies, series = _by_rest(plain, https, facts["http"].pop("opened_with"))
+    studies, series = _by_rest(unspoken, https, facts["http"].pop("opened_with"))
     facts["dicom"]["readable_studies"] = max(studies, facts["dicom"]["readable_studies"])
     facts["dicom"]["readable_series"] = max(series, facts["dicom"]["readable_series"])
     return facts
@@ -85,7 +86,7 @@ def _ssh(places: list[Place], facts: dict[str, Any]) -> None:
 def _dicom(
     clear: Mapping[Place, tuple[str, str]], secure: list[Place], title: str, declared: set[int], *, is_due: bool
 ) -> dict[str, Any]:
-    answered = {place: ended for place, (ended, _called) in clear.items() if ended in ("accepted", "rejected")}
+    answered = {place: ended for place, (ended, _called) in clear.items() if ended in dicom.SPOKEN}
     outcomes = {place: ended for place, ended in answered.items() if place.port not in declared}
     over_tls = {place: dicom.best(place, title, tls=tls.context()) for place in secure}
     accepted = [(place, called, None) for place, (ended, called) in clear.items() if ended == "accepted"]

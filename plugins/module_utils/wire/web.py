@@ -72,8 +72,12 @@ def ask(place: Place, path: str, *, secure: bool, headers: dict[str, str], body:
 
 
 def is_in_clear(place: Place) -> bool:
-    """Tell whether any page is answered in clear: a redirect of the first page alone closes nothing."""
-    return any(in_clear(get(place, path, secure=False)) for path in ("/", *PATHS))
+    """Tell whether any page is answered in clear: a redirect of the first page alone closes nothing.
+
+    What is silent to the question for its first page does not speak HTTP, and is not asked for the others.
+    """
+    first = get(place, "/", secure=False)
+    return first is not None and (in_clear(first) or any(in_clear(get(place, path, secure=False)) for path in PATHS))
 
 
 def in_clear(answer: Answer | None) -> bool:

@@ -176,6 +176,7 @@ def test_tls_closes_a_listener_only_where_it_demands_a_certificate(
     assert strict["dicom"]["tls_ports"] == [f"{ADDRESS}:2762"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_web_servers_of_viewers_are_named_in_clear_or_not(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     with portal(3333, context=tls[0]), portal(8080, xml_rpc=True), portal(8443, context=tls[0]):
         found = seen()

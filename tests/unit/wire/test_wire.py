@@ -130,6 +130,7 @@ def test_a_refusal_in_clear_is_dicom_in_clear_all_the_same() -> None:
         assert dicom.best(place, "OTHER") == ("accepted", "OTHER")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_other_protocols_are_not_dicom() -> None:
     with web_server() as place:
         assert dicom.associate(place, "PACS", "X") in ("", dicom.SILENT)
@@ -177,6 +178,7 @@ def test_default_credentials_and_open_paths_are_found() -> None:
         assert web.in_clear(web.get(place, "/", secure=False))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_is_asked_in_another_site_s_name_is_seen(pair: tuple[str, str]) -> None:
     for secure in (False, True):
         context = server_context(pair) if secure else None
