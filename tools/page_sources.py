@@ -36,6 +36,11 @@ def playbooks(role: str) -> list[tuple[str, str]]:
     ]
 
 
+def repairs(control: catalogue.Control) -> list[tuple[str, str]]:
+    """Return the playbooks that keep a control, each with the hosts it is asked of; a group is a kind in plural."""
+    return [(name, hosts) for name, hosts in playbooks(control.role) if control.asked_of(hosts.removesuffix("s"))]
+
+
 def roles() -> list[dict[str, Any]]:
     """Return what each role takes, keeps and sees."""
     return [_role(path.parent.parent) for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml"))]

@@ -73,9 +73,7 @@ def pages() -> dict[str, str]:
         "controls.md": page("controls", controls=controls),
         "frameworks.md": page("frameworks"),
         **{
-            f"controls/{control.id}.md": page(
-                "control", control=control, playbooks=page_sources.playbooks(control.role)
-            )
+            f"controls/{control.id}.md": page("control", control=control, playbooks=page_sources.repairs(control))
             for control in controls
         },
         **{f"roles/{role['name']}.md": page("role", role=role) for role in roles},

@@ -181,6 +181,8 @@ class Witness:
         number = self.practice.number
         inside = TOPOLOGY.hosts[f"pacs-{number}"].plain(f"lan{number}")
         administered = TOPOLOGY.hosts[f"pacs-{number}"].plain(f"admin{number}")
+        station = TOPOLOGY.hosts[f"ws-{number}"].plain(f"lan{number}")
+        from_desk = TOPOLOGY.hosts[f"ws-{number}"].plain(f"admin{number}")
         box = TOPOLOGY.hosts[f"box-{number}"].plain("internet")[0]
         for vantage, addresses, expected in (
             ("attacker", (box, inside[1]), []),
@@ -189,6 +191,10 @@ class Witness:
             (f"us-{number}", inside, [CLEAR]),
             (f"ws-{number}", inside, [443, FRONT]),
             (network.ADMIN, administered, [22, 443]),
+            ("attacker", (station[1],), []),
+            (f"laptop-{number}", station, []),
+            (f"ct-{number}", station, []),
+            (network.ADMIN, from_desk, [22]),
         ):
             entered = network.namespace(self.practice.lab.name, vantage)
             scan = [sys.executable, str(WITNESSES / "open_ports.py"), "1", "12000", *addresses]

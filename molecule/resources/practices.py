@@ -106,6 +106,12 @@ apt-get -qq install --no-download --no-install-recommends avahi-daemon rpcbind u
 """
 """The lab's image is a server's; where images are read, Orthanc was never installed, but what desktops come with."""
 
+MODALITY = """
+echo 'ListenAddress 0.0.0.0' >/etc/ssh/sshd_config.d/modality.conf
+systemctl restart ssh
+"""
+"""SSH is the lab's own way in, from the LAN; a modality shows none of its own to the internet, which comes by IPv6."""
+
 EDIT = r"""
 python3 - <<'EDIT'
 import re
@@ -125,6 +131,7 @@ def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
     own = {"pacs": _orthanc, "box": _box, "ws": lambda _host: WORKSTATION}
+    own |= dict.fromkeys(("ct", "us"), lambda _host: MODALITY)
     return script + own.get(host.kind, lambda _host: "")(host)
 
 

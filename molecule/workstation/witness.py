@@ -134,11 +134,17 @@ class Witness:
     def strangers(self, names: list[str]) -> Iterator[Check]:
         """Neither end takes another peer, though the clinic's authority signed for it."""
         own = ("-cert", f"{DEVICE}/device.crt", "-key", f"{DEVICE}/device.key")
+        place = f"{self.practice.address('ws')}:{PORT}"
+        reached = self.on("ct", "timeout", "3", "bash", "-c", f"</dev/tcp/{place.replace(':', '/')}").returncode
+        yield "a call of the workstation from the modality's address", reached, 124
+        self.on("pacs", "mkdir", "-pm", "700", DEVICE)
+        for name in ("device.crt", "device.key"):
+            taken = self.on("ct", "cat", f"{DEVICE}/{name}").stdout
+            self.on("pacs", "sh", "-c", f"cat >{DEVICE}/{name}", stdin=taken)
         for what, identity in (("no certificate", ()), ("the modality's certificate", own)):
-            place = f"{self.practice.address('ws')}:{PORT}"
             script = f"sleep 2 | openssl s_client -quiet -no_ign_eof -connect {place} {' '.join(identity)} 2>&1"
-            told = self.on("ct", "bash", "-c", script).stdout
-            yield f"a call of the workstation with {what}", "alert" in told or "reset" in told, True
+            told = self.on("pacs", "bash", "-c", script).stdout
+            yield f"... from the server's with {what}", "alert" in told or "reset" in told, True
         for checked in (True, False):
             yield (
                 f"what a pretender hears, names {'checked' if checked else 'left out'}",

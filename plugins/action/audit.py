@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         )
         try:
             chosen = inputs.selection(variables, self._templar.template)
-            controls = controls_of(variables, chosen["profile"], arguments["roles"])
+            controls = concerns.controls(variables, chosen["profile"], arguments["roles"])
             sight = self._sight(variables, surfaces(controls), arguments["inside"])
             findings = judge(controls, sight, chosen["waivers"], chosen["today"])
         except HardeningError as error:
@@ -80,13 +80,6 @@ class ActionModule(ActionBase):
         return {
             name: inputs.scope(name, inputs.inputs(name, variables, self._templar.template, trusted)) for name in wanted
         }
-
-
-def controls_of(variables: Mapping[str, Any], profile: str, roles: Sequence[str]) -> tuple[catalogue.Control, ...]:
-    """Return the controls to judge a host by: those of the roles that are asked for, else of all that harden it."""
-    if not roles:
-        return concerns.controls(variables, profile)
-    return tuple(control for control in catalogue.load() if profile in control.profiles and control.role in roles)
 
 
 def surfaces(controls: Iterable[catalogue.Control]) -> list[str]:

@@ -34,7 +34,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, inputs
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns, inputs
 
 
 class LookupModule(LookupBase):
@@ -44,7 +44,8 @@ class LookupModule(LookupBase):
         """Select on the variables of this host."""
         try:
             chosen = inputs.selection(variables or {}, self._templar.template)
-            found = [control for role in terms or [None] for control in catalogue.load(role)]
+            kind = concerns.kind_of(variables or {})
+            found = [each for role in terms or [None] for each in catalogue.load(role) if each.asked_of(kind)]
             return [control.id for control in catalogue.in_force(tuple(found), **chosen)]
         except HardeningError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -20,6 +20,8 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 SEVERITIES = ("critical", "high", "medium", "low")
 PROFILES = ("baseline", "strict")
 VANTAGE_KINDS = ("internet", "lan", "peer", "admin")
+HARDENED = ("orthanc_server", "workstation")
+"""Kinds of host that roles harden."""
 SYSTEMS = {"workstation": ("windows", "macos"), "modality": ("modality",)}
 """Kind of a device -> the systems of such devices; a control that a person attests says of each where to look."""
 
@@ -66,8 +68,9 @@ class ByHand:
 class Control:
     """A promise about facts, as its role's meta/controls*.yml state it.
 
-    One without facts inside, which no role keeps, `concerns` kinds of device: it is seen from outside alone, or has
-    `attest`, what a person vouches for where nobody logs in to the device.
+    `concerns` names the kinds of host that it is asked of; empty for all that its role hardens. One without facts
+    inside, which no role keeps, concerns kinds of device: it is seen from outside alone, or has `attest`, what a person
+    vouches for where nobody logs in to the device.
     `advice` names the fact, a list of sentences, that tells what to do where the promise is broken; empty for none.
     `left_to_you` says what a person does about it where the role does not do all; empty where it does.
     """
@@ -92,6 +95,10 @@ class Control:
     def role(self) -> str:
         """The role that keeps this control, or the topic of those that no role keeps: the first word of its id."""
         return self.id.partition(".")[0]
+
+    def asked_of(self, kind: str) -> bool:
+        """Tell whether it is asked of hosts of a kind."""
+        return kind in (self.concerns or HARDENED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,16 +297,16 @@ def _refuse_out_of_form(control: Control, role: str, where: str) -> None:
         raise HardeningError(f"{where}: severity is one of {SEVERITIES}, profiles are among {PROFILES}.")
     if not set(control.expect_from) <= set(VANTAGE_KINDS):
         raise HardeningError(f"{where}: expect_from knows the vantage points {', '.join(VANTAGE_KINDS)}.")
-    if bool(control.concerns) == bool(control.expect) or not set(control.concerns) <= set(SYSTEMS):
-        raise HardeningError(
-            f"{where}: concerns is a list of {', '.join(SYSTEMS)}, for a control without facts inside."
-        )
+    kinds = HARDENED if control.expect else tuple(SYSTEMS)
+    if not set(control.concerns) <= set(kinds) or not (control.concerns or control.expect):
+        inside = "with" if control.expect else "without"
+        raise HardeningError(f"{where}: concerns is a list of {', '.join(kinds)}, for a control {inside} facts inside.")
     if (control.expect and control.attest) or not (control.expect or control.attest or any(control.expect_from)):
         raise HardeningError(f"{where}: a control expects facts inside, or has attest, or is seen from outside alone.")
     looked = {look.system for look in control.by_hand if not look.kinds}
     if control.expect and looked != {""}:
         raise HardeningError(f"{where}: by_hand has to say what a person runs on the host.")
-    systems = {system for kind in control.concerns for system in SYSTEMS[kind]}
+    systems = {system for kind in control.concerns for system in SYSTEMS.get(kind, ())}
     if not control.expect and looked != (systems if control.attest else set()):
         raise HardeningError(f"{where}: by_hand has to look on each system that attest concerns, and on no other.")
     if {kind for look in control.by_hand for kind in look.kinds} != set(control.expect_from):

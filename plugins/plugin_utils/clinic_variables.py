@@ -8,7 +8,7 @@ import dataclasses
 import ipaddress
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext, known_hosts
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext, clinic_services, known_hosts
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import loopback
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
     DEVICES,
@@ -23,11 +23,6 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_outboun
 ALL_HOSTS = "clinic_hosts"
 DECLARED_ONLY = "declared_only"
 """Group of the hosts that nobody logs in to: without an `ssh` block, or lost."""
-MOST_CONNECTIONS = {"https": 200}
-"""Service -> connections that one address may have at once. A browser opens six; the web front has two thousand places,
-and no address may ask for more than a hundred things at once (nginx counts those only after the handshake)."""
-PORTS = {"dicom-tls": 2762, "https": 443, "ssh": 22}
-"""Service of a hardened Orthanc server -> TCP port (2762 is IANA's dicom-tls)."""
 ASK_WHETHER_ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=8"
 """For ssh(1): a host that says nothing for two minutes is lost. Else a run waits two hours for one that lost power."""
 
@@ -62,36 +57,10 @@ def inventory_name(clinic: Clinic, host: Host) -> str:
     return f"{host.name}.{clinic.name}"
 
 
-def services(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
-    """Return what an Orthanc server may be reached for, and from where.
-
-    SSH is declared on the port of the server's `ssh` block, so that the engineer who came by it stays in.
-    """
-    ports = PORTS | {"ssh": int(server.given.get("ssh", {}).get("port", PORTS["ssh"]))}
-    admin = clinic.cidrs("admin")
-    devices = [
-        address
-        for host in clinic.devices
-        if host.given["tls"] and not host.given.get("lost")
-        for address in clinic.addresses(host, "lan")
-    ]
-    workstations = [
-        address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
-    ]
-    sources = {"dicom-tls": _texts(devices), "https": [*_texts(workstations), *admin], "ssh": admin}
-    steady = [
-        {"name": name, "port": port, "sources": list(sources[name])}
-        | ({"most": MOST_CONNECTIONS[name]} if name in MOST_CONNECTIONS else {})
-        for name, port in ports.items()
-    ]
-    return [*steady, *clinic_cleartext.services(clinic)]
-
-
 def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
     """Return what to probe from a vantage point: each Orthanc server, where it may be reached, and what may answer.
 
-    And each device that has an address of its own from there; to all but the servers it is to be closed.
-    A lost one is no longer there.
+    And each device that has an address of its own from there; a lost one is no longer there.
     """
     listed = [
         {
@@ -99,7 +68,7 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
             "kind": server.kind,
             "addresses": _worth_trying(clinic, vantage, server),
             "ae_title": server.ae_title,
-            "expected_ports": _expected_ports(clinic, vantage, server),
+            "expected_ports": clinic_services.answering(clinic, vantage, server),
             "cleartext_ports": clinic_cleartext.ports(clinic),
         }
         for server in clinic.servers
@@ -115,7 +84,7 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
                     "kind": device.kind,
                     "addresses": addresses,
                     "ae_title": device.ae_title,
-                    "expected_ports": [],
+                    "expected_ports": clinic_services.answering(clinic, vantage, device),
                     "ports": [device.given["port"]] if device.given.get("port") else [],
                 }
             )
@@ -192,8 +161,9 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     found: dict[str, Any] = {"clinic_host": about, "clinic_managed": managed}
     if host.kind in DEVICES:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may", "lost")}
+    if services := clinic_services.of_host(clinic, host):
+        found["clinic_services"] = services
     if host.kind == "orthanc_server":
-        found["clinic_services"] = services(clinic, host)
         found["clinic_destinations"] = destinations(clinic, host)
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
@@ -273,18 +243,6 @@ def _inside(clinic: Clinic, vantage: Host, host: Host) -> list[Address]:
 
 def _routed(address: Address) -> bool:
     return isinstance(address, ipaddress.IPv6Address) and address not in ipaddress.IPv6Network("fc00::/7")
-
-
-def _expected_ports(clinic: Clinic, vantage: Host, server: Host) -> list[int]:
-    """Return the ports of services whose sources hold an address of the vantage point; none for the internet."""
-    if vantage.given["kind"] == "internet":
-        return []
-    standing = clinic.addresses(vantage)
-    return sorted(
-        service["port"]
-        for service in services(clinic, server)
-        if any(address in ipaddress.ip_network(source) for address in standing for source in service["sources"])
-    )
 
 
 def _texts(addresses: list[Address]) -> list[str]:

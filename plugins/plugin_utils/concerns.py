@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Control
 
-SERVER, WORKSTATION = "orthanc_server", "workstation"
+SERVER, WORKSTATION = catalogue.HARDENED
 ROLES: dict[str, tuple[str, ...]] = {
     SERVER: ("orthanc", "disk_encryption", "dicom_tls", "authentication", "firewall", "system"),
-    WORKSTATION: ("disk_encryption", "system", "workstation"),
+    WORKSTATION: ("disk_encryption", "firewall", "system", "workstation"),
 }
 """Kind of host -> the roles that the playbook harden runs on it, in their order."""
 DEVICES = tuple(catalogue.SYSTEMS)
@@ -36,13 +36,15 @@ def told_by_persons(variables: Mapping[str, Any]) -> bool:
     return kind_of(variables) in DEVICES and not roles(variables)
 
 
-def controls(variables: Mapping[str, Any], profile: str) -> tuple[Control, ...]:
-    """Return the controls of a profile that a host is judged by."""
-    kept, kind = roles(variables), kind_of(variables)
+def controls(variables: Mapping[str, Any], profile: str, asked: Sequence[str] = ()) -> tuple[Control, ...]:
+    """Return the controls of a profile that a host is judged by; where roles are asked for, theirs alone."""
+    kept, kind = asked or roles(variables), kind_of(variables)
     return tuple(
         control
         for control in catalogue.load()
-        if profile in control.profiles and (control.role in kept or kind in control.concerns)
+        if profile in control.profiles
+        and control.asked_of(kind)
+        and (control.role in kept or not (control.expect or asked))
     )
 
 

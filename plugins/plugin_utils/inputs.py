@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns
 
 Template = Callable[[Any], Any]
 """Renders a value that may hold Jinja expressions, on the variables of one host."""
@@ -39,7 +39,9 @@ def value(role: str, name: str, variables: Mapping[str, Any], template: Template
 
 def wanted(role: str, variables: Mapping[str, Any], template: Template, trust: Template) -> dict[str, Any]:
     """Return what the controls in force demand of the role's facts; HardeningError where an input falls short."""
-    controls = catalogue.in_force(catalogue.load(role), **selection(variables, template))
+    kind = concerns.kind_of(variables)
+    asked = tuple(control for control in catalogue.load(role) if control.asked_of(kind))
+    controls = catalogue.in_force(asked, **selection(variables, template))
     catalogue.refuse_weaker(controls, inputs(role, variables, template, trust))
     return catalogue.wanted(controls)
 

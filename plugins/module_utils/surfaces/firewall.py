@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
@@ -95,12 +95,12 @@ LLMNR=no
 MulticastDNS=no
 """
 ENGINES = (("/usr/bin/docker", "docker"), ("/usr/bin/podman", "podman"))
-ELSEWHERE = tuple(
-    f"firewall.{name}"
-    for name in (
-        *("unneeded_services", "upnp_services", "discovery.services", "discovery.resolver"),
-        *(*box.FACTS, *segment.FACTS, *kernel_network.FACTS),
-    )
+UNITS = ("firewall.unneeded_services", "firewall.upnp_services", "firewall.discovery.services")
+"""Facts that list units, which are stopped where a control asks for none."""
+ELSEWHERE = (
+    *UNITS,
+    "firewall.discovery.resolver",
+    *(f"firewall.{name}" for name in (*box.FACTS, *segment.FACTS, *kernel_network.FACTS)),
 )
 """Facts that are mended without a change of the rules."""
 
@@ -193,9 +193,9 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     mine = facts[NAME]
     unmet = expectation.unmet(facts, wanted)
     resolver = mine["discovery"]["resolver"]
-    units = sorted({*mine["unneeded_services"], *mine["upnp_services"], *mine["discovery"]["services"]})
+    units = sorted({unit for name in UNITS if name in unmet for unit in expectation.lookup(facts, name)})
     steps = [Step(f"Stop and disable {', '.join(units)}", lambda host: _stop(host, units))] if units else []
-    if resolver:
+    if "firewall.discovery.resolver" in unmet:
         steps.append(Step(f"Have systemd-resolved speak no {', '.join(resolver)}", _silence))
     text = _ruleset(
         scope,
@@ -214,9 +214,12 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         or [name for name in unmet if name not in ELSEWHERE]
     )
     changes = bool(drifted or not kept)
-    steps += kernel_network.plan(mine["kernel_network"])
-    steps += segment.plan(mine["segment"])
-    steps += box.plan(mine["box"], scope.get("devices") or [], opens_rules=changes)
+    if _any_of(unmet, kernel_network.FACTS):
+        steps += kernel_network.plan(mine["kernel_network"])
+    if _any_of(unmet, segment.FACTS):
+        steps += segment.plan(mine["segment"])
+    if _any_of(unmet, box.FACTS):
+        steps += box.plan(mine["box"], scope.get("devices") or [], opens_rules=changes)
     if changes:
         _keep_the_engineer(mine["engineers"], scope["services"])
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
@@ -227,6 +230,10 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         without = f", without {', '.join(strangers)}" if strangers else ""
         steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
     return steps
+
+
+def _any_of(unmet: Sequence[str], known: Iterable[str]) -> bool:
+    return any(f"{NAME}.{name}" in unmet for name in known)
 
 
 def _ruleset(scope: Mapping[str, Any], accounts: Mapping[str, int], **policies: str) -> str:

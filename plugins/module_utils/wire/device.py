@@ -45,7 +45,7 @@ class Door(NamedTuple):
 
 
 def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_box.Box | None) -> dict[str, Any]:
-    """Return the facts below `wire` of one device: host, addresses, ae_title, ports."""
+    """Return the facts below `wire` of one device: host, addresses, ae_title, ports, expected_ports."""
     usual = {*DICOM_PORTS, *(int(port) for port in target.get("ports") or [])}
     tried = [*ports.WELL_KNOWN, *services.PORTS, *usual, *more_ports]
     found, reachable = ports.scan(target["addresses"], tried)
@@ -57,6 +57,8 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
         return {"reachable": False, "errors": [silent]}
     names = (str(target.get("ae_title") or ""), str(target["host"]).partition(".")[0].upper())
     doors = list(ports.each(lambda place: _door(place, names), found).values())
+    expected = {int(port) for port in target.get("expected_ports") or []}
+    undeclared = [str(place) for place in found if place.port not in expected]
     in_clear = [door for door in doors if door.ended in ENDED and not door.secure]
     counts = [
         dicom.readable(door.place, door.called, tls.context() if door.secure else None)
@@ -66,7 +68,7 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     return {
         "reachable": True,
         "errors": [],
-        "ports": {"open": [str(place) for place in found], "undeclared": [str(place) for place in found]},
+        "ports": {"open": [str(place) for place in found], "undeclared": undeclared},
         "dicom": {
             "cleartext_ports": [str(door.place) for door in in_clear],
             "cleartext_association": dicom.worst(door.ended for door in in_clear),

@@ -51,9 +51,7 @@ def probe(
     unspoken = [place for place in plain if clear[place][0] not in dicom.SPOKEN]
     known = (*DICOM_PORTS, *expected)
     dicom_tls = [
-        place
-        for place in secure
-        if answering[place] in dicom.SPOKEN or (place not in https and place.port in known)
+        place for place in secure if answering[place] in dicom.SPOKEN or (place not in https and place.port in known)
     ]
     facts: dict[str, Any] = {
         "reachable": True,

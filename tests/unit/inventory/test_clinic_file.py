@@ -232,6 +232,52 @@ def test_ssh_is_declared_on_the_port_that_the_engineer_uses() -> None:
     assert found["desk.test"]["clinic_targets"][0]["expected_ports"] == [443, 2222]
 
 
+def test_a_workstation_is_called_by_servers_for_images_and_from_the_administration_for_ssh() -> None:
+    found = lab()
+    admin = ["10.78.11.0/24", "2001:db8:a11::/64"]
+    assert found.hosts["ws.dmz-practice"]["clinic_services"] == [
+        {"name": "dicom-tls", "port": 11112, "sources": ["10.77.11.10", "2001:db8:11::10"]},
+        {"name": "ssh", "port": 22, "sources": admin},
+    ]
+    assert "clinic_destinations" not in found.hosts["ws.dmz-practice"]
+    assert "clinic_services" not in found.hosts["ct.dmz-practice"]
+
+
+@pytest.mark.parametrize(
+    ("change", "services"),
+    [
+        (("    port: 11112\n    tls: true\n", "    tls: true\n"), ["ssh"]),
+        (("    tls: true\n", "    tls: false\n"), ["ssh"]),
+        (
+            (
+                "    tls: true\n",
+                "    tls: false\n    cleartext: {port: 11105, owner: A, reason: B, expires: 2027-06-30}\n",
+            ),
+            ["dicom-clear", "ssh"],
+        ),
+        (('    ssh: {address: "10.78.11.20", user: engineer}\n', ""), None),
+    ],
+)
+def test_what_a_workstation_is_called_for_follows_its_words(
+    change: tuple[str, str], services: list[str] | None
+) -> None:
+    head, ws, tail = LAB.read_text(encoding="utf-8").partition("    title: Reading room\n")
+    found = lab(head + ws + tail.replace(*change, 1))
+    declared = found.hosts["ws.dmz-practice"].get("clinic_services")
+    assert (declared if declared is None else [each["name"] for each in declared]) == services
+    if services and services[0] == "dicom-clear":
+        assert declared is not None
+        assert declared[0]["until"] == "2027-06-30"
+
+
+def test_a_desk_expects_ssh_of_a_workstation_and_nobody_expects_more() -> None:
+    desk = '  desk: {kind: admin, addresses: {admin: ["10.78.11.2"]}}\n'
+    found = lab(LAB.read_text(encoding="utf-8").replace("vantage_points:\n", f"vantage_points:\n{desk}", 1))
+    for vantage, expected in (("desk", [22]), ("laptop", []), ("attacker", []), ("ct-probe", [])):
+        listed = {each["host"]: each for each in found.hosts[f"{vantage}.dmz-practice"]["clinic_targets"]}
+        assert listed["ws.dmz-practice"]["expected_ports"] == expected
+
+
 def test_a_unique_local_address_is_not_tried_from_the_internet() -> None:
     outside = SMALL + '  stranger: {kind: internet, addresses: {internet: ["203.0.113.66"]}}\n'
     outside = outside.replace("networks:", 'internet: {addresses: ["203.0.113.1"]}\nnetworks:', 1)

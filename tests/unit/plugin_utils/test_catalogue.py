@@ -62,7 +62,7 @@ def test_a_weaker_choice_is_refused_by_name(tmp_path: Path) -> None:
         {"expect": [{"fact": "orthanc.x", "like": 3}]},
         {"expect": [{"fact": "orthanc.x", "is": 3, "at_most": 4}]},
         {"expect": []},
-        {"concerns": ["workstation"]},
+        {"concerns": ["modality"]},
         {"expect": [], "concerns": ["modality"], "by_hand": []},
         {"attest": "it is off"},
         {"expect": [], "attest": "it is off", "by_hand": [{**LOOK, "system": "modality"}]},
@@ -163,6 +163,12 @@ def test_a_value_is_refused_as_soon_as_waivers_are_read() -> None:
     assert catalogue.waivers_of([{**entry, "value": 6}])[0].value == 6
     with pytest.raises(HardeningError, match="takes no value 3; accepted: a number above 4"):
         catalogue.waivers_of([{**entry, "value": 3}])
+
+
+def test_a_control_may_be_asked_of_one_kind_of_host_alone(tmp_path: Path) -> None:
+    (control,) = catalogue.load(None, write(tmp_path, concerns=["orthanc_server"]))
+    assert control.asked_of("orthanc_server")
+    assert not control.asked_of("workstation")
 
 
 def test_what_persons_attest_is_looked_at_on_each_system_of_its_devices(tmp_path: Path) -> None:

@@ -138,6 +138,13 @@ def test_a_closed_device_shows_nothing() -> None:
     assert seen()["ports"]["open"] == []
 
 
+def test_what_is_declared_for_this_place_is_told_apart() -> None:
+    with answering(port=22, first=b"SSH-2.0-x\r\n"):
+        assert seen()["ports"]["undeclared"] == [f"{ADDRESS}:22"]
+        found = seen(expected_ports=[22])
+    assert (found["ports"]["open"], found["ports"]["undeclared"]) == ([f"{ADDRESS}:22"], [])
+
+
 @pytest.mark.parametrize("title", ["OSIRIX", "HOROS", "LUM_WS1", "MAC"])
 def test_a_viewer_s_listener_is_named_with_the_title_that_it_takes(title: str) -> None:
     with horos(title):
