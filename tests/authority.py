@@ -143,7 +143,7 @@ class Change(Rotation):
         self.check("a second run changes nothing", holds=set(TALLY.findall(self.stage("only"))) == {"0"})
         self.check("neither does a run of harden", holds=set(TALLY.findall(self.play("harden"))) == {"0"})
         left = [name for each in self.practices for name in os.listdir(self.folder(each) / "authority")]
-        self.check("one authority is left", holds=sorted(set(left)) == ["ca.crt", "ca.key", "revoked.crl"])
+        self.check("one authority is left", holds=sorted(set(left)) == ["README", "ca.crt", "ca.key", "revoked.crl"])
         self.check("no front and no Orthanc was restarted", holds=self.ask(PROCESSES) == processes)
 
 

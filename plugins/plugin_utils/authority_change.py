@@ -232,7 +232,7 @@ def _make(secrets: Secrets, directory: str, folder: str) -> None:
 
 def _place(folder: str, fill: Callable[[str], None]) -> None:
     """Put a folder into its place once it is whole."""
-    part = folder + UNDER_WAY
+    part = _part(folder)
     os.makedirs(part, mode=0o755)
     fill(part)
     os.rename(part, folder)
@@ -241,9 +241,15 @@ def _place(folder: str, fill: Callable[[str], None]) -> None:
 
 def _drop(folder: str) -> None:
     """Take a folder out of its place, then remove it with all it holds."""
-    os.rename(folder, folder + UNDER_WAY)
+    os.rename(folder, _part(folder))
     _sync(os.path.dirname(folder))
-    shutil.rmtree(folder + UNDER_WAY)
+    shutil.rmtree(_part(folder))
+
+
+def _part(folder: str) -> str:
+    """Return the hidden name of a folder that is not whole: Ansible reads the others below an inventory."""
+    above, name = os.path.split(folder)
+    return os.path.join(above, f".{name}{UNDER_WAY}")
 
 
 def _copy(source: str, target: str) -> None:

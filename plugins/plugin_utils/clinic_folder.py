@@ -1,23 +1,54 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The folder beside a clinic file that is written by many: the clinic's hosts are hardened at the same time."""
+"""The folder beside a clinic file that is written by many: the clinic's hosts are hardened at the same time.
+
+Ansible reads what lies below an inventory folder, and refuses all of it where a folder there has no file to read. So
+none is there without a file: a run may be killed between the two.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+
+README = "README"
+ABOUT = """\
+What lies here was made by radiology.hardening for one clinic, whose file is named after this folder or one above.
+Keep all of it, and back it up: without it the clinic's devices have to be given new certificates. Passwords and keys in
+it are encrypted, and open with the password that your runs of Ansible are given for the vault.
+"""
+
+
+def made(folder: str, mode: int = 0o755) -> None:
+    """Make a folder where it is missing, with a file in it that says what it is; OSError where that cannot be."""
+    if os.path.isdir(folder):
+        return
+    above, name = os.path.split(folder)
+    made(above)
+    fresh = os.path.join(above, f".{name}.{secrets.token_hex(4)}.tmp")
+    os.mkdir(fresh, mode)
+    try:
+        with open(os.path.join(fresh, README), "w", encoding="ascii") as file:
+            file.write(ABOUT)
+        os.rename(fresh, folder)
+    except OSError:
+        shutil.rmtree(fresh)
+        if not os.path.isdir(folder):
+            raise
 
 
 @contextlib.contextmanager
 def locked(folder: str, purpose: str, mode: int = 0o755) -> Iterator[None]:
     """Hold a folder, made where it is missing, against the other processes of this and other runs."""
     try:
-        os.makedirs(folder, mode=mode, exist_ok=True)
+        made(folder, mode)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise HardeningError(f"{folder} cannot be used for {purpose}: {error.strerror}.") from error
@@ -43,7 +74,7 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
     """Replace a file atomically: temporary file in the same folder, fsync, rename."""
     temporary = ""
     try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        made(os.path.dirname(path))
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".clinic-", suffix=".tmp")
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(text)

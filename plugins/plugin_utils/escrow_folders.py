@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import luks, restoring
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_folder
 
 SEALED, HEADER, ABOUT = "recovery-key.p7m", "header.img.gz", "about.json"
 NEXT = "recovery-key.next.p7m"
@@ -73,7 +74,7 @@ def keep(places: Sequence[str], file_name: str, content: bytes) -> None:
     for place in places:
         path = os.path.join(place, file_name)
         try:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            clinic_folder.made(place, 0o700)
             temporary = path + ".new"  # a fixed name: what a cut leaves there is overwritten by the next run
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as file:

@@ -127,7 +127,7 @@ def test_at_the_end_one_is_left_and_the_former_key_is_destroyed(clinic: Clinic) 
     (_first, second), former = clinic.trusted, clinic.tree()["ca.key"]
     clinic.go("shown", "only")
     assert clinic.trusted == [second]
-    assert sorted(clinic.tree()) == ["ca.crt", "ca.key", "revoked.crl"]
+    assert sorted(clinic.tree()) == ["README", "ca.crt", "ca.key", "revoked.crl"]
     assert former not in clinic.tree().values()
     assert len(clinic.admitted) == 1, "a certificate of the former authority opens no door"
     assert clinic.go("only") == clinic.go("former") == []

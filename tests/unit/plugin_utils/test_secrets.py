@@ -37,7 +37,7 @@ def test_what_is_missing_is_made_saved_encrypted_and_found_again(tmp_path):
     assert file.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256\n")
     assert made.encode() not in file.read_bytes()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [each.name for each in file.parent.iterdir()] == ["vault.yml"]
+    assert sorted(each.name for each in file.parent.iterdir()) == ["README", "vault.yml"]
     again = secrets.Secrets(str(tmp_path / "clinic"), vault())
     assert again.ensure(("passwords", "alice")) == made
     assert again.get("authority_passphrase") == phrase
