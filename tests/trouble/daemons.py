@@ -33,12 +33,13 @@ WORKS = {
 HARDENED = Look(("TLS",), ("HTTPS",))
 UNDO = {"firewall": "firewall", "sshd": "ssh"}
 STATE = """
-nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//'
+nft -t list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//'
 sshd -T
 sha256sum /etc/ssh/sshd_config /etc/ssh/sshd_config.d/* /etc/radiology-firewall/* /etc/systemd/system/radiology-firewall.service
 systemctl is-active ssh radiology-firewall
 ss -Hltn 'sport = :22 or sport = :2222' | awk '{ print $4 }' | sort
 """
+"""Without counts, and without what the kernel keeps in sets: who is connected to the web front just now."""
 
 
 @dataclasses.dataclass(frozen=True)
