@@ -14,8 +14,8 @@ WIDTH = 960
 ROW = 104
 TOP = 84
 BOX = (150, 58)
-SERVER = 470
-DEVICE = 790
+SERVER = 458
+DEVICE = 800
 INTERNET_BOX = 252
 """Left edges, in the drawing's units, of the servers, the devices and the internet box."""
 KINDS = {
@@ -89,17 +89,34 @@ def reaches(facts: Mapping[str, Any]) -> list[Reach]:
 
 def description(document: Mapping[str, Any]) -> str:
     """Return the drawing in words, for those who do not see it."""
-    sentences = []
-    for point in document["vantage_points"]:
-        if point["why"]:
-            sentences.append(f"{point['name']} could not look: {point['why']}.")
-        for seen in point["sees"]:
-            reached = reaches(seen["facts"])
-            listed = ", ".join(f"{each.words}{'' if each.declared else ' (undeclared)'}" for each in reached)
-            sentences.append(
-                f"From {point['name']} ({KINDS[point['kind']]}), {seen['host']} shows {listed or 'nothing'}."
-            )
-    return plain(" ".join(sentences) or "No vantage point looked.")
+    return " ".join(sentences(document))
+
+
+def sentences(document: Mapping[str, Any]) -> list[str]:
+    """Return, for each vantage point, what it was shown by which hosts, or why it could not look."""
+    told = [_sentence(point) for point in document["vantage_points"] if point["why"] or point["sees"]]
+    return [plain(sentence) for sentence in told] or ["No vantage point looked."]
+
+
+def _sentence(point: Mapping[str, Any]) -> str:
+    """Tell what hosts show to one vantage point; those that show the same together."""
+    from_here = f"From {_short(point['name'])} ({KINDS[point['kind']]})"
+    if point["why"]:
+        return f"{from_here} nobody could look: {point['why']}."
+    showing: dict[str, list[str]] = {}
+    for seen in point["sees"]:
+        reached = reaches(seen["facts"])
+        listed = ", ".join(f"{each.words}{'' if each.declared else ' (undeclared)'}" for each in reached)
+        showing.setdefault(listed or "nothing", []).append(_short(seen["host"]))
+    return f"{from_here}: {'; '.join(f'{shown} of {_listed(hosts)}' for shown, hosts in showing.items())}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]
+
+
+def _short(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[int, int]]) -> list[str]:
@@ -117,20 +134,22 @@ def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[
         bend = (start + end) // 2
         curve = f"M{start} {height} C{bend} {height} {bend} {target} {end} {target}"
         parts.append(f'<path class="line {kind}" d="{curve}"/>')
-        parts += _labels(reached, start, end, height if abs(height - target) < 20 else (height + target) // 2)
+        middle = height if not from_left or abs(height - target) < 20 else (height + target) // 2
+        parts += _labels(reached, start, end, middle)
     if point["why"]:
         parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">could not look</text>')
     return parts
 
 
 def _labels(reached: Sequence[Reach], start: int, end: int, middle: int) -> list[str]:
-    x = (max(start, INTERNET_BOX + 28) + end) // 2 if start < end else (start + end) // 2
-    if not reached:
-        return [f'<text class="label closed" x="{x}" y="{middle - 8}" text-anchor="middle">nothing answers</text>']
+    """Write along a line that comes from the left in its middle, beside a vantage point on the right at its end."""
+    x, anchor = ((max(start, INTERNET_BOX + 28) + end) // 2, "middle") if start < end else (start - 10, "end")
+    words = [("declared" if each.declared else "undeclared", each.words) for each in reached]
+    listed = words or [("closed", "nothing answers")]
     return [
-        f'<text class="label {"declared" if each.declared else "undeclared"}" x="{x}" '
-        f'y="{middle - 8 - 15 * (len(reached) - 1 - number)}" text-anchor="middle">{escape(plain(each.words))}</text>'
-        for number, each in enumerate(reached)
+        f'<text class="label {kind}" x="{x}" y="{middle - 8 - 15 * (len(listed) - 1 - number)}" '
+        f'text-anchor="{anchor}">{escape(plain(said))}</text>'
+        for number, (kind, said) in enumerate(listed)
     ]
 
 
@@ -157,7 +176,7 @@ def _internet_box(outside: Sequence[Mapping[str, Any]], height: int) -> str:
 
 def _host(x: int, y: int, name: str, note: str, kind: str) -> str:
     middle = x + BOX[0] // 2
-    short, under = escape(plain(name).partition(".")[0][:20]), escape(plain(note)[:28])
+    short, under = escape(_short(plain(name))[:20]), escape(plain(note)[:28])
     return (
         f'<g class="host {kind}"><rect x="{x}" y="{y}" width="{BOX[0]}" height="{BOX[1]}" rx="9"/>'
         f'<text class="host-name" x="{middle}" y="{y + 25}" text-anchor="middle">{short}</text>'

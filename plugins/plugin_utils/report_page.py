@@ -33,7 +33,7 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
         report=document,
         sentence=sentence(document),
         drawing=Markup(report_drawing.svg(document)),  # noqa: S704 # every text in it is escaped there
-        drawing_text=report_drawing.description(document),
+        reached=report_drawing.sentences(document),
         groups=groups(document["findings"]),
         passed=[finding for finding in document["findings"] if finding["verdict"] == "pass"],
         vouched=[finding for finding in document["findings"] if finding["verdict"] == "attested"],
@@ -75,7 +75,9 @@ def sentence(document: Mapping[str, Any]) -> str:
     judged = counts.get("pass", 0) + counts.get("fail", 0)
     if document["verdict"] == "pass":
         spared, vouched = counts.get("not_applicable", 0), counts.get("attested", 0)
-        rest = f" Attested by persons and not measured: {vouched}, named below." if vouched else ""
+        waived = counts.get("waived", 0)
+        rest = f" Waived: {waived}, each with its owner and its last day below." if waived else ""
+        rest += f" Attested by persons and not measured: {vouched}, named below." if vouched else ""
         rest += f" Not applicable: {spared}, each with its reason below." if spared else ""
         return f"{readable}All of the {judged} controls that were judged hold.{rest}"
     if not judged:

@@ -243,7 +243,7 @@ def test_a_vantage_point_that_could_not_look_is_told() -> None:
     assert built["verdict"] == "fail"
     assert built["counts"]["not_audited"] > 0
     assert "Nobody looked from the internet" in report_page.sentence(built)
-    assert "could not look: no route" in report_drawing.description(built)
+    assert "nobody could look: no route" in report_drawing.description(built)
     told = report_console.table(built)
     assert told.count("no route") == len(built["vantage_points"])
     assert "not looked at from attacker.practice" in told
