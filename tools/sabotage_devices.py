@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "molecule" / "resources"
 sys.path[:0] = [str(RESOURCES), str(ROOT / ".ansible" / "collections")]
 
+import attested
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, judge
 from lab import Lab
 
@@ -59,21 +60,8 @@ class Devices:
         points = given["vantage_points"].items()
         given["vantage_points"] = {name: told for name, told in points if told.get("device", "ct") in KINDS}
         today = datetime.datetime.now(tz=datetime.UTC).date()
-        days = {"date": today.isoformat(), "expires": (today + datetime.timedelta(days=30)).isoformat()}
         given["hardening_waivers"] = []
-        given["hardening_attestations"] = [
-            {
-                "host": name,
-                "by": BY,
-                **days,
-                "controls": {
-                    control.id: f"Made up for the proof: {control.attest}"
-                    for control in catalogue.load("device")
-                    if control.attest and kind in control.concerns
-                },
-            }
-            for name, kind in KINDS.items()
-        ]
+        given["hardening_attestations"] = attested.made_up(catalogue.load("device"), KINDS, BY, today)
         self.file.write_text(yaml.safe_dump(given, sort_keys=False, width=1000), encoding="utf-8")
         shutil.copy(self.file, self.kept)
 
