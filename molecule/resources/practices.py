@@ -102,7 +102,8 @@ address of documentation, so it is told another, which nobody here calls.
 WORKSTATION = """
 dpkg --purge orthanc-dicomweb orthanc >/dev/null 2>&1
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq install --no-download --no-install-recommends avahi-daemon rpcbind udev </dev/null >/dev/null 2>&1
+apt-get -qq install --no-download --no-install-recommends avahi-daemon dconf-gsettings-backend \
+  gsettings-desktop-schemas libglib2.0-bin rpcbind udev </dev/null >/dev/null 2>&1
 """
 """The lab's image is a server's; where images are read, Orthanc was never installed, but what desktops come with."""
 

@@ -14,6 +14,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     workstation_automount,
     workstation_core_dumps,
     workstation_listeners,
+    workstation_login,
+    workstation_session,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -24,6 +26,9 @@ OWN = (
     workstation_core_dumps.MANAGER,
     workstation_core_dumps.CATCHER,
     workstation_core_dumps.SESSIONS,
+    workstation_session.KEYS,
+    workstation_session.LOCKS,
+    workstation_session.RULES,
     dicom_tunnel.UNIT_FILE,
 )
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
@@ -32,16 +37,21 @@ FACTS: dict[str, str] = {
     **workstation_listeners.FACTS,
     **workstation_automount.FACTS,
     **workstation_core_dumps.FACTS,
+    **workstation_session.FACTS,
+    **workstation_login.FACTS,
     **dicom_tunnel_state.FACTS,
 }
 
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts."""
+    session, by_desktops = workstation_session.observe(host)
     return {
         **workstation_listeners.observe(host, scope),
-        "automount": workstation_automount.observe(host),
+        "automount": {**workstation_automount.observe(host), "by_desktops": by_desktops},
         "core_dumps": workstation_core_dumps.observe(host),
+        "session": session,
+        "login": workstation_login.observe(host),
         "tunnel": dicom_tunnel_state.observe(host, scope),
     }
 
@@ -57,4 +67,17 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += workstation_automount.steps(mine["automount"])
     if any(name.startswith("core_dumps.") for name in unmet):
         steps += workstation_core_dumps.steps(mine["core_dumps"])
+    steps += workstation_session.steps(mine["session"], _of_session(mine, unmet, wanted, scope), scope["lock_seconds"])
+    if any(name.startswith("login.") for name in unmet):
+        steps += workstation_login.steps(mine["login"])
     return steps + dicom_tunnel_state.steps(mine["tunnel"], [one for one in unmet if one.startswith("tunnel.")], scope)
+
+
+def _of_session(
+    mine: Mapping[str, Any], unmet: list[str], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]
+) -> list[str]:
+    """Return what is not as wanted of the session; another time than the site chose is such a thing."""
+    named = [name for name in unmet if name.startswith("session.") or name == "automount.by_desktops"]
+    idle = "session.idle_seconds"
+    drifted = f"{NAME}.{idle}" in wanted and mine["session"]["idle_seconds"] != scope["lock_seconds"]
+    return [*named, idle] if drifted and idle not in named else named

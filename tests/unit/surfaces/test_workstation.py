@@ -19,7 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 
 WANTED = catalogue.wanted(catalogue.load("workstation"))
-SCOPE = {"ssh_port": 22, "port": 11112, "tls": True, "listeners": []}
+SCOPE = {"ssh_port": 22, "port": 11112, "tls": True, "listeners": [], "lock_seconds": 600}
 SSHD = 'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=52,fd=3))'
 VIEWER = 'tcp LISTEN 0 5 {}:{} 0.0.0.0:* users:(("viewer",pid=900,fd=9))'
 TLS = "New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384\n"
