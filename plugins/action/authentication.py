@@ -53,6 +53,9 @@ class ActionModule(GuardedAction, RequestingAction):
         scope = self._task.args.get("scope") or {}
         check_mode = bool(self._task.check_mode)
         try:
+            if not scope.get("web", True):
+                result.update(self._call(variables, {}))
+                return result
             secrets = Secrets(str(scope["clinic_directory"]), self._loader._vault, check_mode=check_mode)
             logins = [str(person["login"]) for person in scope.get("people") or []]
             passwords = {login: secrets.ensure(("passwords", login)) for login in logins}
@@ -78,7 +81,7 @@ class ActionModule(GuardedAction, RequestingAction):
         self,
         variables: dict[str, Any],
         given: dict[str, dict[str, str]],
-        certificate: WebCertificate,
+        certificate: WebCertificate | None = None,
         *,
         renew: bool = True,
     ) -> dict[str, Any]:
@@ -88,8 +91,8 @@ class ActionModule(GuardedAction, RequestingAction):
             **self._task.args,
             "scope": {**scope, "renew": renew and bool(scope.get("renew"))},
             **given,
-            "certificate": certificate.text,
-            "certified": certificate.certified,
+            "certificate": certificate.text if certificate else "",
+            "certified": certificate.certified if certificate else "",
             "engineer": self._engineer(),
             "becomes_by": self._becomes_by(),
         }

@@ -150,7 +150,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     steps: list[Step] = []
-    if facts["orthanc"]["installed"]:
+    if facts["orthanc"]["installed"] and scope.get("web", True):
         told = settings(wanted, scope) | _web_addresses(facts["orthanc"]["config"])
         held = orthanc_configuration.configure(facts, told, "let in declared people and devices only")
         if not held and _below(unmet, "http", "users", "dicom"):

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Look from here at a workstation or a modality, and tell it as facts.
 
-A modality may be old: each open port is asked a few questions, no list of TLS suites, and no password is tried. What
-Horos and OsiriX open is known: DICOM on 11112 (on from the factory), the web portal on 3333 and XML-RPC on 8080 (at a
-click; horosproject/horos, DefaultsOsiriX.m), under the AE titles OSIRIX, HOROS or the machine's name.
+A modality may be old: each open port is asked a few questions, no list of TLS suites, and no password is tried; an SSH
+server is asked what it takes. What Horos and OsiriX open is known: DICOM on 11112 (on from the factory), the web portal
+on 3333 and XML-RPC on 8080 (at a click; horosproject/horos, DefaultsOsiriX.m), under the AE titles OSIRIX, HOROS or the
+machine's name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any, NamedTuple
 
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.wire import dicom, ports, presence, services, tls, web
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import (
+    dicom,
+    ports,
+    presence,
+    services,
+    shell,
+    tls,
+    web,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 
 KINDS = ("workstation", "modality")
@@ -65,9 +74,10 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
         for door in doors
         if door.ended == "accepted"
     ]
+    shells, errors = shell.passwords([door.place for door in doors if door.banner.startswith(b"SSH-")])
     return {
         "reachable": True,
-        "errors": [],
+        "errors": errors,
         "ports": {"open": [str(place) for place in found], "undeclared": undeclared},
         "dicom": {
             "cleartext_ports": [str(door.place) for door in in_clear],
@@ -79,7 +89,7 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
             "readable_series": max((series for _studies, series in counts), default=0),
         },
         "http": {"cleartext_ports": [str(door.place) for door in doors if door.web and not door.secure]},
-        "ssh": {"ports": [str(door.place) for door in doors if door.banner.startswith(b"SSH-")]},
+        "ssh": shells,
         "device": _told(doors, usual),
         **({} if box is None else {"box": internet_box.facts(box, target["addresses"])}),
     }

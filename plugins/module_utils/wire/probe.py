@@ -53,9 +53,10 @@ def probe(
     dicom_tls = [
         place for place in secure if answering[place] in dicom.SPOKEN or (place not in https and place.port in known)
     ]
+    shells, errors = shell.passwords(ssh)
     facts: dict[str, Any] = {
         "reachable": True,
-        "errors": [],
+        "errors": errors,
         "ports": {
             "open": [str(place) for place in found],
             "undeclared": [str(place) for place in found if place.port not in expected],
@@ -63,22 +64,13 @@ def probe(
         "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected),
         "http": _http(unspoken, https, try_defaults=default_credentials),
         "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
-        "ssh": {"ports": [str(place) for place in ssh]},
+        "ssh": shells,
         **({} if box is None else {"box": internet_box.facts(box, target["addresses"])}),
     }
-    _ssh(ssh, facts)
     studies, series = _by_rest(unspoken, https, facts["http"].pop("opened_with"))
     facts["dicom"]["readable_studies"] = max(studies, facts["dicom"]["readable_studies"])
     facts["dicom"]["readable_series"] = max(series, facts["dicom"]["readable_series"])
     return facts
-
-
-def _ssh(places: list[Place], facts: dict[str, Any]) -> None:
-    """Add which SSH servers offer passwords; where one cannot be asked, say so and leave the fact out."""
-    try:
-        facts["ssh"]["password_offered"] = [str(place) for place in places if shell.offers_password(place)]
-    except shell.UnansweredError as error:
-        facts["errors"].append(str(error))
 
 
 def _dicom(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Sequence
 
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 
@@ -15,6 +16,16 @@ NOBODY = "nobody-here"
 
 class UnansweredError(Exception):
     """An SSH server that could not be asked, and why."""
+
+
+def passwords(places: Sequence[Place]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the facts below `wire.ssh` of these SSH servers, less what one of them does not tell, and errors."""
+    facts = {"ports": [str(place) for place in places]}
+    try:
+        offered = [str(place) for place in places if offers_password(place)]
+    except UnansweredError as error:
+        return facts, [str(error)]
+    return {**facts, "password_offered": offered}, []
 
 
 def offers_password(place: Place) -> bool:

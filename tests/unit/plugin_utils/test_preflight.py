@@ -17,6 +17,7 @@ from ansible.template import Templar
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_change,
+    catalogue,
     clinic_file,
     concerns,
     preflight,
@@ -108,6 +109,21 @@ def test_a_host_is_judged_by_its_roles_or_by_what_persons_tell(
     assert (concerns.roles(known), concerns.told_by_persons(known)) == (roles, persons)
     asked = {control.role for control in concerns.controls(known, "strict")}
     assert asked == {*roles, *(() if kind == "orthanc_server" else ("device",))}
+
+
+def test_no_workstation_is_asked_what_an_orthanc_server_does() -> None:
+    asked = {}
+    for kind in ("orthanc_server", "workstation"):
+        known = {"clinic_host": {"kind": kind}, "clinic_managed": True}
+        asked[kind] = {each.id for each in concerns.controls(known, "strict") if each.role == "authentication"}
+    held = catalogue.load("authentication")
+    assert asked["orthanc_server"] == {control.id for control in held}
+    left_out = {
+        control.id for control in held if control.applies_when and control.applies_when.fact == "orthanc.installed"
+    }
+    assert asked["workstation"] == asked["orthanc_server"] - left_out
+    assert {"authentication.ssh_keys_only", "authentication.accounts_locked"} <= asked["workstation"]
+    assert "authentication.web_https_only" in left_out
 
 
 def test_a_lost_device_and_a_vantage_point_are_not_judged() -> None:

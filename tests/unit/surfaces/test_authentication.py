@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import web_front_plan
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import authentication
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 
 RECORDED = Path(__file__).with_name("hardened")
 CT = {
@@ -51,6 +52,17 @@ def test_a_device_is_told_to_orthanc_behind_its_loopback_address_with_its_rights
         "UseDicomTls": False,
     }
     assert ENTRIES["ws"]["Port"] == 11112
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_orthanc_on_a_workstation_is_left_alone(installed):
+    known = json.loads((RECORDED / "authentication.debian12.json").read_text(encoding="utf-8"))
+    facts = json.loads(json.dumps(known["facts"]))
+    facts["orthanc"]["installed"] = installed
+    facts["authentication"]["web"]["active"] = facts["authentication"]["lockout"]["in_force"] = False
+    wanted = catalogue.wanted(catalogue.load("authentication"))
+    told = [step.does for step in authentication.plan(facts, wanted, {**known["scope"], "web": False})]
+    assert told == ["Lock an account for 15 minutes after 5 wrong passwords (pam_faillock)"]
 
 
 def test_declared_devices_leave_nothing_to_say():

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.internet_box_words import PortMapping
-from ansible_collections.radiology.hardening.plugins.module_utils.wire import device, dicom, presence, services
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import device, dicom, presence, services, shell
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
@@ -222,6 +222,27 @@ def test_rdp_is_told_from_what_only_listens_there(
         monkeypatch.setattr(services, "RDP", place.port)
         words = "RDP" if expected else "the port of RDP takes connections"
         assert services.named(place, b"") == services.Service(words, controls=True)
+
+
+def test_an_ssh_server_is_asked_whether_it_takes_passwords_and_one_that_does_not_tell_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(place: Place) -> bool:
+        if place.port == 2222:
+            raise shell.UnansweredError("it does not tell")
+        return place.port == 22
+
+    monkeypatch.setattr(shell, "offers_password", told)
+    door, other, silent = (Place(ADDRESS, port) for port in (22, 2200, 2222))
+    assert shell.passwords([door, other]) == (
+        {"ports": [str(door), str(other)], "password_offered": [str(door)]},
+        [],
+    )
+    assert shell.passwords([door, silent]) == ({"ports": [str(door), str(silent)]}, ["it does not tell"])
+    with answering(port=0, first=b"SSH-2.0-test\r\n") as place:
+        monkeypatch.setattr(shell, "offers_password", lambda _place: True)
+        found = device.probe(TARGET, [place.port], None)
+    assert found["ssh"] == {"ports": [str(place)], "password_offered": [str(place)]}
 
 
 @pytest.mark.parametrize(
