@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's part of the role workstation: the clinic's authority signs for the key of a viewer's tunnels."""
+"""The controller's part of the role workstation: people's first passwords, and a certificate for a viewer's tunnels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_tunnel
+from ansible_collections.radiology.hardening.plugins.module_utils import dicom_tunnel, web_passwords
 from ansible_collections.radiology.hardening.plugins.module_utils.dicom_tunnel_state import REQUESTED
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import TO_BE_SIGNED
@@ -19,10 +19,24 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     device_certificates,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
+from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight_files import FIRST
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 MODULE = "radiology.hardening.workstation"
+
+
+def first_passwords(secrets: Secrets, scope: Mapping[str, Any]) -> dict[str, str]:
+    """Return each person's first password, made where there is none; HardeningError where one would be guessed."""
+    logins = [str(person["login"]) for person in scope.get("people") or []]
+    found = {login: secrets.ensure((FIRST, login)) for login in logins}
+    if weak := web_passwords.weak(found):
+        names = ", ".join(f"{FIRST}.{login}" for login in weak)
+        raise HardeningError(
+            f"{secrets.path} has first passwords that would be guessed: {names}. Take them out by `ansible-vault "
+            "edit`, so that others are made."
+        )
+    return found
 
 
 class ActionModule(RequestingAction):
@@ -35,13 +49,18 @@ class ActionModule(RequestingAction):
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
         scope = self._task.args.get("scope") or {}
-        if not scope.get("tunnel"):
-            result.update(self._call(variables, {}))
-            return result
         try:
-            result.update(self._tunnelled(variables, scope))
+            secrets = Secrets(
+                str(scope["clinic_directory"]), self._loader._vault, check_mode=bool(self._task.check_mode)
+            )
+            self._first = first_passwords(secrets, scope)
+            made = [f"Make a first password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
+            answer = self._tunnelled(variables, scope) if scope.get("tunnel") else self._call(variables, {})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
+        result.update(answer)
+        if succeeded(answer) and made:
+            result.update(told([*made, *answer["plan"]]))
         return result
 
     def _tunnelled(self, variables: dict[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +98,8 @@ class ActionModule(RequestingAction):
 
     def _call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
-            module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
+            module_name=MODULE,
+            module_args={**self._task.args, **given, "initial_passwords": self._first},
+            task_vars=variables,
         )
         return answer

@@ -35,7 +35,10 @@ OURS = f"system-db:{DATABASE}"
 MANDATORY = "/run/dconf/user"
 RULES = "/etc/tmpfiles.d/zz-radiology-dconf.conf"
 DESKTOPS = ("/usr/share/xsessions", "/usr/share/wayland-sessions")
-HELD = re.compile(r"(gnome|cinnamon|mate)([-_].*)?\.desktop")
+HELD = {"gnome", "x-cinnamon", "cinnamon", "mate"}
+"""Names by which desktops call themselves in small letters (Desktop Entry Specification, DesktopNames)."""
+DEFAULT = "lightdm-xsession.desktop"
+"""Starts whichever of the others is the machine's default."""
 IDLE = {
     "org/gnome/desktop/session/idle-delay": ("uint32 {}", 1),
     "org/cinnamon/desktop/session/idle-delay": ("uint32 {}", 1),
@@ -43,6 +46,7 @@ IDLE = {
 }
 """Key -> how its number is written, and how many seconds one of it is."""
 STEADY = {
+    "org/gnome/desktop/screensaver/idle-activation-enabled": "true",
     "org/gnome/desktop/screensaver/lock-enabled": "true",
     "org/gnome/desktop/screensaver/lock-delay": "uint32 0",
     "org/gnome/desktop/lockdown/disable-lock-screen": "false",
@@ -164,8 +168,13 @@ def _otherwise(values: Mapping[str, str], wanted: Mapping[str, str]) -> list[str
 
 
 def _other_desktops(host: Host) -> list[str]:
-    names = {name for folder in DESKTOPS for name in host.list(folder) if name.endswith(".desktop")}
-    return sorted(name.removesuffix(".desktop") for name in names if not HELD.fullmatch(name))
+    found = set()
+    for path in (f"{folder}/{name}" for folder in DESKTOPS for name in host.list(folder) if name != DEFAULT):
+        told = re.search(r"(?m)^DesktopNames\s*=\s*(.+)$", host.text(path) or "")
+        names = re.split(r"[;:\s]+", told[1].lower()) if told else []
+        if path.endswith(".desktop") and not HELD & set(names):
+            found.add(path.rpartition("/")[2].removesuffix(".desktop"))
+    return sorted(found)
 
 
 def _advice(name: str) -> str:

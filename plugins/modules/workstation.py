@@ -15,6 +15,8 @@ description:
   - Carries the DICOM of a viewer that speaks no TLS through tunnels (stunnel), where the clinic file says so.
     Its action runs on the controller, has the clinic's authority sign for the key that is made here, and gives the
     options below other than O(scope) and O(wanted).
+  - Gives people their accounts, logs nobody in unasked, and locks the screen. Its action makes the first
+    passwords in the clinic's vault file.
   - Ends no program of a person; what is left to somebody is a warning of the run and a finding of the audit.
 options:
   certificate:
@@ -25,6 +27,9 @@ options:
     description: The certificates of the clinic's authorities, PEM.
     type: str
     default: ""
+  initial_passwords:
+    description: Login to the first password of an account that is made here, or that never had one.
+    type: dict
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -54,6 +59,7 @@ def main() -> None:
         workstation,
         certificate={"type": "str", "default": ""},
         authority={"type": "str", "default": ""},
+        initial_passwords={"type": "dict", "no_log": True},
     )
 
 

@@ -92,6 +92,8 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
         given = preflight_settings.check(found.remarks, variables, controller.render, controller.trust, roles)
         if concerns.kind_of(variables) == concerns.SERVER:
             _check_kept(found.remarks, given, variables, controller)
+        else:
+            preflight_files.check_first_passwords(found.remarks, given, controller.vault)
     if concerns.is_judged(variables):
         with found.remarks.refusals(name):
             chosen = inputs.selection(variables, controller.render)

@@ -25,6 +25,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 PASSPHRASE = ("authority_passphrase",)
+FIRST = "initial_passwords"
+"""Name in the clinic's vault file: login -> the password by which a person first comes in at a workstation."""
 
 
 def check_secrets(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:
@@ -44,6 +46,19 @@ def check_secrets(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[s
                 f"{secrets.path}: passwords.{login} would be guessed; harden refuses it unless "
                 "authentication.web_passwords_strong is waived."
             )
+
+
+def check_first_passwords(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:
+    """Check what the vault file holds of people's first passwords at a workstation; those that it lacks are made."""
+    if not {"workstation_people", "workstation_clinic_directory"} <= given.keys():
+        return
+    secrets = vault(str(given["workstation_clinic_directory"]))
+    logins = [str(person["login"]) for person in given["workstation_people"] or []]
+    with remarks.refusals():
+        missing = secrets.lacking(*((FIRST, login) for login in logins))
+        held = {login: str(secrets.get(FIRST, login)) for login in logins if f"{FIRST}.{login}" not in missing}
+        for login in web_passwords.weak(held):
+            remarks.problem(f"{secrets.path}: {FIRST}.{login} would be guessed; accepted: none, so that one is made")
 
 
 def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The machine on which images are read: who may call it, what it mounts and leaves behind, how images travel."""
+"""The machine on which images are read: who calls it and works at it, what it leaves behind, how images travel."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     workstation_core_dumps,
     workstation_listeners,
     workstation_login,
+    workstation_people,
     workstation_session,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -29,6 +30,7 @@ OWN = (
     workstation_session.KEYS,
     workstation_session.LOCKS,
     workstation_session.RULES,
+    workstation_login.NO_GUESTS,
     dicom_tunnel.UNIT_FILE,
 )
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
@@ -39,6 +41,7 @@ FACTS: dict[str, str] = {
     **workstation_core_dumps.FACTS,
     **workstation_session.FACTS,
     **workstation_login.FACTS,
+    **workstation_people.FACTS,
     **dicom_tunnel_state.FACTS,
 }
 
@@ -52,6 +55,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "core_dumps": workstation_core_dumps.observe(host),
         "session": session,
         "login": workstation_login.observe(host),
+        "people": workstation_people.observe(host, scope),
         "tunnel": dicom_tunnel_state.observe(host, scope),
     }
 
@@ -67,6 +71,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += workstation_automount.steps(mine["automount"])
     if any(name.startswith("core_dumps.") for name in unmet):
         steps += workstation_core_dumps.steps(mine["core_dumps"])
+    steps += workstation_people.steps(mine["people"], [name for name in unmet if name.startswith("people.")], scope)
     steps += workstation_session.steps(mine["session"], _of_session(mine, unmet, wanted, scope), scope["lock_seconds"])
     if any(name.startswith("login.") for name in unmet):
         steps += workstation_login.steps(mine["login"])
@@ -76,8 +81,10 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
 def _of_session(
     mine: Mapping[str, Any], unmet: list[str], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]
 ) -> list[str]:
-    """Return what is not as wanted of the session; another time than the site chose is such a thing."""
-    named = [name for name in unmet if name.startswith("session.") or name == "automount.by_desktops"]
-    idle = "session.idle_seconds"
-    drifted = f"{NAME}.{idle}" in wanted and mine["session"]["idle_seconds"] != scope["lock_seconds"]
-    return [*named, idle] if drifted and idle not in named else named
+    """Return what is not as wanted of the session, or will not be: another time than the site chose, a new account."""
+    named = {name for name in unmet if name.startswith("session.") or name == "automount.by_desktops"}
+    if mine["session"]["idle_seconds"] != scope["lock_seconds"]:
+        named.add("session.idle_seconds")
+    if "people.missing" in unmet:
+        named.add("session.unheld_users")
+    return [name for name in sorted(named) if f"{NAME}.{name}" in wanted]

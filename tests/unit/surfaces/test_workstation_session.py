@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import workstation_login, workstation_session
+from ansible_collections.radiology.hardening.plugins.module_utils import workstation_session
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
@@ -33,7 +33,6 @@ class Machine(Host):
         super().__init__(str(root))
         self.values = HELD if values is None else values
         self.locked = list(HELD) if locked is None else locked
-        self.consoles = ""
         self.lay("/etc/passwd", PASSWD)
         self.lay(workstation_session.PROFILE, "user-db:user\nsystem-db:radiology\n")
         self.lay(f"{workstation_session.MANDATORY}/1001", "user-db:user\nsystem-db:radiology\n")
@@ -43,7 +42,7 @@ class Machine(Host):
             return Result(0, "".join(f"{key} {self.values.get(key, '')}\n" for key in command[12:]), "")
         if command[:2] == ["dconf", "list-locks"]:
             return Result(0, "".join(f"/{key}\n" for key in self.locked), "")
-        return Result(0, self.consoles if command[:2] == ["systemctl", "show"] else "", "")
+        return Result(0, "", "")
 
     def lay(self, path: str, text: str) -> None:
         file = Path(self.path(path))
@@ -101,11 +100,13 @@ def test_who_may_read_another_profile_is_named(tmp_path):
 
 def test_another_desktop_is_left_to_a_person(tmp_path):
     machine = Machine(tmp_path)
-    for name in ("gnome.desktop", "gnome-classic.desktop", "cinnamon2d.desktop", "mate.desktop", "xfce.desktop"):
-        machine.lay(f"/usr/share/xsessions/{name}", "")
-    machine.lay("/usr/share/wayland-sessions/plasma.desktop", "")
+    for name, told in (("classic", "GNOME-Classic:GNOME;"), ("c", "X-Cinnamon"), ("mate", "MATE"), ("xfce", "XFCE")):
+        machine.lay(f"/usr/share/xsessions/{name}.desktop", f"[Desktop Entry]\nExec=x\nDesktopNames={told}\n")
+    machine.lay("/usr/share/xsessions/lightdm-xsession.desktop", "[Desktop Entry]\nExec=default\n")
+    machine.lay("/usr/share/xsessions/old.desktop", "[Desktop Entry]\nExec=old\n")
+    machine.lay("/usr/share/wayland-sessions/plasma.desktop", "DesktopNames=KDE\n")
     facts = seen(machine)
-    assert facts["other_desktops"] == ["cinnamon2d", "plasma", "xfce"]
+    assert facts["other_desktops"] == ["old", "plasma", "xfce"]
     ordinary, left = parted(workstation_session.steps(facts, ["session.other_desktops"], 600))
     assert (ordinary, [step.does for step in left]) == ([], facts["advice"])
 
@@ -130,44 +131,3 @@ def test_another_time_that_the_site_chose_is_set_and_a_waived_one_is_not():
     assert step.does.startswith("Have desktops lock the screen after 300 s")
     waived = {name: asked for name, asked in WANTED.items() if ".session." not in name}
     assert workstation.plan(known["facts"], waived, scope) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "found"),
-    [
-        ("/etc/gdm3/daemon.conf", "[daemon]\nAutomaticLoginEnable = True\nAutomaticLogin = radio\n", [2, 3]),
-        ("/etc/gdm3/daemon.conf", "[daemon]\n# AutomaticLogin = radio\nAutomaticLoginEnable=false\n", []),
-        ("/etc/gdm3/daemon.conf", "[daemon]\nTimedLoginEnable=true\nTimedLogin=radio\nTimedLoginDelay=5\n", [2, 3]),
-        (
-            "/etc/lightdm/lightdm.conf.d/50-kiosk.conf",
-            "[Seat:*]\nautologin-user=radio\nautologin-user-timeout=0\n",
-            [2],
-        ),
-        ("/etc/lightdm/lightdm.conf", "[Seat:*]\nallow-guest=true\n", [2]),
-        ("/etc/lightdm/lightdm.conf", "[Seat:*]\nallow-guest=false\nautologin-user=\n#autologin-user=x\n", []),
-        ("/etc/sddm.conf.d/kde.conf", "[Theme]\nUser=blue\n[Autologin]\nUser=radio\nSession=plasma\n", [4]),
-        ("/etc/lightdm/lightdm.conf.d/50-kiosk.bak", "[Seat:*]\nautologin-user=radio\n", []),
-    ],
-)
-def test_what_logs_somebody_in_is_named_by_line_and_made_a_comment(tmp_path, path, text, found):
-    machine = Machine(tmp_path)
-    machine.lay(path, text)
-    facts = workstation_login.observe(machine)
-    assert [line.split(" (")[0] for line in facts["automatic"]] == [f"{path}:{number}" for number in found]
-    for step in workstation_login.steps(facts):
-        step.do(machine)
-    assert workstation_login.observe(machine)["automatic"] == []
-    lines = zip(text.splitlines(), machine.text(path).splitlines(), strict=True)
-    assert [number for number, (was, now) in enumerate(lines, 1) if was != now] == found
-
-
-def test_a_console_that_logs_somebody_in_is_left_to_a_person(tmp_path):
-    machine = Machine(tmp_path)
-    machine.consoles = (
-        "Id=getty@tty1.service\nExecStart={ argv[]=/sbin/agetty --autologin radio %I }\n\n"
-        "Id=console-getty.service\nExecStart={ argv[]=/sbin/agetty -o -p }\n"
-    )
-    facts = workstation_login.observe(machine)
-    assert facts["consoles"] == ["getty@tty1.service"]
-    ordinary, left = parted(workstation_login.steps(facts))
-    assert (ordinary, [step.does for step in left]) == ([], facts["advice"])
