@@ -27,11 +27,17 @@ from inventory import PASSWORD
 from lab import Lab
 
 NAME = "canary"
-HOST = "pacs-1"
+HOST, STATION = "pacs-1", "ws-1"
 CLINIC = "dmz-practice"
 CANARIES = {
     login: f"CANARY{number}xQ7nV2sLkP9wZ4rT" for number, login in enumerate(("a.martin", "b.leroy", "c.moreau"))
 }
+FIRST = {login: f"{password}-first" for login, password in CANARIES.items()}
+"""By which people first come in at the workstation."""
+SHADOW = (
+    "import crypt, spwd, sys; told = spwd.getspnam(sys.argv[1]).sp_pwdp; sys.exit(crypt.crypt(input(), told) != told)"
+)
+"""Tells whether a password is that of an account; for the Python of Debian 12."""
 KEYS = "/etc/dicom-front/server.key /etc/dicom-front/link.key /etc/orthanc/tls/orthanc.key /etc/orthanc-web/server.key"
 PEOPLE = "/etc/orthanc-web/people.map"
 MAPS = "/etc/orthanc-web/orthanc.map /etc/orthanc-web/probes.map"
@@ -41,7 +47,7 @@ WATCH = r"while [ -e /run/watch ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr 
 
 def main() -> int:
     """Run it all and tell which secret was seen where."""
-    lab = Lab(NAME, (HOST,))
+    lab = Lab(NAME, (HOST, STATION))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         lab.up(work / "inventory")
@@ -50,12 +56,20 @@ def main() -> int:
             texts = said(lab, work)
             secrets = wanted(lab, work)
             allowed = lab.execute(HOST, "sh", "-c", f"cat {KEYS} {PEOPLE} {MAPS}").stdout
+            used = all(
+                not lab.execute(
+                    STATION, "python3", "-Wignore", "-c", SHADOW, login, stdin=first, check=False
+                ).returncode
+                for login, first in FIRST.items()
+            )
         finally:
             lab.down()
     found = [
         f"{what} in {where}" for where, text in texts.items() for what, secret in secrets.items() if secret in text
     ]
-    proven = all(secret in allowed for what, secret in secrets.items() if what.startswith(("basic", "key", "header")))
+    proven = used and all(
+        secret in allowed for what, secret in secrets.items() if what.startswith(("basic", "key", "header"))
+    )
     print("\n".join(found))
     print(f"{len(secrets)} secrets searched in {len(texts)} texts of {sum(map(len, texts.values()))} characters")
     print(f"{len(secrets) - len(found)} passed, {len(found) + (not proven)} failed")
@@ -66,7 +80,7 @@ def plant(lab: Lab, work: Path) -> None:
     """Put the canaries into the clinic's vault file before the first run."""
     vault = work / "inventory" / CLINIC / "vault.yml"
     vault.parent.mkdir(parents=True, exist_ok=True)
-    vault.write_text(yaml.safe_dump({"passwords": CANARIES}), encoding="utf-8")
+    vault.write_text(yaml.safe_dump({"passwords": CANARIES, "initial_passwords": FIRST}), encoding="utf-8")
     run(lab, "ansible-vault", "encrypt", str(vault))
 
 
@@ -75,10 +89,10 @@ def said(lab: Lab, work: Path) -> dict[str, str]:
     inventory = ("-i", str(work / "inventory"), "-vvv", "--diff")
     watching, seen = threading.Event(), []
     watcher = threading.Thread(target=watch_controller, args=(watching, seen))
-    lab.execute(HOST, "touch", "/run/watch")
-    on_host = threading.Thread(target=lambda: lab.execute(HOST, "sh", "-c", WATCH, check=False))
     watcher.start()
-    on_host.start()
+    on_hosts = [threading.Thread(target=watch_host, args=(lab, host)) for host in (HOST, STATION)]
+    for on_host in on_hosts:
+        on_host.start()
     texts = {
         name: run(lab, "ansible-playbook", *inventory, "-e", f"report_directory={work / 'reports'}", path, check=False)
         for name, path in (
@@ -88,12 +102,13 @@ def said(lab: Lab, work: Path) -> dict[str, str]:
         )
     }
     watching.set()
-    lab.execute(HOST, "rm", "/run/watch")
+    for host, on_host in zip((HOST, STATION), on_hosts, strict=True):
+        lab.execute(host, "rm", "/run/watch")
+        on_host.join()
+        texts[f"command lines on {host}"] = lab.execute(host, "cat", "/root/seen").stdout
+        texts[f"the journal of {host}"] = lab.execute(host, "journalctl", "--no-pager", "--output", "cat").stdout
     watcher.join()
-    on_host.join()
     texts["command lines on the controller"] = "\n".join(seen)
-    texts["command lines on the host"] = lab.execute(HOST, "cat", "/root/seen").stdout
-    texts["the host's journal"] = lab.execute(HOST, "journalctl", "--no-pager", "--output", "cat").stdout
     texts["the reports"] = "".join(
         path.read_text(encoding="utf-8") for path in (work / "reports").rglob("*") if path.is_file()
     )
@@ -104,6 +119,7 @@ def wanted(lab: Lab, work: Path) -> dict[str, str]:
     """Return every secret: passwords, as they are and as browsers send them, the authority's, and lines of keys."""
     vault = run(lab, "ansible-vault", "view", str(work / "inventory" / CLINIC / "vault.yml"))
     secrets = {f"password of {login}": password for login, password in CANARIES.items()}
+    secrets |= {f"first password of {login}": password for login, password in FIRST.items()}
     for login, password in CANARIES.items():
         secrets[f"basic {login}"] = base64.b64encode(f"{login}:{password}".encode()).decode()
     secrets["the authority's passphrase"] = yaml.safe_load(vault)["authority_passphrase"]
@@ -132,6 +148,11 @@ def run(lab: Lab, program: str, *arguments: str, check: bool = True) -> str:
     if check and done.returncode:
         sys.exit(f"{program}: {done.stderr}")
     return done.stdout + done.stderr
+
+
+def watch_host(lab: Lab, host: str) -> None:
+    """Note the command lines of a host's processes until told to end."""
+    lab.execute(host, "sh", "-c", f"touch /run/watch; {WATCH}", check=False)
 
 
 def watch_controller(end: threading.Event, seen: list[str]) -> None:
