@@ -54,7 +54,7 @@ STAYS = {
     ),
     "workstation": (
         "Packages and the account dicom-tunnel stay; the tunnels' key goes, and the next hardening makes another. "
-        "Accounts that were made are closed, and their homes stay. "
+        "Accounts that were made or closed are closed, and homes stay. "
         "Services that were stopped run again and answer whoever calls. Sessions that have begun keep their limits."
     ),
     "disk_encryption": (

@@ -14,6 +14,8 @@ NO_SHELLS = ("nologin", "false", "sync")
 NEVER_HAD = ("!", "!!", "*", "!*")
 """What stands in the place of a password that an account never had (shadow(5))."""
 DAY = 86400
+CLOSED_DAY = "1"
+"""Days since 1970 in the eighth field of shadow(5), of an account that this collection closed."""
 
 
 class Account(NamedTuple):
@@ -25,8 +27,18 @@ class Account(NamedTuple):
     home: str
     shell: str
     secret: str
-    expired: bool
+    expires: str
     keys: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether this collection closed it: it expired on the second of January 1970."""
+        return self.expires == CLOSED_DAY
+
+    @property
+    def expired(self) -> bool:
+        """Whether it has expired."""
+        return self.expires.isdigit() and int(self.expires) <= time.time() // DAY
 
     @property
     def has_shell(self) -> bool:
@@ -43,13 +55,11 @@ class Account(NamedTuple):
 def accounts(host: Host) -> list[Account]:
     """Return all accounts of the machine's own files, in their order."""
     secrets = {fields[0]: fields for fields in _rows(host, SHADOW, 9)}
-    today = int(time.time() // DAY)
     found = []
     for login, _x, number, group, _words, home, shell, *_more in _rows(host, PASSWD, 7):
         _login, secret, *_days, expires, _flag = secrets.get(login, [login, "!", *[""] * 7])
         keys = any(_has_keys(host, f"{home}/.ssh/{name}") for name in ("authorized_keys", "authorized_keys2"))
-        over = expires.isdigit() and int(expires) <= today
-        found.append(Account(login, int(number), int(group), home, shell, secret, over, keys))
+        found.append(Account(login, int(number), int(group), home, shell, secret, expires, keys))
     return found
 
 
@@ -64,8 +74,9 @@ def groups(host: Host) -> dict[str, int]:
 
 
 def _rows(host: Host, path: str, fields: int) -> list[list[str]]:
+    """Return the fields of each row of this machine's own, less those that point to a directory of elsewhere."""
     rows = (host.text(path) or "").splitlines()
-    return [row.split(":") for row in rows if row.count(":") >= fields - 1]
+    return [row.split(":") for row in rows if row.count(":") >= fields - 1 and not row.startswith(("+", "-"))]
 
 
 def _has_keys(host: Host, path: str) -> bool:

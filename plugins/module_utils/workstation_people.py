@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, run
 from ansible_collections.radiology.hardening.plugins.module_utils.workstation_accounts import (
     NEVER_HAD,
     Account,
@@ -41,8 +41,12 @@ CLOSED = "1970-01-02"
 """Day on which a closed account has expired (usermod(8))."""
 SUDO = "sudo"
 ADMINISTRATOR = "administrator"
-LEAVE = 'gpasswd --delete "$1" "$2" || test $? = 3'
-"""For the shell: 3 says that the account was no member (gpasswd.c, E_...)."""
+WHILE_THERE = 'id "$1" >/dev/null 2>&1 || exit 0; '
+"""For the shell that undoes: an account that somebody has removed meanwhile needs nothing."""
+LEAVE = WHILE_THERE + 'gpasswd --delete "$1" "$2" || test $? = 3'
+"""3 says that the account is no member any more."""
+JOIN = WHILE_THERE + 'gpasswd --add "$1" "$2"'
+CLOSE = WHILE_THERE + 'usermod --expiredate "$2" "$1"'
 PRIVILEGED = ("adm", "admin", "disk", "docker", "incus-admin", "libvirt", "lxd", "root", "shadow", "sudo", "wheel")
 """Groups by which one reads logs and disks, or becomes root."""
 SYSTEMS_OWN = 1000
@@ -119,11 +123,14 @@ def _roles(scope: Mapping[str, Any]) -> dict[str, str]:
 def _is_missing(account: Account | None, ours: set[str]) -> bool:
     """Tell whether a person has no account, one that was closed, or one that never had a password or a key.
 
-    An account that somebody locked with its password in it stays so.
+    An account that somebody locked with its password in it, or let expire on another day, stays so.
     """
-    if account is None or account.login not in ours or account.expired:
-        return True
-    return account.secret in NEVER_HAD and not account.keys
+    return account is None or account.login not in ours or _is_fresh(account)
+
+
+def _is_fresh(account: Account | None) -> bool:
+    """Tell whether an account is to get the first password: it was not opened yet, or was closed by this collection."""
+    return account is None or account.closed or (account.secret in NEVER_HAD and not account.keys)
 
 
 def _may_not(account: Account, scope: Mapping[str, Any], roles: Mapping[str, str]) -> bool:
@@ -161,13 +168,13 @@ def _opening(login: str, scope: Mapping[str, Any]) -> Step:
 
 def _open(host: Host, login: str, words: str, joined: tuple[str, ...], password: str) -> None:
     account = next((each for each in accounts(host) if each.login == login), None)
-    fresh = account is None or account.expired or (account.secret in NEVER_HAD and not account.keys)
+    fresh = _is_fresh(account)
     if MARK not in groups(host):
         host.must(["groupadd", "--system", MARK])
     if fresh and not password:
         raise HardeningError("the controller gives no first password.")
     if account is None:
-        host.undone_by(f"Close the account {login}, which was made here", "usermod", "--expiredate", CLOSED, login)
+        host.undone_by(f"Close the account {login}, which was made here", "sh", "-c", CLOSE, "sh", login, CLOSED)
         made = [
             "--create-home",
             "--key",
@@ -191,11 +198,8 @@ def _open(host: Host, login: str, words: str, joined: tuple[str, ...], password:
 
 
 def _closing(login: str) -> Step:
-    def do(host: Host) -> None:
-        host.undone_by(f"Let {login} in again", "usermod", "--expiredate", "", login)
-        host.must(["usermod", "--expiredate", CLOSED, login])
-
-    return Step(f"Close the account {login}, whose person is gone from the clinic file; the home stays", do)
+    told = f"Close the account {login}, whose person is gone from the clinic file; the home stays"
+    return run(told, "usermod", "--expiredate", CLOSED, login)
 
 
 def _joining(login: str, group: str) -> Step:
@@ -211,7 +215,7 @@ def _join(host: Host, login: str, group: str) -> None:
 def _leaving(login: str, group: str) -> Step:
     def do(host: Host) -> None:
         if login in members(host, group):
-            host.undone_by(f"Put {login} into group {group} again", "gpasswd", "--add", login, group)
+            host.undone_by(f"Put {login} into group {group} again", "sh", "-c", JOIN, "sh", login, group)
             host.must(["gpasswd", "--delete", login, group])
         else:
             raise HardeningError(f"{group} is the first group of {login}: give another one by `usermod --gid`.")

@@ -367,3 +367,20 @@ def csr(folder: Path, name: str, address: str) -> tuple[str, str]:
     made = ("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-addext", names)
     done = subprocess.run((*made, "-keyout", str(key)), check=True, capture_output=True, text=True)
     return key.read_text(encoding="ascii"), done.stdout
+
+
+def test_first_passwords_of_a_workstation_are_made_where_they_lack_and_told_where_they_would_be_guessed(
+    clinic: Clinic,
+) -> None:
+    clinic.text = clinic.text.replace("may: [echo, find, get]", "may: [echo]\n    ssh: {user: engineer}")
+    plain = "initial_passwords: {a.martin: %s}\n"
+    for password, problems in (
+        ("Sommer2026", [f"{clinic.kept}/vault.yml: initial_passwords.a.martin would be guessed; accepted: none,"]),
+        ("Xq7pT2mWv9Kd4sB8hRnZcLty", []),
+    ):
+        clinic.keep("test/vault.yml", VAULT.encrypt(plain % password))
+        found = clinic.check("ws.test").remarks.problems
+        assert [each.partition(" so that")[0] for each in found] == problems
+    clinic.keep("test/vault.yml", OTHER.encrypt(plain % "x"))
+    (problem,) = clinic.check("ws.test").remarks.problems
+    assert "does not open with this password" in problem

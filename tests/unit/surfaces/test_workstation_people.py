@@ -1,84 +1,28 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who comes in at a workstation, who administers it, who is let in unasked, and when the screen locks."""
+"""Who comes in at a workstation, and who administers it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
 
+import people_host
 import pytest
 from ansible_collections.radiology.hardening.plugins.action import workstation as action
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     workstation_accounts,
-    workstation_login,
     workstation_people,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
+from people_host import HASH, PEOPLE, SCOPE, Machine
 
-HASH = "$y$j9T$abc$def"
-PEOPLE = [
-    {"login": "a.martin", "name": "Dr Anne Martin", "role": "reader"},
-    {"login": "c.moreau", "name": "Claire Moreau", "role": "administrator"},
-]
-SCOPE = {"people": PEOPLE, "engineer": "engineer", "accounts": [], "lock_seconds": 600}
 ALL = [f"people.{name}" for name in ("missing", "departed", "unable", "undeclared", "shared", "privileged")]
-
-
-class Machine(Host):
-    """A host below a folder, with accounts, groups and answers."""
-
-    def __init__(self, root: Path, **answers: str) -> None:
-        super().__init__(str(root))
-        self.answers, self.asked = answers, []
-        self.given: list[str] = []
-        self.people: dict[str, tuple[str, str]] = {}
-        self.groups: dict[str, list[str]] = {"sudo": [], "radiology-people": []}
-        self.account("root", "*", number=0)
-
-    def account(self, login, secret=HASH, expires="", number=1000, shell="/bin/bash"):
-        known = len(self.people)
-        self.people[login] = (
-            f"{login}:x:{number + known}:{number + known}::/home/{login}:{shell}",
-            f"{login}:{secret}:19000:0:99999:7::{expires}:",
-        )
-        self._lay_all()
-
-    def join(self, group, *logins):
-        self.groups.setdefault(group, []).extend(logins)
-        self._lay_all()
-
-    def _lay_all(self):
-        self.lay("/etc/passwd", "".join(f"{row}\n" for row, _secret in self.people.values()))
-        self.lay("/etc/shadow", "".join(f"{row}\n" for _row, row in self.people.values()))
-        listed = enumerate(self.groups.items(), 900)
-        self.lay("/etc/group", "".join(f"{name}:x:{number}:{','.join(logins)}\n" for number, (name, logins) in listed))
-
-    def run(self, command, *, stdin=None, **dummy):
-        words = " ".join(command)
-        self.asked.append(words)
-        if stdin is not None:
-            self.given.append(stdin)
-        return Result(0, next((told for begin, told in self.answers.items() if begin in words), ""), "")
-
-    def lay(self, path, text):
-        file = Path(self.path(path))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-    def write(self, path, content, **dummy):
-        self.lay(path, content)
 
 
 @pytest.fixture
 def machine(tmp_path):
-    made = Machine(tmp_path)
-    for login in ("engineer", "a.martin", "c.moreau"):
-        made.account(login)
-    made.join("radiology-people", "a.martin", "c.moreau")
-    made.join("sudo", "engineer", "c.moreau")
-    return made
+    return people_host.practice(tmp_path)
 
 
 def seen(machine, **scope):
@@ -115,6 +59,12 @@ def test_somebody_comes_in_by_a_password_or_a_key_until_the_account_has_expired(
         machine.lay("/home/other/.ssh/authorized_keys", "# none\nssh-ed25519 AAAA\n")
     assert workstation_accounts.accounts(machine)[-1].opens is opens
     assert seen(machine, people=[]) == ({"undeclared": ["other"]} if opens else {})
+
+
+def test_a_row_that_points_elsewhere_is_no_account(machine):
+    machine.lay("/etc/passwd", f"{machine.text('/etc/passwd')}+::::::\n-guest::::::\n")
+    assert [each.login for each in workstation_accounts.accounts(machine)][-1] == "c.moreau"
+    assert seen(machine) == {}
 
 
 def test_an_account_without_a_shell_is_nobodys_login(tmp_path):
@@ -182,8 +132,9 @@ def test_a_new_account_is_opened_last_and_its_password_is_in_no_command(machine)
         (("!", "", True), True, False, False),
         ((HASH, "1", False), True, True, True),
         ((f"!{HASH}", "", False), True, False, False),
+        ((HASH, "19000", False), True, False, False),
     ],
-    ids=["had before", "never had one", "a key", "came back", "locked by somebody"],
+    ids=["had before", "never had one", "a key", "came back", "locked by somebody", "expired by somebody"],
 )
 def test_a_password_that_a_person_has_stays(tmp_path, account, marked, missing, fresh):
     machine = Machine(tmp_path)
@@ -199,6 +150,12 @@ def test_a_password_that_a_person_has_stays(tmp_path, account, marked, missing, 
         step.do(machine)
     assert ("chpasswd" in machine.asked) is fresh
     assert not any(words.startswith("useradd") for words in machine.asked)
+
+
+def test_what_undoes_needs_no_account_that_is_gone():
+    for words in (workstation_people.LEAVE, workstation_people.JOIN, workstation_people.CLOSE):
+        done = subprocess.run(["sh", "-c", words, "sh", "nobody-of-this-name", "sudo"], check=False)
+        assert done.returncode == 0
 
 
 def test_a_reader_leaves_the_group_sudo_and_an_administrator_joins_it(machine):
@@ -256,74 +213,6 @@ def test_a_login_of_debians_own_is_refused_before_anything_is_done(machine):
     scope = {**SCOPE, "people": [{"login": "backup", "role": "reader"}]}
     with pytest.raises(HardeningError, match="people of the clinic file has backup, an account of the system"):
         does(machine, **scope)
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "part"),
-    [
-        ("/etc/gdm3/daemon.conf", "[daemon]\nAutomaticLoginEnable = True\nAutomaticLogin=radio\n", "automatic"),
-        ("/etc/gdm3/custom.conf", "[daemon]\nTimedLoginEnable=true\n", "automatic"),
-        ("/etc/lightdm/lightdm.conf", "[Seat:*]\nautologin-user=radio\n", "automatic"),
-        ("/etc/lightdm/lightdm.conf.d/50-x.conf", "[SeatDefaults]\nautologin-guest=true\n", "automatic"),
-        ("/etc/lightdm/lightdm.conf.d/50-x.conf", "[Seat:*]\nallow-guest=true\n", "guest"),
-        ("/etc/sddm.conf.d/kde.conf", "[Autologin]\nUser=radio\n", "automatic"),
-    ],
-)
-def test_a_login_that_nobody_is_asked_for_is_named_and_set_aside(tmp_path, path, text, part):
-    machine = Machine(tmp_path)
-    machine.lay(path, text)
-    facts = workstation_login.observe(machine)
-    assert [told.partition(" ")[0] for told in facts[part]] == [f"{path}:2"]
-    (step,) = workstation_login.steps(facts)
-    step.do(machine)
-    assert machine.text(path).splitlines()[1].startswith("# Set aside by radiology.hardening: ")
-    assert not any(workstation_login.observe(machine).values())
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("/etc/gdm3/daemon.conf", "[daemon]\n# AutomaticLoginEnable = true\nAutomaticLoginEnable=false\n"),
-        ("/etc/lightdm/lightdm.conf", "[Seat:*]\n#autologin-user=\nautologin-user=\nallow-guest=false\n"),
-        ("/etc/sddm.conf", "[Users]\nUser=radio\n[Autologin]\nUser=\n"),
-        ("/etc/sddm.conf.d/kde.conf.bak", "[Autologin]\nUser=radio\n"),
-        ("/etc/systemd/system/getty@tty1.service.d/x.conf", "[Service]\nExecStart=-/sbin/agetty -o '-p' %I $TERM\n"),
-    ],
-)
-def test_what_logs_nobody_in_is_no_finding(tmp_path, path, text):
-    machine = Machine(tmp_path)
-    machine.lay(path, text)
-    facts = workstation_login.observe(machine)
-    assert (facts["automatic"], facts["guest"]) == ([], [])
-
-
-def test_a_console_loses_the_option_and_keeps_its_command(tmp_path):
-    machine, path = Machine(tmp_path), "/etc/systemd/system/getty@tty1.service.d/autologin.conf"
-    machine.lay(path, "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin radio --noclear %I $TERM\n")
-    (step,) = workstation_login.steps(workstation_login.observe(machine))
-    step.do(machine)
-    assert machine.text(path).splitlines()[-1] == "ExecStart=-/sbin/agetty --noclear %I $TERM"
-    assert "systemctl daemon-reload" in machine.asked
-
-
-def test_lightdm_lets_guests_in_until_it_is_told(tmp_path):
-    machine = Machine(tmp_path)
-    machine.lay(workstation_login.LIGHTDM, "")
-    facts = workstation_login.observe(machine)
-    assert facts["guest"] == [workstation_login.UNSAID]
-    workstation_login.steps(facts)[0].do(machine)
-    assert workstation_login.observe(machine)["guest"] == []
-
-
-def test_a_file_of_a_package_and_an_account_without_a_password_are_left_to_a_person(tmp_path):
-    machine = Machine(tmp_path)
-    machine.lay("/usr/share/lightdm/lightdm.conf.d/live.conf", "[Seat:*]\nautologin-user=user\n")
-    machine.account("h.meyer", "")
-    machine.join("nopasswdlogin", "a.martin")
-    facts = workstation_login.observe(machine)
-    assert facts["without_password"] == ["a.martin", "h.meyer"]
-    ordinary, left = parted(workstation_login.steps(facts))
-    assert (ordinary, len(left), len(facts["advice"])) == ([], 3, 3)
 
 
 class Vault:
