@@ -86,7 +86,10 @@ def store(host: Host, surface: str, entries: Sequence[Entry]) -> None:
 
 
 def put(host: Host, path: str, content: bytes, how: Mapping[str, Any]) -> None:
-    """Replace a file durably (temporary file, fsync, rename, fsync of the folder); `how` gives mode, user and group."""
+    """Replace a file durably (temporary file, fsync, rename, fsync of the folder); `how` gives mode, user and group.
+
+    A folder that is not there any more, as of a package that was removed, is made, 0755 root:root.
+    """
     target = host.path(path)
     parent = os.path.dirname(target)
     temporary = ""
@@ -95,6 +98,7 @@ def put(host: Host, path: str, content: bytes, how: Mapping[str, Any]) -> None:
             for level in (FOLDER, os.path.dirname(path)):
                 os.makedirs(host.path(level), mode=0o700, exist_ok=True)
                 os.chmod(host.path(level), 0o700)
+        os.makedirs(parent, mode=0o755, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=parent, prefix=".radiology-", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(content)

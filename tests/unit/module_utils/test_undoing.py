@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -125,6 +126,16 @@ def test_an_undo_that_is_broken_off_anywhere_is_done_whole_the_next_time(former:
         apply(host, undoing.plan(host, "orthanc"))
         assert tree(former) == before, stop
         harden(former, units)
+
+
+def test_a_folder_that_somebody_removed_since_is_made_again_for_what_was_in_it(tmp_path: Path) -> None:
+    put(tmp_path, "/etc/desktop/conf.d/login.conf", "theirs", 0o600)
+    before = tree(tmp_path)
+    machine(tmp_path, "orthanc").write("/etc/desktop/conf.d/login.conf", "ours")
+    shutil.rmtree(tmp_path / "etc/desktop")
+    host = machine(tmp_path)
+    apply(host, undoing.plan(host, "orthanc"))
+    assert tree(tmp_path) == before
 
 
 def test_what_is_kept_is_the_first_state_with_its_mode_in_a_closed_folder(former: Path) -> None:
