@@ -26,17 +26,17 @@ it are encrypted, and open with the password that your runs of Ansible are given
 """
 
 
-def made(folder: str, mode: int = 0o755) -> None:
+def made(folder: str, mode: int = 0o755, about: str = ABOUT) -> None:
     """Make a folder where it is missing, with a file in it that says what it is; OSError where that cannot be."""
     if os.path.isdir(folder):
         return
     above, name = os.path.split(folder)
-    made(above)
+    made(above, about=about)
     fresh = os.path.join(above, f".{name}.{secrets.token_hex(4)}.tmp")
     os.mkdir(fresh, mode)
     try:
         with open(os.path.join(fresh, README), "w", encoding="ascii") as file:
-            file.write(ABOUT)
+            file.write(about)
         os.rename(fresh, folder)
     except OSError:
         shutil.rmtree(fresh)

@@ -20,6 +20,11 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration impo
 from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_folder
 
 SEALED, HEADER, ABOUT = "recovery-key.p7m", "header.img.gz", "about.json"
+README = """\
+What lies here opens an encrypted disk when nothing else does, made by radiology.hardening: the recovery key of one
+volume, sealed to the certificates that the clinic file names, and a copy of the disk's header. about.json says whose
+they are. Keep them off that host, and in your backup.
+"""
 NEXT = "recovery-key.next.p7m"
 """A new recovery key until it takes the former one's place."""
 FORMER = ".former"
@@ -74,7 +79,7 @@ def keep(places: Sequence[str], file_name: str, content: bytes) -> None:
     for place in places:
         path = os.path.join(place, file_name)
         try:
-            clinic_folder.made(place, 0o700)
+            clinic_folder.made(place, 0o700, README)
             temporary = path + ".new"  # a fixed name: what a cut leaves there is overwritten by the next run
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as file:

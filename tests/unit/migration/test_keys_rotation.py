@@ -48,7 +48,7 @@ def assert_renewed(volume: Volume, former: bytes) -> None:
     assert len(keyslots.named(volume.machine, volume.header, luks.RECOVERY_TOKEN)) == 1
     assert len(keyslots.tokens(volume.machine, volume.header, luks.RECOVERY_TOKEN)) == 1
     for place in volume.places:
-        assert sorted(os.listdir(place)) == ["about.json", "header.img.gz", "recovery-key.p7m"]
+        assert sorted(os.listdir(place)) == ["README", "about.json", "header.img.gz", "recovery-key.p7m"]
         path, copy = escrow_folders.newest_header([place])
         restoring.demand_copy(volume.job, copy)
         assert copy == Path(volume.header).read_bytes()[: luks.HEADER_SIZE], path
