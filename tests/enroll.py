@@ -97,8 +97,9 @@ class Enrolment(Rotation):
         return self.lab.execute(f"pacs-{practice.number}", "sh", "-c", line).stdout.strip()
 
     def forget(self, practice: Practice) -> None:
-        """Remove the clinic's folder, which holds nothing but the host key; Ansible takes no empty folder as inventory."""
-        (self.folder(practice) / "known_hosts").unlink()
+        """Remove the clinic's folder, which holds nothing but the host key and what tells what the folder is."""
+        for name in ("known_hosts", "README"):
+            (self.folder(practice) / name).unlink()
         self.folder(practice).rmdir()
 
     def untouched(self, practice: Practice) -> bool:
