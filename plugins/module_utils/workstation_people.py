@@ -64,7 +64,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts below `people`."""
     known = {each.login: each for each in accounts(host)}
     roles = _roles(scope)
-    ours = set(members(host, MARK))
+    ours, administering = set(members(host, MARK)), members(host, SUDO)
     engineer = str(scope.get("engineer") or "root")
     strangers = [each for each in known.values() if each.opens and each.login not in (engineer, "root", *roles)]
     shared = [
@@ -78,9 +78,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "missing": [login for login in roles if login != engineer and _is_missing(known.get(login), ours)],
         "departed": [each.login for each in strangers if each.login in ours],
-        "unable": [
-            login for login, role in roles.items() if role == ADMINISTRATOR and login not in members(host, SUDO)
-        ],
+        "unable": [login for login, role in roles.items() if role == ADMINISTRATOR and login not in administering],
         "systems_own": [login for login in roles if login in known and known[login].number < SYSTEMS_OWN],
         "undeclared": undeclared,
         "shared": shared,
@@ -141,10 +139,10 @@ def _may_not(account: Account, scope: Mapping[str, Any], roles: Mapping[str, str
 
 
 def _privileged(host: Host, people: list[Account]) -> list[str]:
-    numbers = groups(host)
+    numbers, listed = groups(host), {name: members(host, name) for name in PRIVILEGED}
     found = []
     for each in people:
-        held = [name for name in PRIVILEGED if each.login in members(host, name) or numbers.get(name) == each.group]
+        held = [name for name in PRIVILEGED if each.login in listed[name] or numbers.get(name) == each.group]
         told = host.run(["sudo", "--non-interactive", "--list", "--other-user", each.login]).output
         found += [f"{each.login} in group {name}" for name in held]
         if not held and "may run the following commands" in told:

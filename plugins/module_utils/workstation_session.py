@@ -18,6 +18,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberat
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+from ansible_collections.radiology.hardening.plugins.module_utils.workstation_accounts import accounts
 
 FACTS: dict[str, str] = {
     "session.idle_seconds": "int: seconds without a key or a move after which the screen locks; null: never",
@@ -75,7 +76,7 @@ def observe(host: Host) -> tuple[dict[str, Any], list[str]]:
     values = _values(host, [*IDLE, *STEADY, *DRIVES])
     locked = set(host.run(["dconf", "list-locks", "/"]).output.split()) if values else set()
     idle = [_seconds(key, values.get(key, "")) for key in IDLE]
-    others = _other_desktops(host)
+    others, profile = _other_desktops(host), _profile(host)
     session = {
         "idle_seconds": max(each or 0 for each in idle) if all(idle) else None,
         "loose": [
@@ -83,7 +84,7 @@ def observe(host: Host) -> tuple[dict[str, Any], list[str]]:
             *(f"{key} may be changed by a user" for key in (*IDLE, *STEADY) if f"/{key}" not in locked),
         ],
         "unheld_users": [
-            login for number, login in _people(host).items() if host.text(f"{MANDATORY}/{number}") != _profile(host)
+            login for number, login in _people(host).items() if host.text(f"{MANDATORY}/{number}") != profile
         ],
         "other_desktops": others,
         "advice": [_advice(name) for name in others],
@@ -145,8 +146,7 @@ def _rules(host: Host) -> str:
 
 def _people(host: Host) -> dict[int, str]:
     """Return number and login of each person's account."""
-    rows = (line.split(":") for line in (host.text("/etc/passwd") or "").splitlines())
-    return {int(row[2]): row[0] for row in rows if len(row) > 6 and row[2].isdigit() and int(row[2]) in PEOPLE}
+    return {each.number: each.login for each in accounts(host) if each.number in PEOPLE}
 
 
 def _values(host: Host, keys: list[str]) -> dict[str, str]:
