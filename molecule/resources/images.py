@@ -38,7 +38,7 @@ PACKAGES = (
 
 LATER = (
     "avahi-daemon cracklib-runtime libnginx-mod-stream libpam-pwquality miniupnpd-nftables nginx-light rpcbind "
-    "stunnel4 systemd-resolved udev unattended-upgrades"
+    "stunnel4 systemd-resolved udev unattended-upgrades wireguard-go wireguard-tools"
 )
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 
