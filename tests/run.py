@@ -20,7 +20,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "test"
-SCENARIOS = ("disk_encryption", "clinic", "orthanc", "authentication", "dicom_tls", "firewall", "system", "workstation")
+SCENARIOS = (
+    "disk_encryption",
+    "clinic",
+    "orthanc",
+    "authentication",
+    "dicom_tls",
+    "firewall",
+    "remote_access",
+    "system",
+    "workstation",
+)
 PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
 
 

@@ -43,6 +43,8 @@ Beside what each key accepts, these hold:
   server has (443, 2762, 4242, 8042, and that of SSH). One that is over is no error: it opens nothing, and the audit
   says so.
 - A login is one person's: those that several people share, such as `admin`, are refused.
+- `remote_access` ends on a server with `ssh`, in a network that overlaps none of the clinic's. Each device has a key
+  and addresses that no other has, and belongs to one of `people`; `ssh` is granted to administrators alone.
 - A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - An attestation is of a workstation or modality that nobody logs in to, about what persons are asked of it, and holds
   for a year at most.
@@ -63,6 +65,7 @@ def page() -> str:
     storage = schema["$defs"]["storage"]
     unlock = storage["properties"]["unlock"]
     parts += [
+        section("`remote_access.peers`: a device that reads from home", schema["$defs"]["remote_peer"]),
         section("`cleartext`", schema["$defs"]["cleartext"]),
         section("`ssh`", schema["$defs"]["ssh"]),
         section("`storage`", storage),

@@ -44,6 +44,7 @@ USED = {
     "dicom_tls": ("orthanc", "dicom_tls"),
     "authentication": ("orthanc", "authentication"),
     "firewall": ("firewall",),
+    "remote_access": ("remote_access",),
     "system": ("system",),
 }
 PLAYBOOK = """
@@ -56,6 +57,7 @@ PLAYBOOK = """
       dicom_tls: "{{ lookup('radiology.hardening.scope', 'dicom_tls') }}"
       authentication: "{{ lookup('radiology.hardening.scope', 'authentication') }}"
       firewall: "{{ lookup('radiology.hardening.scope', 'firewall') }}"
+      remote_access: "{{ lookup('radiology.hardening.scope', 'remote_access') }}"
       system: "{{ lookup('radiology.hardening.scope', 'system') }}"
   tasks:
     - radiology.hardening.posture: {scope: "{{ scopes }}", surfaces: "{{ scopes.keys() | list }}"}

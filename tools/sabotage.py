@@ -33,7 +33,7 @@ NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
 STRICT = "strict"
 RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
 HOSTS = ("pacs-1", "pacs-2", "box-1", "box-2")
-IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall", "system")
+IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall", "remote_access", "system")
 IN_MACHINE = ("disk_encryption",)
 ON_DEVICES = ("device",)
 """No role keeps these: what is seen of a device from outside, and what a person attests of it."""

@@ -43,6 +43,8 @@ NEEDLESS = (
 """Units that no host of the lab needs. Without them a host takes 4 inotify instances in place of 7 (measured, systemd
 252 and 257); the kernel allows 128 to each user, all containers together (fs.inotify.max_user_instances)."""
 
+TUNNELS = "/dev/net/tun"
+
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
@@ -131,6 +133,8 @@ class Lab:
         name = network.namespace(self.name, host.name)
         options = ["--detach", "--name", name, "--hostname", host.name, "--systemd=always", "--cap-add=ALL"]
         options += ["--network", f"ns:/run/netns/{name}", "--tmpfs", "/tmp"]
+        # A host whose kernel has no WireGuard carries a tunnel by a program, which needs this device.
+        options += ["--device", TUNNELS] if Path(TUNNELS).exists() else []
         # Neither the machine's name server nor its hosts file: each sudo would wait ten seconds for the former.
         options += ["--dns=none", "--no-hosts"]
         masks = [f"systemd.mask={unit}" for unit in NEEDLESS]

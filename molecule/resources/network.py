@@ -91,7 +91,7 @@ def _station(network: str) -> tuple[str, str]:
 
 
 def _routes(host: Host) -> list[str]:
-    if host.kind == "attacker":
+    if host.kind in ("attacker", "home"):
         boxes = [other for other in TOPOLOGY.hosts.values() if other.kind == "box"]
         return [f"route add {TOPOLOGY.networks[_lan(box)][1]} via {box.plain('internet')[1]}" for box in boxes]
     if host.kind in ("box", ADMIN):

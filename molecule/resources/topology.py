@@ -23,12 +23,12 @@ class Host:
 
     @property
     def kind(self) -> str:
-        """What it plays: attacker, box, pacs, ws, ct, laptop."""
+        """What it plays: attacker, home, box, pacs, ws, ct, laptop."""
         return self.name.partition("-")[0]
 
     @property
     def clinic(self) -> str | None:
-        """The clinic that it belongs to; the attacker to none."""
+        """The clinic that it belongs to; the attacker and who is at home to none."""
         number = self.name.partition("-")[2]
         return next((name for name, known in TOPOLOGY.clinics.items() if str(known) == number), None)
 

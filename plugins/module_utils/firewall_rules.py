@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output, firewall_tunnel
 
 TABLE = "radiology"
 FOLDER = "/etc/radiology-firewall"
@@ -87,6 +87,7 @@ def render(
     *,
     networks: Sequence[str] = (),
     lost: Sequence[str] = (),
+    tunnel: Mapping[str, Any] | None = None,
     input_policy: str = "drop",
     forward_policy: str = "drop",
 ) -> str:
@@ -98,13 +99,18 @@ def render(
 
     With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
     rules about who on the host may call its own addresses. `networks` are the clinic's; `lost` are addresses of devices
-    that the clinic lost, whose open connections end as well.
+    that the clinic lost, whose open connections end as well. `tunnel`: see firewall_tunnel.
     """
+    home = tunnel or {}
+    services = [*services, *firewall_tunnel.services(home, services)]
     outgoing = [] if destinations is None else firewall_output.lines(services, destinations, networks)
+    if destinations is not None:
+        outgoing[-len(firewall_output.LAST) : -len(firewall_output.LAST)] = firewall_tunnel.answers(home)
     dropped = [
         f'{keyword} saddr {found} drop comment "lost {keyword}"' for keyword, found in firewall_output.sets(lost)
     ]
     dropped += [_over(service) for service in services if service.get("until")]
+    dropped += firewall_tunnel.guards(home)
     return TEMPLATE % {
         "table": TABLE,
         "input": input_policy,
@@ -112,7 +118,12 @@ def render(
         "output": "accept" if destinations is None else "drop",
         "sets": "".join(line for service in services for line in _counted(service)),
         "lost": "".join(f"    {line}\n" for line in dropped),
-        "services": _indented(line for service in services for line in (*_bounds(service), *_accepts(service))),
+        "services": _indented(
+            (
+                *firewall_tunnel.door(home),
+                *(line for service in services for line in (*_bounds(service), *_accepts(service))),
+            )
+        ),
         "outgoing": _indented((*firewall_output.SILENT, *callers, *outgoing)),
     }
 
@@ -120,7 +131,12 @@ def render(
 def _accepts(service: Mapping[str, Any]) -> Iterator[str]:
     port, name = int(service["port"]), service["name"]
     for keyword, sources in firewall_output.sets(service["sources"]):
-        yield f'{keyword} saddr {sources} tcp dport {port} accept comment "{name} {keyword}"'
+        yield f'{_through(service)}{keyword} saddr {sources} tcp dport {port} accept comment "{name} {keyword}"'
+
+
+def _through(service: Mapping[str, Any]) -> str:
+    """Return the match on the one interface by which a service takes calls; nothing where it takes them by any."""
+    return f'iifname "{service["through"]}" ' if service.get("through") else ""
 
 
 def _over(service: Mapping[str, Any]) -> str:
@@ -141,7 +157,8 @@ def _bounds(service: Mapping[str, Any]) -> Iterator[str]:
     for keyword, sources in _bounded(service):
         counted = f"add @{_held(service, keyword)} {{ {keyword} saddr ct count over {int(service['most'])} }}"
         comment = f"{service['name']} {BOUND} {keyword}"
-        yield f'{keyword} saddr {sources} tcp dport {int(service["port"])} {counted} drop comment "{comment}"'
+        calls = f"{_through(service)}{keyword} saddr {sources} tcp dport {int(service['port'])}"
+        yield f'{calls} {counted} drop comment "{comment}"'
 
 
 def _bounded(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,10 @@ STAYS = {
         "Packages and the account orthanc-web stay; the front's key goes, and the next hardening makes another."
     ),
     "firewall": "The package stays installed.",
+    "remote_access": (
+        "Packages stay installed; the tunnel's key goes, and the next hardening makes another, which every device then "
+        "has to be given."
+    ),
     "system": (
         "Packages and updates stay installed, and what the journal has removed for its age is gone. With "
         "unattended-upgrades and without our file, Debian's own settings say whether it installs anything."

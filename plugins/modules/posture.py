@@ -51,11 +51,12 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
     disk_encryption,
     firewall,
     orthanc,
+    remote_access,
     system,
     workstation,
 )
 
-SURFACES = (orthanc, dicom_tls, authentication, firewall, disk_encryption, system, workstation)
+SURFACES = (orthanc, dicom_tls, authentication, firewall, remote_access, disk_encryption, system, workstation)
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def networks(clinic: Clinic) -> Found:
             yield ("networks", name), "networks.internet is not the clinic's own; accepted: another name"
         for place, text in enumerate(network["cidrs"]):
             path: Path = ("networks", name, "cidrs", place)
-            refusal = _unusable(text)
+            refusal = unusable(text)
             if refusal:
                 yield path, f"{dotted(path)} is {shown(text)}, {refusal}"
                 continue
@@ -189,7 +189,7 @@ def useless(address: Address) -> str:
     return ""
 
 
-def _unusable(text: str) -> str:
+def unusable(text: str) -> str:
     """Say why a text is no range of a clinic's network; empty when it is one."""
     if "/" not in text or "%" in text:
         return 'no address range; accepted: a range such as "192.168.10.0/24"'
@@ -210,7 +210,7 @@ def _unusable(text: str) -> str:
 
 def _ranges(clinic: Clinic, network: str) -> list[Network]:
     """Return the readable ranges of a network."""
-    return [ipaddress.ip_network(text) for text in clinic.given["networks"][network]["cidrs"] if not _unusable(text)]
+    return [ipaddress.ip_network(text) for text in clinic.given["networks"][network]["cidrs"] if not unusable(text)]
 
 
 def _kind(clinic: Clinic, network: str) -> str:

@@ -18,6 +18,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_cleartext,
     clinic_days,
     clinic_outbound,
+    clinic_remote,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
@@ -80,7 +81,7 @@ def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str
         *waivers(clinic, controls),
         *clinic_attestations.problems(clinic),
     ]
-    for check in (*checks, clinic_outbound.problems, clinic_cleartext.problems):
+    for check in (*checks, clinic_outbound.problems, clinic_cleartext.problems, clinic_remote.problems):
         found += check(clinic)
     return sorted({Problem(document.line(path), clause) for path, clause in found})
 

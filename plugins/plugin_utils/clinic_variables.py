@@ -8,7 +8,12 @@ import dataclasses
 import ipaddress
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext, clinic_services, known_hosts
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    clinic_cleartext,
+    clinic_remote,
+    clinic_services,
+    known_hosts,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import loopback
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
     DEVICES,
@@ -106,6 +111,7 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
             "directory": directory,
             "networks": networks,
             "internet": {"addresses": public},
+            "forward": clinic_remote.forward(clinic),
         },
         "clinic_devices": [_device(clinic, host) for host in clinic.devices],
         "clinic_people": [
@@ -165,6 +171,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         found["clinic_services"] = services
     if host.kind == "orthanc_server":
         found["clinic_destinations"] = destinations(clinic, host)
+        found["clinic_tunnel"] = clinic_remote.tunnel(clinic, host)
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
         found["clinic_servers"] = [

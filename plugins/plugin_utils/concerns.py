@@ -12,7 +12,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue impo
 
 SERVER, WORKSTATION = catalogue.HARDENED
 ROLES: dict[str, tuple[str, ...]] = {
-    SERVER: ("orthanc", "disk_encryption", "dicom_tls", "authentication", "firewall", "system"),
+    SERVER: ("orthanc", "disk_encryption", "dicom_tls", "authentication", "firewall", "remote_access", "system"),
     WORKSTATION: ("disk_encryption", "authentication", "firewall", "system", "workstation"),
 }
 """Kind of host -> the roles that the playbook harden runs on it, in their order."""

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns
+from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns, home_devices
 from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight import Checked, Reach
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
 from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
@@ -42,6 +42,8 @@ def clinic(given: Mapping[str, Any], hosts: Mapping[str, Checked], today: dateti
         remarks.add(checked.remarks)
     servers = {name: checked for name, checked in hosts.items() if checked.profile}
     file = str(given["file"])
+    if given.get("forward"):
+        remarks.note(f"{file}: remote_access: {home_devices.sentence(**given['forward'])}")
     _judge_waivers(remarks, file, servers, today)
     _judge_cleartext(remarks, file, next((each.devices for each in servers.values() if each.devices), ()), today)
     _judge_attestations(remarks, file, servers, today)

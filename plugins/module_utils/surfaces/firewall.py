@@ -20,6 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import firewal
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_segment as segment
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_tunnel as tunnel
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest
@@ -64,6 +65,7 @@ FACTS: dict[str, str] = {
     "unneeded_services": "list of str: active units that an imaging server does not need on its network",
     "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
     "engineers": "list of str: addresses that are connected to the SSH port now",
+    **tunnel.FACTS,
     **box.FACTS,
     **segment.FACTS,
     **kernel_network.FACTS,
@@ -153,6 +155,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "undeclared_rules": unneeded_output,
             "missing_destinations": [name for name in lacking_output if name not in output.STEADY],
         },
+        "tunnel": tunnel.observe(undeclared, [rules.describe(each) for each in undeclared], lacking, _home(scope)),
         "callers": {
             "accounts": accounts,
             "missing_rules": [name for each in output.CALLERS for name in _about(lacking_output, each)],
@@ -181,7 +184,9 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "upnp_services": _active(host, UPNP),
         "engineers": _engineers(host, ssh),
         "box": box.observe(host, scope.get("devices") or []),
-        "segment": segment.observe(segment.standing(host), scope.get("networks") or []),
+        "segment": segment.observe(
+            segment.standing(host), [*(scope.get("networks") or []), {"cidrs": _home(scope).get("network") or []}]
+        ),
         "kernel_network": kernel_network.observe(host),
     }
 
@@ -221,12 +226,13 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if _any_of(unmet, box.FACTS):
         steps += box.plan(mine["box"], scope.get("devices") or [], opens_rules=changes)
     if changes:
-        _keep_the_engineer(mine["engineers"], scope["services"])
+        services = [*scope["services"], *tunnel.services(_home(scope), scope["services"])]
+        _keep_the_engineer(mine["engineers"], services)
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
         strangers = own_words.strangers(persistent["altered"], rules.UNIT_FILE)
         steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE, *strangers)))
         limits = "" if _destinations(scope) is None else f"; let nothing out but to {_named(scope['destinations'])}"
-        told = f"Close the firewall but for {_told(scope['services'])}{limits}"
+        told = f"Close the firewall but for {_told(services)}{limits}"
         without = f", without {', '.join(strangers)}" if strangers else ""
         steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
     return steps
@@ -246,6 +252,7 @@ def _ruleset(scope: Mapping[str, Any], accounts: Mapping[str, int], **policies: 
         [*output.callers(devices, accounts), *output.overdue(devices)],
         networks=[cidr for network in scope.get("networks") or [] for cidr in network["cidrs"]],
         lost=[address for device in gone for address in (device["address"], device["address6"]) if address],
+        tunnel=_home(scope),
         **policies,
     )
 
@@ -253,6 +260,11 @@ def _ruleset(scope: Mapping[str, Any], accounts: Mapping[str, int], **policies: 
 def _destinations(scope: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     """Return where the host may call; None where that is not restricted."""
     return (scope.get("destinations") or []) if scope.get("output_restricted") else None
+
+
+def _home(scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tunnel of those who read from home; empty where none ends here."""
+    return scope.get("tunnel") or {}
 
 
 def _undeclared(live: Sequence[rules.Rule], declared: Sequence[rules.Rule], chain: str) -> list[rules.Rule]:
@@ -333,7 +345,8 @@ def _engineers(host: Host, ports: Sequence[int]) -> list[str]:
 
 def _keep_the_engineer(engineers: Sequence[str], services: Sequence[Mapping[str, Any]]) -> None:
     """Refuse rules that would shut out everybody who is connected over SSH now."""
-    declared = [source for each in services if each["name"] == "ssh" for source in each["sources"]]
+    ports = {each["port"] for each in services if each["name"] == "ssh"}
+    declared = [source for each in services if each["port"] in ports for source in each["sources"]]
     sources = [ipaddress.ip_network(str(source)) for source in declared]
     addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in engineers]
     if addresses and not any(address in source for address in addresses for source in sources):

@@ -108,5 +108,5 @@ def test_a_name_that_would_not_do_is_refused(name: str) -> None:
 def test_an_unknown_host_is_refused_with_those_accepted() -> None:
     from lab import Lab
 
-    with pytest.raises(SystemExit, match="no host printer-1; accepted: attacker, box-1"):
+    with pytest.raises(SystemExit, match="no host printer-1; accepted: attacker, home, box-1"):
         Lab("demo", ("printer-1",))

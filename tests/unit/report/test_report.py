@@ -70,7 +70,7 @@ def opened() -> dict[str, Any]:
 
 def facts() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for role in ("authentication", "dicom_tls", "disk_encryption", "firewall", "orthanc", "system", "workstation"):
+    for role in sorted({file.name.partition(".")[0] for file in HARDENED.iterdir()}):
         found |= json.loads((HARDENED / f"{role}.debian12.json").read_text(encoding="utf-8"))["facts"]
     return found
 

@@ -1,0 +1,87 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the firewall lets through the tunnel of those who read from home: rules a device, and none more. Pure functions.
+
+WireGuard itself takes from each key only the addresses of that key's device, so an address tells who calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils.firewall_output import sets
+
+INTERFACE = "wg-radiology"
+"""The tunnel's network interface, of at most 15 characters."""
+SERVICE = "home"
+"""First word of the name of each service that a device is granted: `home-martin-laptop-web`."""
+COMMENT = "tunnel"
+"""First word of the comments of the rules that keep the tunnel itself."""
+FACTS: dict[str, str] = {
+    "tunnel.undeclared_rules": "list of str: undeclared rules of input that name the tunnel or an address in it",
+    "tunnel.missing_rules": "list of str: rules on the tunnel that the clinic file gives and input lacks",
+}
+
+
+def services(tunnel: Mapping[str, Any], services_of_host: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what each device is granted, as services that take calls through the tunnel alone.
+
+    A device is bounded as any other address is (`most` of `https`).
+    """
+    bounds = {int(each["port"]): each["most"] for each in services_of_host if each.get("most")}
+    return [
+        {"name": f"{SERVICE}-{peer['name']}-{grant}", "port": int(port), "sources": peer["addresses"]}
+        | {"through": INTERFACE}
+        | ({"most": bounds[int(port)]} if int(port) in bounds else {})
+        for peer in tunnel.get("peers") or []
+        for grant, port in peer["services"].items()
+    ]
+
+
+def guards(tunnel: Mapping[str, Any]) -> list[str]:
+    """Return the rules by which an address of the tunnel comes by it alone; they stand before open connections."""
+    return [
+        f'iifname != "{INTERFACE}" {keyword} saddr {found} drop comment "{COMMENT} address from elsewhere {keyword}"'
+        for keyword, found in sets(tunnel.get("network") or [])
+    ]
+
+
+def door(tunnel: Mapping[str, Any]) -> list[str]:
+    """Return the rule that opens the tunnel's port to everybody: who has no key there gets no answer."""
+    return [f'udp dport {int(tunnel["port"])} accept comment "{COMMENT} port"'] if tunnel else []
+
+
+def answers(tunnel: Mapping[str, Any]) -> list[str]:
+    """Return the rule of a restricted output by which the tunnel speaks to devices, wherever they are."""
+    return [f'udp sport {int(tunnel["port"])} accept comment "{COMMENT} answers"'] if tunnel else []
+
+
+def observe(
+    undeclared: Iterable[Mapping[str, Any]], described: Sequence[str], lacking: Sequence[str], tunnel: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Return the facts: of undeclared rules of input (`described`: each in words) those that concern the tunnel."""
+    pairs = zip(undeclared, described, strict=True)
+    return {
+        "undeclared_rules": [told for rule, told in pairs if _concerns(rule, tunnel)],
+        "missing_rules": [name for name in lacking if name.startswith((f"{COMMENT} ", f"{SERVICE}-"))],
+    }
+
+
+def _concerns(rule: Mapping[str, Any], tunnel: Mapping[str, Any]) -> bool:
+    words = set(_words(rule["expr"]))
+    addresses = {str(address) for peer in tunnel.get("peers") or [] for address in peer["addresses"]}
+    networks = {network.partition("/")[0] for network in tunnel.get("network") or []}
+    return bool(words & {INTERFACE, *addresses, *networks})
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield every text in an expression of nftables' JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _words(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _words(inner)

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading from home without an open port: the tunnel that ends on the gateway, and who may come through it.
+
+What comes through reaches is the firewall's part (firewall_tunnel). A change of devices cuts off no other device: each
+is taken out or put in alone, while the tunnel stays up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    expectation,
+    home_tunnel,
+    own_words,
+    packages,
+    unit_state,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import INTERFACE
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+NAME = "remote_access"
+OWN = (home_tunnel.UNIT_FILE, home_tunnel.CONFIGURATION, home_tunnel.PUBLIC)
+"""Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
+FACTS: dict[str, str] = {
+    "declared": "bool: the clinic file has a tunnel end on this host",
+    "carrier": "str: what carries WireGuard here, kernel or wireguard-go; null: nothing",
+    "key.file": "str: mode and owner of the private key's file; null: no file",
+    "key.public": "str: the gateway's public key; null: no private key that WireGuard can read",
+    "key.published": "bool: the file that the controller fetches holds that public key",
+    "tunnel.up": "bool: WireGuard has the tunnel's interface",
+    "tunnel.differs": "list of str: port, key or addresses of the interface that are not as declared",
+    "peers.undeclared": "list of str: keys that come in, or addresses of theirs, that the clinic file does not give",
+    "peers.missing": "list of str: devices of the clinic file that cannot come in by their addresses",
+    "persistent.enabled": "bool: the tunnel comes up when the machine starts",
+    "persistent.file_is_declared": "bool: what then comes up is what the clinic file gives",
+    "persistent.altered": "list of str: path: what makes the tunnel's unit run otherwise than the role wrote it",
+}
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts; the private key itself goes to `wg pubkey` alone."""
+    tunnel = scope.get("tunnel") or {}
+    public, entry = _public(host), host.stat(home_tunnel.KEY)
+    unit = unit_state.properties(host, home_tunnel.UNIT)
+    shown = {name: host.run(["wg", "show", INTERFACE, name]) for name in ("public-key", "listen-port", "allowed-ips")}
+    up = all(answer.ok for answer in shown.values())
+    undeclared, missing = home_tunnel.differing(home_tunnel.peers(shown["allowed-ips"].output) if up else {}, tunnel)
+    listing = host.run(["ip", "-json", "address", "show", "dev", INTERFACE]).output if up and tunnel else ""
+    return {
+        "declared": bool(tunnel),
+        "carrier": _carrier(host),
+        "key": {
+            "file": f"{entry.mode} {entry.owner}" if entry else None,
+            "public": public,
+            "published": (host.text(home_tunnel.PUBLIC) or "").strip() == public,
+        },
+        "tunnel": {
+            "up": up,
+            "differs": home_tunnel.unlike(
+                shown["listen-port"].output, shown["public-key"].output, listing, public, tunnel
+            )
+            if up and tunnel
+            else [],
+        },
+        "peers": {"undeclared": undeclared, "missing": missing},
+        "persistent": {
+            "enabled": unit_state.is_enabled(unit),
+            "file_is_declared": host.text(home_tunnel.CONFIGURATION)
+            == (home_tunnel.configuration(tunnel) if tunnel else None),
+            "altered": own_words.altered(host, unit, (home_tunnel.UNIT_FILE, home_tunnel.SERVICE)),
+        },
+    }
+
+
+def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
+    """Return the steps; without a tunnel in the clinic file, those that take down what is left of one."""
+    mine = facts[NAME]
+    unmet = {name.removeprefix(f"{NAME}.") for name in expectation.unmet(facts, wanted)}
+    if not mine["declared"]:
+        left = mine["tunnel"]["up"] or mine["persistent"]["enabled"] or not mine["persistent"]["file_is_declared"]
+        does = "Take down the tunnel of those who read from home, which the clinic file names no more"
+        return [Step(does, _take_down)] if left or "peers.undeclared" in unmet else []
+    tunnel, persistent = scope["tunnel"], mine["persistent"]
+    steps = [] if mine["carrier"] else [Step("Install wireguard-go, since this kernel has no WireGuard", _install)]
+    if mine["key"]["public"] is None:
+        steps.append(Step("Make the tunnel's key, which stays on this host", _make_key))
+    elif "key.file" in unmet or not mine["key"]["published"]:
+        steps.append(Step("Keep the tunnel's private key for root alone, and its public key beside it", _keep_key))
+    kept = persistent["file_is_declared"] and persistent["enabled"] and not persistent["altered"]
+    if not kept:
+        strangers = own_words.strangers(persistent["altered"], home_tunnel.UNIT_FILE)
+        without = f", without {', '.join(strangers)}" if strangers else ""
+        does = f"Have the tunnel come up with the machine, for {_told(tunnel)}{without}"
+        steps.append(Step(does, lambda host: _write(host, tunnel, strangers)))
+    lost = mine["key"]["public"] is None or not mine["tunnel"]["up"] or mine["tunnel"]["differs"]
+    if lost or persistent["altered"]:
+        steps.append(Step(f"Bring the tunnel up on UDP port {tunnel['port']}", _restart))
+    elif mine["peers"]["undeclared"] or mine["peers"]["missing"]:
+        steps.append(Step(_changed(mine["peers"]), lambda host: _let_in(host, tunnel)))
+    return steps
+
+
+def _carrier(host: Host) -> str | None:
+    """Return what WireGuard is carried by; the kernel's module need not be loaded."""
+    if host.stat("/sys/module/wireguard") or host.run(["modprobe", "--dry-run", "--quiet", "wireguard"]).ok:
+        return "kernel"
+    return "wireguard-go" if host.stat(home_tunnel.PROGRAM) else None
+
+
+def _public(host: Host) -> str | None:
+    private = host.text(home_tunnel.KEY)
+    answer = host.run(["wg", "pubkey"], stdin=private) if private else None
+    return answer.output.strip() if answer and answer.ok else None
+
+
+def _told(tunnel: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(str(peer["name"]) for peer in tunnel["peers"])) or "nobody"
+
+
+def _changed(peers: Mapping[str, list[str]]) -> str:
+    said = [f"shut out {', '.join(peers['undeclared'])}"] if peers["undeclared"] else []
+    said += [f"let in {', '.join(peers['missing'])}"] if peers["missing"] else []
+    sentence = " and ".join(said)
+    return f"{sentence[0].upper()}{sentence[1:]}, and leave the others as they are"
+
+
+def _install(host: Host) -> None:
+    for step in packages.plan(host, ["wireguard-go"]):
+        step.do(host)
+
+
+def _make_key(host: Host) -> None:
+    host.folder(home_tunnel.FOLDER, mode=0o700)
+    host.write(home_tunnel.KEY, host.must(["wg", "genkey"]), mode=0o600)
+    _publish(host)
+
+
+def _keep_key(host: Host) -> None:
+    host.folder(home_tunnel.FOLDER, mode=0o700)
+    host.own(home_tunnel.KEY, mode=0o600)
+    _publish(host)
+
+
+def _publish(host: Host) -> None:
+    public = _public(host)
+    if public is None:
+        raise HardeningError(f"{home_tunnel.KEY} is no key of WireGuard: remove it, so that the next run makes one.")
+    host.write(home_tunnel.PUBLIC, f"{public}\n")
+
+
+def _write(host: Host, tunnel: Mapping[str, Any], strangers: list[str]) -> None:
+    host.folder(home_tunnel.FOLDER, mode=0o700)
+    host.write(home_tunnel.CONFIGURATION, home_tunnel.configuration(tunnel), mode=0o600)
+    host.write(home_tunnel.UNIT_FILE, home_tunnel.SERVICE)
+    for path in strangers:
+        host.remove(path)
+    host.must(["systemctl", "daemon-reload"])
+    host.must(["systemctl", "--quiet", "enable", home_tunnel.UNIT])
+
+
+def _restart(host: Host) -> None:
+    """Bring it up anew; what is left of an interface that the unit does not know goes first."""
+    host.must(["systemctl", "stop", home_tunnel.UNIT])
+    host.run(["ip", "link", "delete", "dev", INTERFACE])
+    host.must(["systemctl", "restart", home_tunnel.UNIT])
+    if not host.run(["wg", "show", INTERFACE, "listen-port"]).ok:
+        words = host.run(["journalctl", "-u", home_tunnel.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output
+        raise HardeningError(f"The tunnel does not come up; it says: {words.strip()}")
+
+
+def _let_in(host: Host, tunnel: Mapping[str, Any]) -> None:
+    """Take out and put in peer by peer, so that nobody else's connections end."""
+    running = home_tunnel.peers(host.must(["wg", "show", INTERFACE, "allowed-ips"]))
+    declared = {peer["public_key"]: home_tunnel.allowed(peer) for peer in tunnel["peers"]}
+    for key in running:
+        if key not in declared:
+            host.must(["wg", "set", INTERFACE, "peer", key, "remove"])
+    for key, ranges in declared.items():
+        if running.get(key, frozenset()) != frozenset(ranges):
+            host.must(["wg", "set", INTERFACE, "peer", key, "allowed-ips", ",".join(ranges)])
+
+
+def _take_down(host: Host) -> None:
+    if host.stat(home_tunnel.UNIT_FILE):
+        host.must(["systemctl", "--quiet", "disable", "--now", home_tunnel.UNIT])
+    host.run(["ip", "link", "delete", "dev", INTERFACE])
+    for path in (home_tunnel.CONFIGURATION, home_tunnel.UNIT_FILE):
+        host.remove(path)
+    host.must(["systemctl", "daemon-reload"])

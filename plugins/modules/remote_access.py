@@ -1,0 +1,47 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: remote_access
+author: radiology.hardening authors (@radiology-hardening)
+short_description: Let people read from home through a tunnel, each device by a key of its own
+version_added: 0.1.0
+description:
+  - Keeps a WireGuard tunnel whose private key is made on the gateway and stays there, with the devices of the clinic
+    file and no other. A device that was taken out of the file is shut out while the others go on.
+  - Where the clinic file names no tunnel, one that is left is taken down.
+  - Where the kernel has no WireGuard, Debian's wireguard-go carries the tunnel.
+  - Its action runs on the controller, and writes beside the clinic file what each device and the internet box are set
+    to.
+extends_documentation_fragment:
+  - radiology.hardening.surface
+"""
+
+EXAMPLES = """
+- name: Let in from home whom the clinic file names
+  radiology.hardening.remote_access:
+    scope: "{{ lookup('radiology.hardening.scope', 'remote_access') }}"
+    wanted: "{{ lookup('radiology.hardening.wanted', 'remote_access') }}"
+"""
+
+RETURN = """
+plan:
+  description: One sentence a step, in their order.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible_collections.radiology.hardening.plugins.module_utils import surface
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import remote_access
+
+
+def main() -> None:
+    """Observe, plan, apply."""
+    surface.main(remote_access)
+
+
+if __name__ == "__main__":
+    main()
