@@ -20,12 +20,16 @@ WITNESSES = RESOURCES / "witnesses"
 sys.path.insert(0, str(RESOURCES))
 
 import yaml
+from administering import Administering
 from story import STUDIES, Practice
 from topology import TOPOLOGY
 from witnessing import Check, witness
 
-NOBODYS = "YS5tYXJ0aW4ncyBsYXB0b3AsIG1hZGUgdXAgaGVyZSE="
-"""The key in the lab's clinic files, which is nobody's."""
+NOBODYS = {
+    "home": "YS5tYXJ0aW4ncyBsYXB0b3AsIG1hZGUgdXAgaGVyZSE=",
+    "tablet": "Yy5tb3JlYXUncyB0YWJsZXQsIG1hZGUgdXAgaGVyZSE=",
+}
+"""The keys in the lab's clinic files, which are nobody's."""
 PLACES = {"home": "home", "tablet": "attacker"}
 """Device of the clinic file -> host of the lab that plays it."""
 READER = {"home": "a.martin", "tablet": "c.moreau"}
@@ -35,7 +39,7 @@ LAST = 12000
 LISTENER = 8099
 INSTALL = (
     "export DEBIAN_FRONTEND=noninteractive; flock /run/installing apt-get -qq install --no-download "
-    "--no-install-recommends wireguard-go wireguard-tools </dev/null >/dev/null 2>&1; mkdir -p /etc/wireguard"
+    "--no-install-recommends %s </dev/null >/dev/null 2>&1; mkdir -p /etc/wireguard"
 )
 BOX = """
 flush ruleset
@@ -87,16 +91,16 @@ class Witness:
         yield "the archive keeps studies", (made.returncode, self.on("pacs", "bash", "-c", post).returncode), (0, 0)
         keys = {}
         for device in PLACES:
-            self.shell(device, INSTALL)
+            self.shell(device, INSTALL % "wireguard-go wireguard-tools")
             file = f"/etc/wireguard/{self.tunnel(device)}.key"
             keys[device] = self.shell(device, f"umask 077; wg genkey | tee {file} | wg pubkey")
         yield "each device makes its key", [len(key) for key in keys.values()], [44, 44]
         file = self.directory.with_suffix(".yml")
-        clinic = file.read_text(encoding="utf-8").replace(NOBODYS, keys["home"])
-        found = re.search(r"    home:\n      person: .*\n      .*\n      addresses: (.*)\n      may: \[web\]\n", clinic)
-        addresses = found[1].replace('.2"', '.3"').replace('::2"', '::3"') if found else ""
-        tablet = f"person: c.moreau, public_key: {keys['tablet']}, addresses: {addresses}, may: [web, ssh]"
-        file.write_text(clinic.replace("    home:\n", f"    tablet: {{{tablet}}}\n    home:\n"), encoding="utf-8")
+        clinic = file.read_text(encoding="utf-8")
+        for device, nobodys in NOBODYS.items():
+            clinic = clinic.replace(nobodys, keys[device])
+        file.write_text(clinic, encoding="utf-8")
+        self.shell("pacs", INSTALL % "oathtool")
         yield "the scan sees what is open", 4242 in self.scan("attacker", self.box)[self.box], True
 
     def after(self) -> Iterator[Check]:
@@ -110,6 +114,7 @@ class Witness:
             yield f"{device} brings its tunnel up", self.up(device), 0
         yield from self.reading()
         yield from self.reach()
+        yield from Administering(self.on, (self.server, self.server6)).checks()
         yield from self.outside()
         yield from self.power()
         self.shell("pacs", "cat /sys/class/net/wg-radiology/ifindex >/root/index")
@@ -209,6 +214,20 @@ class Witness:
         yield "... through the tunnel that never went down", self.on("pacs", "bash", "-c", same).returncode, 0
         file = self.directory / "remote_access" / "home.conf"
         yield "what the laptop is set to is gone beside the clinic file", file.exists(), False
+        yield from self.unused()
+
+    def unused(self) -> Iterator[Check]:
+        """A device that was not heard of for 90 days is shut out, after a restart too, until it is let in anew."""
+        note, tablet = "/var/lib/radiology-tunnel/heard.json", self.tunnel("tablet")
+        self.on("tablet", "wg-quick", "down", tablet)
+        self.shell("pacs", f"systemctl restart radiology-tunnel && sed -i -E 's/: [0-9.]+/: 1700000000/' {note}")
+        self.shell("pacs", "systemctl start radiology-tunnel-idle && systemctl restart radiology-tunnel")
+        self.on("tablet", "wg-quick", "up", tablet)
+        yield "tablet, not heard of for 90 days, reads", self.studies("tablet", self.server), 0
+        self.shell("pacs", f"rm {note}; systemctl restart radiology-tunnel")
+        self.on("tablet", "wg-quick", "down", tablet)
+        self.on("tablet", "wg-quick", "up", tablet)
+        yield "... and reads again when it is let in anew", self.studies("tablet", self.server), STUDIES
 
     def scan(self, host: str, *addresses: str) -> dict[str, list[int]]:
         """Return the TCP ports that take a connection from there."""

@@ -38,8 +38,8 @@ PACKAGES = (
 
 LATER = (
     "avahi-daemon cracklib-runtime dbus-user-session dconf-cli dconf-gsettings-backend gsettings-desktop-schemas "
-    "libglib2.0-bin libnginx-mod-stream libpam-pwquality miniupnpd-nftables nginx-light rpcbind stunnel4 "
-    "systemd-resolved udev unattended-upgrades wireguard-go wireguard-tools"
+    "libglib2.0-bin libnginx-mod-stream libpam-oath libpam-pwquality miniupnpd-nftables nginx-light oathtool qrencode "
+    "rpcbind stunnel4 systemd-resolved udev unattended-upgrades wireguard-go wireguard-tools"
 )
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import home_idle
 from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import INTERFACE
 
 UNIT = "radiology-tunnel.service"
@@ -36,6 +37,7 @@ After=network-online.target radiology-firewall.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/bin/wg-quick up {CONFIGURATION}
+ExecStartPost=-{home_idle.PROGRAM}
 ExecStop=-/usr/bin/wg-quick down {CONFIGURATION}
 
 [Install]

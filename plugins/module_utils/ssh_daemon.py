@@ -15,7 +15,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import ssh_command_line, ssh_undo, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    second_factor,
+    ssh_command_line,
+    ssh_undo,
+    unit_state,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, in_one_line
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -74,7 +79,14 @@ def settings(scope: Mapping[str, Any]) -> dict[str, str]:
 def render(scope: Mapping[str, Any]) -> str:
     """Return the drop-in's text."""
     lines = "".join(f"{keyword} {value}\n" for keyword, value in settings(scope).items())
-    return f"# Kept by radiology.hardening (role authentication): SSH by key, for administration alone.\n{lines}"
+    told = "# Kept by radiology.hardening (role authentication): SSH by key, for administration alone.\n"
+    return f"{told}{lines}{second_factor.match(scope)}"
+
+
+def asking(host: Host) -> list[str]:
+    """Return the command by which sshd tells its settings, with the options that it was started with."""
+    options = ssh_command_line.observe(host, unit_state.properties(host, UNIT))
+    return [BINARY, "-T", *ssh_command_line.arguments(options)]
 
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +100,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     lines = list(_lines(host, MAIN))
     files = [MAIN, *(f"{FOLDER}/{name}" for name in host.list(FOLDER))]
     shadows = [line for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)]
-    exceptions = [line for line in lines if line["match"] and _differs(line, wanted)]
+    own = host.text(FILE) in (render(scope), render({**scope, "tunnel": {}}))
+    exceptions = [line for line in lines if line["match"] and not (own and _is_ours(line)) and _differs(line, wanted)]
     included = any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines)
     elsewhere = (said.get("authorizedkeyscommand", "none"), said.get("trustedusercakeys", "none"))
     return {
@@ -230,6 +243,10 @@ def _shadows(host: Host, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     above = [line for line in lines[: own[0]] if line["where"].startswith(f"{MAIN}:")] if own else []
     earlier = [name for name in host.list(FOLDER) if name.endswith(".conf") and f"{FOLDER}/{name}" < FILE]
     return [*above, *(line for name in earlier for line in _lines(host, f"{FOLDER}/{name}"))]
+
+
+def _is_ours(line: Mapping[str, Any]) -> bool:
+    return str(line["where"]).startswith(f"{FILE}:")
 
 
 def _told(line: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_service,
     orthanc_text,
     root_account,
+    second_factor,
     ssh_daemon,
     ssh_undo,
     web_front,
@@ -102,6 +103,7 @@ FACTS: dict[str, str] = {
     "sshd.UsePAM": "str: what `sshd -T` says",
     "sshd.keys_from_elsewhere": "bool: keys come from a command or a certificate authority too",
     "sshd.weak_algorithms": "list of str: keyword and name of weak algorithms that sshd accepts; null: it does not say",
+    **second_factor.FACTS,
     **{f"sshd.{keyword}": "str or int: what `sshd -T` says" for keyword in ssh_daemon.KEYWORDS},
 }
 
@@ -136,6 +138,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "lockout": account_lockout.observe(host),
         "passwords": account_passwords.observe(host),
         "sshd": ssh_daemon.observe(host, scope),
+        "outside": second_factor.observe(host, scope, ssh_daemon.asking(host)),
     }
 
 
@@ -169,8 +172,10 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, root_login)
     steps += account_lockout.steps(mine["lockout"], _below(unmet, "lockout"))
     steps += account_passwords.steps(mine["passwords"], _below(unmet, "passwords"))
-    text = web_front_plan.digest(ssh_daemon.render(scope))
-    return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd"), text, scope)
+    steps += second_factor.steps(mine["outside"], _below(unmet, "outside"), scope)
+    asked = scope if f"{NAME}.outside.one_factor" in wanted else {**scope, "tunnel": {}}
+    text = web_front_plan.digest(ssh_daemon.render(asked))
+    return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd", "outside"), text, asked)
 
 
 def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> dict[str, Any]:

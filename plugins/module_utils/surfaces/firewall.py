@@ -24,6 +24,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import firewal
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest
+from ansible_collections.radiology.hardening.plugins.module_utils.ssh_connections import connected
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
 
@@ -182,7 +183,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "flushed_by": others.flushing(host) if not policies and unit_state.is_active(unit) else [],
         "unneeded_services": _active(host, UNNEEDED),
         "upnp_services": _active(host, UPNP),
-        "engineers": _engineers(host, ssh),
+        "engineers": connected(host, ssh),
         "box": box.observe(host, scope.get("devices") or []),
         "segment": segment.observe(
             segment.standing(host), [*(scope.get("networks") or []), {"cidrs": _home(scope).get("network") or []}]
@@ -331,16 +332,6 @@ def _listings(host: Host) -> list[str]:
         except HardeningError:
             continue
     return found
-
-
-def _engineers(host: Host, ports: Sequence[int]) -> list[str]:
-    """Return who is connected to the SSH port, addresses without port; IPv4 in IPv6 form as IPv4."""
-    found = set()
-    for line in host.run(["ss", "-Hnt", "state", "established"]).output.splitlines():
-        words = line.split()
-        if len(words) >= 4 and words[2].rpartition(":")[2] in map(str, ports):
-            found.add(words[3].rpartition(":")[0].strip("[]").removeprefix("::ffff:"))
-    return sorted(found)
 
 
 def _keep_the_engineer(engineers: Sequence[str], services: Sequence[Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
+    home_idle,
     home_tunnel,
     own_words,
     packages,
@@ -35,7 +36,8 @@ FACTS: dict[str, str] = {
     "tunnel.up": "bool: WireGuard has the tunnel's interface",
     "tunnel.differs": "list of str: port, key or addresses of the interface that are not as declared",
     "peers.undeclared": "list of str: keys that come in, or addresses of theirs, that the clinic file does not give",
-    "peers.missing": "list of str: devices of the clinic file that cannot come in by their addresses",
+    "peers.missing": "list of str: devices of the clinic file that cannot come in by their addresses, and are in use",
+    **home_idle.FACTS,
     "persistent.enabled": "bool: the tunnel comes up when the machine starts",
     "persistent.file_is_declared": "bool: what then comes up is what the clinic file gives",
     "persistent.altered": "list of str: path: what makes the tunnel's unit run otherwise than the role wrote it",
@@ -49,7 +51,9 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     unit = unit_state.properties(host, home_tunnel.UNIT)
     shown = {name: host.run(["wg", "show", INTERFACE, name]) for name in ("public-key", "listen-port", "allowed-ips")}
     up = all(answer.ok for answer in shown.values())
-    undeclared, missing = home_tunnel.differing(home_tunnel.peers(shown["allowed-ips"].output) if up else {}, tunnel)
+    running = home_tunnel.peers(shown["allowed-ips"].output) if up else {}
+    undeclared, missing = home_tunnel.differing(running, tunnel)
+    unused = home_idle.observe(host, running, tunnel)
     listing = host.run(["ip", "-json", "address", "show", "dev", INTERFACE]).output if up and tunnel else ""
     return {
         "declared": bool(tunnel),
@@ -67,7 +71,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             if up and tunnel
             else [],
         },
-        "peers": {"undeclared": undeclared, "missing": missing},
+        "peers": {"undeclared": undeclared, "missing": sorted(set(missing) - set(unused["shut_out"]))},
+        "unused": unused,
         "persistent": {
             "enabled": unit_state.is_enabled(unit),
             "file_is_declared": host.text(home_tunnel.CONFIGURATION)
@@ -102,6 +107,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps.append(Step(f"Bring the tunnel up on UDP port {tunnel['port']}", _restart))
     elif mine["peers"]["undeclared"] or mine["peers"]["missing"]:
         steps.append(Step(_changed(mine["peers"]), lambda host: _let_in(host, tunnel)))
+    if {"unused.watched", "unused.let_in"} & unmet:
+        steps.append(Step("Take out, now and each day, the keys that nobody used for 90 days", home_idle.keep))
     return steps
 
 
@@ -176,7 +183,10 @@ def _restart(host: Host) -> None:
 def _let_in(host: Host, tunnel: Mapping[str, Any]) -> None:
     """Take out and put in peer by peer, so that nobody else's connections end."""
     running = home_tunnel.peers(host.must(["wg", "show", INTERFACE, "allowed-ips"]))
-    declared = {peer["public_key"]: home_tunnel.allowed(peer) for peer in tunnel["peers"]}
+    unused = home_idle.keys(host)
+    declared = {
+        peer["public_key"]: home_tunnel.allowed(peer) for peer in tunnel["peers"] if peer["public_key"] not in unused
+    }
     for key in running:
         if key not in declared:
             host.must(["wg", "set", INTERFACE, "peer", key, "remove"])
@@ -189,6 +199,7 @@ def _take_down(host: Host) -> None:
     if host.stat(home_tunnel.UNIT_FILE):
         host.must(["systemctl", "--quiet", "disable", "--now", home_tunnel.UNIT])
     host.run(["ip", "link", "delete", "dev", INTERFACE])
+    home_idle.take_out(host)
     for path in (home_tunnel.CONFIGURATION, home_tunnel.UNIT_FILE):
         host.remove(path)
     host.must(["systemctl", "daemon-reload"])

@@ -124,7 +124,7 @@ def test_a_server_that_is_open_is_closed_only_once_the_front_stands():
     facts, scope = recorded["facts"], recorded["scope"]
     facts["orthanc"]["config"]["RemoteAccessAllowed"] = True
     facts["authentication"]["web"].update(active=False, certificate={"present": False}, request=None)
-    wanted = {"orthanc.config.RemoteAccessAllowed": {"is": False}}
+    wanted = {"orthanc.config.RemoteAccessAllowed": {"is": False}, "authentication.outside.one_factor": {"empty": True}}
     first = [step.does for step in authentication.plan(facts, wanted, {**scope, "certificate": ""})]
     assert first == [web_front_plan.REQUESTED]
     given = {**scope, "certificate": web_front_plan.TO_BE_SIGNED}

@@ -16,6 +16,7 @@ OF_SERVERS = {
     "firewall.connections_bounded",
     "firewall.output_declared",
     "firewall.loopback_callers",
+    "firewall.tunnel_least_reach",
 }
 
 

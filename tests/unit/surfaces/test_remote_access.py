@@ -46,6 +46,7 @@ FINE: dict[str, Any] = {
     "key": {"file": "0600 root", "public": "G", "published": True},
     "tunnel": {"up": True, "differs": []},
     "peers": {"undeclared": [], "missing": []},
+    "unused": {"watched": True, "let_in": [], "shut_out": []},
     "persistent": {"enabled": True, "file_is_declared": True, "altered": []},
 }
 

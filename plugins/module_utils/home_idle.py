@@ -1,0 +1,97 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Devices at home that nobody uses any more: a timer of systemd shuts them out (home_idle_program).
+
+The configuration of the tunnel names them on, so that nothing else has to know: the program takes them out whenever the
+tunnel comes up, and each day. Another key of the same device counts from the day on which it is let in.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import home_idle_program, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+
+PROGRAM = "/usr/local/sbin/radiology-tunnel-idle"
+SERVICE = "radiology-tunnel-idle.service"
+TIMER = "radiology-tunnel-idle.timer"
+UNITS = {
+    f"/etc/systemd/system/{SERVICE}": f"""\
+# Kept by radiology.hardening (role remote_access): shuts out devices at home that nobody uses any more.
+[Unit]
+Description=Shut out the devices that did not come through the tunnel for {home_idle_program.DAYS} days
+Requisite=radiology-tunnel.service
+After=radiology-tunnel.service
+
+[Service]
+Type=oneshot
+ExecStart={PROGRAM}
+""",
+    f"/etc/systemd/system/{TIMER}": """\
+# Kept by radiology.hardening (role remote_access): shuts out devices at home that nobody uses any more.
+[Unit]
+Description=Each day, shut out the devices that nobody uses any more
+
+[Timer]
+OnCalendar=daily
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+""",
+}
+FACTS: dict[str, str] = {
+    "unused.watched": "bool: each day, and when the tunnel comes up, the keys that nobody uses are taken out",
+    "unused.let_in": "list of str: devices that come in by a key that was not heard of for 90 days",
+    "unused.shut_out": "list of str: devices of the clinic file whose key was taken out for that",
+}
+
+
+def observe(host: Host, running: Iterable[str], tunnel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts; `running` are the keys that WireGuard has now."""
+    unused, present = keys(host), set(running)
+    names = {str(peer["public_key"]): str(peer["name"]) for peer in tunnel.get("peers") or []}
+    timer = unit_state.properties(host, TIMER)
+    return {
+        "watched": host.text(PROGRAM) == _program()
+        and all(host.text(path) == text for path, text in UNITS.items())
+        and unit_state.is_enabled(timer)
+        and unit_state.is_active(timer),
+        "let_in": sorted(names.get(key, f"key {key[:8]}... of nobody") for key in unused & present),
+        "shut_out": sorted(names[key] for key in unused - present if key in names),
+    }
+
+
+def keys(host: Host) -> set[str]:
+    """Return the keys that were not heard of for 90 days, as the program noted it and WireGuard says now."""
+    noted = home_idle_program.parsed(host.text(home_idle_program.FILE) or "")
+    told = host.run(["wg", "show", home_idle_program.INTERFACE, "latest-handshakes"]).output
+    last = home_idle_program.heard(noted, home_idle_program.handshakes(told), time.time())
+    return set(home_idle_program.idle(last, time.time()))
+
+
+def keep(host: Host) -> None:
+    """Have the timer run, and take out now who is not used."""
+    host.write(PROGRAM, _program(), mode=0o755)
+    for path, text in UNITS.items():
+        host.write(path, text)
+    host.must(["systemctl", "daemon-reload"])
+    host.must(["systemctl", "--quiet", "enable", TIMER])
+    host.must(["systemctl", "restart", TIMER])
+    host.must(["systemctl", "start", SERVICE])
+
+
+def take_out(host: Host) -> None:
+    """Take the timer out again, with what it noted."""
+    if host.stat(f"/etc/systemd/system/{TIMER}"):
+        host.must(["systemctl", "--quiet", "disable", "--now", TIMER])
+    for path in (*UNITS, PROGRAM, home_idle_program.FILE):
+        host.remove(path)
+
+
+def _program() -> str:
+    return inspect.getsource(home_idle_program)

@@ -1,0 +1,167 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A second factor for those who administer from outside: after the key over SSH a one-time code, by pam_oath.
+
+sshd asks for both from the addresses of the tunnel alone (a Match block in the drop-in of ssh_daemon), and PAM for the
+code there: pam_access leaves everybody else to the lines that Debian has. A login that is not enrolled has no code that
+counts, and is refused. One login may have several secrets, and a code counts once (oath-toolkit 2.6.7 of Debian 12 and
+2.6.12 of Debian 13, measured). Five wrong codes lock the login's password and code for a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import inspect
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    account_lockout,
+    packages,
+    second_factor_program,
+)
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.ssh_connections import connected
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
+
+FOLDER = "/etc/radiology-second-factor"
+SECRETS = second_factor_program.FILE
+OUTSIDE = f"{FOLDER}/outside.conf"
+"""Table of pam_access(8): the tunnel's addresses."""
+PROGRAM = "/usr/local/sbin/radiology-second-factor"
+PAM_FILE = "/etc/pam.d/radiology-second-factor"
+SSHD = "/etc/pam.d/sshd"
+INCLUDE = "@include radiology-second-factor"
+AT_BOOT = "/etc/tmpfiles.d/radiology-second-factor.conf"
+"""What a power cut may leave: the lock of pam_oath, with which nobody comes in any more (tmpfiles.d(5): at boot)."""
+REMOVED = f"# Kept by radiology.hardening (role authentication).\nr! {second_factor_program.LOCK}\n"
+PACKAGES = ("libpam-oath", "qrencode")
+METHODS = "publickey,keyboard-interactive:pam"
+"""AuthenticationMethods of sshd_config(5): the key, then what PAM asks."""
+PAM = f"""\
+# Kept by radiology.hardening (role authentication). Who comes through the tunnel gives a code; others pass by.
+auth [success=ignore default=4] pam_access.so nodefgroup accessfile={OUTSIDE}
+auth requisite pam_faillock.so preauth {account_lockout.ARGUMENTS}
+auth [success=1 default=ignore] pam_oath.so usersfile={SECRETS} window={second_factor_program.DRIFT} digits=\
+{second_factor_program.DIGITS}
+auth [default=die] pam_faillock.so authfail {account_lockout.ARGUMENTS}
+auth [success=done default=die] pam_faillock.so authsucc {account_lockout.ARGUMENTS}
+"""
+FACTS: dict[str, str] = {
+    "outside.declared": "bool: the clinic file grants somebody SSH through the tunnel",
+    "outside.one_factor": "list of str: device and address of the tunnel from which sshd asks for less than two",
+    "outside.asked": "bool: PAM asks whoever comes from there for a code, by the lines of the role",
+    "outside.secrets_private": "bool: root alone reads the secrets, or nobody is enrolled yet",
+    "outside.everybody": "bool: somebody is connected over SSH now, and nobody but through the tunnel",
+}
+
+
+def devices(tunnel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the devices of the tunnel that are granted SSH."""
+    return [peer for peer in tunnel.get("peers") or [] if "ssh" in peer["services"]]
+
+
+def match(scope: Mapping[str, Any]) -> str:
+    """Return the block of sshd_config(5) for whoever comes through the tunnel; nothing where nobody does."""
+    tunnel = scope.get("tunnel") or {}
+    if not devices(tunnel):
+        return ""
+    return (
+        f"Match Address {','.join(tunnel['network'])}\n  KbdInteractiveAuthentication yes\n"
+        f"  AuthenticationMethods {METHODS}\n  PermitRootLogin no\n"
+    )
+
+
+def observe(host: Host, scope: Mapping[str, Any], sshd: Sequence[str]) -> dict[str, Any]:
+    """Return the facts; `sshd` is the command by which sshd tells its settings (sshd -T)."""
+    tunnel = scope.get("tunnel") or {}
+    granted, entry = devices(tunnel), host.stat(SECRETS)
+    return {
+        "declared": bool(granted),
+        "one_factor": [
+            f"{peer['name']} {address}"
+            for peer in granted
+            for address in peer["addresses"]
+            if not _asks_for_both(host, [*sshd, "-C", f"user={peer['person']},host={address},addr={address}"])
+        ],
+        "asked": _is_asked(host, tunnel),
+        "secrets_private": entry is None or (entry.mode, entry.owner) == ("0600", "root"),
+        "everybody": _everybody(host, tunnel) if granted else False,
+    }
+
+
+def steps(found: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -> list[Step]:
+    """Return what has PAM ask for the code, before sshd sends anybody there; or what takes it out again."""
+    if not found["declared"]:
+        taken_out = Step("Ask nobody for a code over SSH: nobody administers from outside any more", _take_out)
+        return [taken_out] if found["asked"] else []
+    names = {name.rpartition(".")[2] for name in unmet}
+    planned: list[Step] = []
+    if "one_factor" in names and found["everybody"]:
+        raise HardeningError(
+            "You came in through the tunnel, where SSH is to ask for a code that Ansible cannot give: run this from a "
+            "network of kind admin, or waive authentication.second_factor."
+        )
+    if "asked" in names:
+        told = "Ask who administers from outside for a one-time code (pam_oath); `radiology-second-factor` enrols them"
+        planned.append(Step(told, lambda host: _enable(host, scope["tunnel"])))
+    if "secrets_private" in names:
+        planned.append(Step(f"Keep {SECRETS} for root alone", lambda host: host.own(SECRETS, mode=0o600)))
+    return planned
+
+
+def _asks_for_both(host: Host, command: Sequence[str]) -> bool:
+    said = dict(line.partition(" ")[::2] for line in host.run(command).output.splitlines())
+    ways = [set(way.split(",")) for way in said.get("authenticationmethods", "any").split()]
+    both = all({"publickey", "keyboard-interactive:pam"} <= way for way in ways)
+    return both and (said.get("kbdinteractiveauthentication"), said.get("usepam")) == ("yes", "yes")
+
+
+def _is_asked(host: Host, tunnel: Mapping[str, Any]) -> bool:
+    """Tell whether the role's lines are the first that sshd's PAM reads, and all that they name is there."""
+    rows = [line for line in (host.text(SSHD) or "").splitlines() if line.split("#")[0].strip()]
+    return (
+        rows[:1] == [INCLUDE]
+        and host.text(PAM_FILE) == PAM
+        and (not devices(tunnel) or host.text(OUTSIDE) == _table(tunnel))
+        and (host.text(PROGRAM), host.text(AT_BOOT)) == (_program(), REMOVED)
+        and not packages.missing(host, PACKAGES)
+    )
+
+
+def _everybody(host: Host, tunnel: Mapping[str, Any]) -> bool:
+    ports = {int(peer["services"]["ssh"]) for peer in devices(tunnel)}
+    networks = [ipaddress.ip_network(each) for each in tunnel["network"]]
+    callers = [ipaddress.ip_address(each.partition("%")[0]) for each in connected(host, sorted(ports))]
+    return bool(callers) and all(any(caller in network for network in networks) for caller in callers)
+
+
+def _table(tunnel: Mapping[str, Any]) -> str:
+    told = "# Kept by radiology.hardening (role authentication): where one administers from outside.\n"
+    return f"{told}+:ALL:{' '.join(tunnel['network'])}\n-:ALL:ALL\n"
+
+
+def _program() -> str:
+    return inspect.getsource(second_factor_program)
+
+
+def _enable(host: Host, tunnel: Mapping[str, Any]) -> None:
+    for step in packages.plan(host, PACKAGES):
+        step.do(host)
+    host.folder(FOLDER, mode=0o700)
+    host.write(OUTSIDE, _table(tunnel))
+    host.write(PAM_FILE, PAM)
+    host.write(PROGRAM, _program(), mode=0o755)
+    host.write(AT_BOOT, REMOVED)
+    host.write(SSHD, f"{INCLUDE}\n{_without(host)}")
+
+
+def _take_out(host: Host) -> None:
+    host.write(SSHD, _without(host))
+    host.remove(PAM_FILE)
+
+
+def _without(host: Host) -> str:
+    rows = (host.text(SSHD) or "").splitlines(keepends=True)
+    return "".join(row for row in rows if row.strip() != INCLUDE)
