@@ -38,10 +38,19 @@ PACKAGES = (
 
 LATER = (
     "avahi-daemon cracklib-runtime dbus-user-session dconf-cli dconf-gsettings-backend gsettings-desktop-schemas "
+<<<<<<< HEAD
     "libglib2.0-bin libnginx-mod-stream libpam-oath libpam-pwquality miniupnpd-nftables nginx-light oathtool qrencode "
     "rpcbind stunnel4 systemd-resolved udev unattended-upgrades wireguard-go wireguard-tools"
+=======
+    "libglib2.0-bin libnginx-mod-stream libpam-pwquality miniupnpd-nftables nfs-kernel-server nginx-light "
+    "rpcbind samba smbclient stunnel4 systemd-resolved systemd-timesyncd udev unattended-upgrades wireguard-go "
+    "wireguard-tools"
+>>>>>>> 590a7d1 (Keep the clock of every host right by the time servers of the clinic file: logs are put together by it, and nobody looked)
 )
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
+
+INSTEAD = "chrony"
+"""What takes the place of one of LATER on a host that a witness looks at."""
 
 FROM_PYPI = ("pydicom", "pynetdicom")
 """What Debian 12 does not package: pure Python, in the versions that requirements.lock pins."""
@@ -51,6 +60,7 @@ PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 CUSTOMIZE = (
     # Hosts are alike until they start: one set of SSH host keys is baked in, one account, nothing else runs.
     "chroot $1 sh -c 'apt-get install -y --download-only --no-install-recommends {later}'",
+    f"chroot $1 apt-get install -y --download-only --no-install-recommends {INSTEAD}",
     "chroot $1 useradd --create-home --shell /bin/bash engineer",
     "chroot $1 install -d -m 700 -o engineer -g engineer /home/engineer/.ssh",
     "echo 'engineer ALL=(ALL) NOPASSWD: ALL' >$1/etc/sudoers.d/engineer",

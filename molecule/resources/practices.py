@@ -34,12 +34,46 @@ ExecStart=mount -o remount,bind,rw /proc/sys/net
 WantedBy=sysinit.target
 UNIT
 systemctl enable --quiet --now network-settings
+mkdir -p /etc/systemd/system/systemd-timesyncd.service.d
+cat >/etc/systemd/system/systemd-timesyncd.service.d/lab.conf <<'UNIT'
+[Unit]
+ConditionVirtualization=
+[Service]
+CapabilityBoundingSet=
+AmbientCapabilities=
+UNIT
 """
-"""The kernel keeps what lies below /proc/sys/net for each network namespace, so a host changes its own alone."""
+"""The kernel keeps what lies below /proc/sys/net for each network namespace, so a host changes its own alone. Of the
+clock there is one for the machine and all its hosts: their time services ask and measure as on machines of their own,
+and are not let change it."""
 
 BOX = r"""
 echo 'ListenAddress 127.0.0.1' >/etc/ssh/sshd_config.d/box.conf
 systemctl restart ssh
+cat >/usr/local/sbin/clock <<'CLOCK'
+#!/usr/bin/python3
+# Tells the time to whoever asks from the LAN, by NTP (RFC 5905): that of the machine, which all hosts share.
+import socket, struct, time
+port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+port.bind(("{lan}", 123))
+def now():
+    return struct.pack("!Q", int((time.time() + 2208988800) * 2**32))
+while True:
+    asked, caller = port.recvfrom(512)
+    begun = now()
+    if len(asked) >= 48:
+        head = struct.pack("!BBBbII4s", 0x24, 2, asked[2], -20, 0, 0, b"LOCL")
+        port.sendto(head + begun + asked[40:48] + begun + now(), caller)
+CLOCK
+cat >/etc/systemd/system/clock.service <<'UNIT'
+[Service]
+ExecStart=python3 /usr/local/sbin/clock
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --quiet --now clock
 cat >/usr/local/sbin/upnp <<'UPNP'
 #!/bin/bash
 # The box's page about UPnP: upnp on | off | opened (lists the ports) | open PORT [ADDRESS] (what any program inside may
@@ -93,7 +127,8 @@ esac
 UPNP
 chmod 755 /usr/local/sbin/upnp
 """
-"""A box is administered from its own console; it shows nothing of itself to the internet, and UPnP is off at first.
+"""A box is administered from its own console; it shows nothing of itself to the internet, and UPnP is off at first. It
+tells the time to its LAN.
 
 It is miniupnpd, as in many a box, which lets any machine open ports to any other. miniupnpd refuses to announce an
 address of documentation, so it is told another, which nobody here calls.

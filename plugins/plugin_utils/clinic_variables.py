@@ -121,6 +121,8 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
         "clinic_admin_cidrs": clinic.cidrs("admin"),
         "ansible_ssh_extra_args": f"{ASK_WHETHER_ALIVE}{known_hosts.argument(directory)}",
     }
+    if servers := given.get("outbound", {}).get("time_servers"):
+        found["clinic_time_servers"] = [str(ipaddress.ip_address(text)) for text in servers]
     if "escrow" in given:
         found["clinic_escrow"] = given["escrow"]
     if "hardening_profile" in given:

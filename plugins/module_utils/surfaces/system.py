@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The operating system below the images: its updates, its journal, and who it says that it is."""
+"""The operating system below the images: its updates, its clock, its journal, and who it says that it is."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     release_support,
     replaced_libraries,
     security_updates,
+    time_sync,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, write
 
 NAME = "system"
-OWN = (security_updates.FILE, journal.FILE)
+OWN = (security_updates.FILE, journal.FILE, *time_sync.OWN)
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 RECORD = "/etc/ansible/facts.d/radiology.fact"
 """Where Ansible looks for what a host says of itself: `ansible_local.radiology` (ansible.builtin.setup)."""
@@ -28,6 +29,7 @@ FACTS: dict[str, str] = {
     **security_updates.FACTS,
     **replaced_libraries.FACTS,
     **journal.FACTS,
+    **time_sync.FACTS,
     "recorded": "bool: the host's own record says what the clinic file says of it",
 }
 
@@ -40,6 +42,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "updates": security_updates.observe(host, release["codename"]),
         "running": replaced_libraries.observe(host),
         "journal": journal.observe(host),
+        "time": time_sync.observe(host, scope["time_servers"]),
         "recorded": host.text(RECORD) == record(scope),
     }
 
@@ -51,6 +54,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps = [
         *security_updates.steps(mine["updates"], _below(unmet, "updates")),
         *journal.steps(_below(unmet, "journal"), int(scope["journal_days"])),
+        *time_sync.steps(mine["time"], _below(unmet, "time"), scope["time_servers"]),
         *release_support.steps(mine["release"], _below(unmet, "release")),
         *replaced_libraries.steps(mine["running"], _below(unmet, "running")),
     ]

@@ -240,6 +240,7 @@ def test_a_workstation_is_called_by_servers_for_images_and_from_the_administrati
         {"name": "ssh", "port": 22, "sources": admin},
     ]
     assert "clinic_destinations" not in found.hosts["ws.dmz-practice"]
+    assert found.shared["clinic_time_servers"] == ["10.77.11.1"]
     assert "clinic_services" not in found.hosts["ct.dmz-practice"]
 
 
