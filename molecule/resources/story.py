@@ -12,9 +12,10 @@ from lab import Lab
 from practices import AE_TITLES, PREFIXES
 from topology import TOPOLOGY
 
-DEVICES = Path(__file__).with_name("devices")
+DEVICES, WITNESSES = (Path(__file__).with_name(folder) for folder in ("devices", "witnesses"))
 STUDIES = 6
 FRONT = 2762
+LOOPBACK = "127.0.0.1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +34,16 @@ class Practice:
         """Return an address of one of its hosts on the LAN."""
         return TOPOLOGY.hosts[f"{kind}-{self.number}"].plain(f"lan{self.number}")[0 if family == 4 else 1]
 
+    @property
+    def box(self) -> str:
+        """The address of its internet box on the internet."""
+        return TOPOLOGY.hosts[f"box-{self.number}"].plain("internet")[0]
+
     def run(self, kind: str, program: str, *arguments: str, check: bool = True) -> str:
-        """Run a program of devices/ on one of its hosts and return what it printed."""
+        """Run a program of devices/ or witnesses/ on one of its hosts and return what it printed."""
         host = kind if kind == "attacker" else f"{kind}-{self.number}"
-        source = (DEVICES / program).read_text(encoding="utf-8")
+        known = DEVICES / program if (DEVICES / program).exists() else WITNESSES / program
+        source = known.read_text(encoding="utf-8")
         done = self.lab.execute(host, "python3", "-", *arguments, stdin=source, check=False)
         if check and done.returncode:
             raise SystemExit(f"{host}: {program} {' '.join(arguments[:1])}: {done.stderr.strip()[-500:]}")
@@ -52,9 +59,19 @@ class Practice:
         arguments += ["--tls", "--server-name", "pacs", "--port", str(FRONT)] if tls else ["--port", str(port)]
         return self.run(kind, "device.py", *arguments, check=check)
 
+    def viewer(self, verb: str, *more: str, check: bool = True) -> str:
+        """Let the workstation's viewer, which speaks no TLS, do something by the tunnel to the server."""
+        arguments = [verb, *more, "--server", LOOPBACK, "--called", AE_TITLES[self.clinic]]
+        arguments += ["--aet", f"{PREFIXES[self.clinic]}_WS1", "--listen", LOOPBACK]
+        return self.run("ws", "device.py", *arguments, check=check)
+
     def make_studies(self, studies: int = STUDIES) -> str:
         """Make studies on the modality and say how many."""
         return self.run("ct", "studies.py", "/root/studies", self.clinic, str(studies))
+
+    def patients(self, kind: str = "ct") -> list[str]:
+        """Return the name of each study's patient, as a modality has it on its disk, in order."""
+        return sorted(self.run(kind, "patients.py", "/root/studies").splitlines())
 
     def hand_in_requests(self, directory: Path, kinds: tuple[str, ...] = ("ct", "ws")) -> None:
         """Let each device make its key, and put its request into the clinic's folder."""
@@ -77,8 +94,7 @@ class Practice:
 
     def attack(self) -> dict[str, dict[str, dict[str, object]]]:
         """Attack the practice from the internet: its public address and the server's IPv6 address."""
-        box = TOPOLOGY.hosts[f"box-{self.number}"].plain("internet")
-        answer = self.run("attacker", "attacker.py", box[0], self.address("pacs", 6))
+        answer = self.run("attacker", "attacker.py", self.box, self.address("pacs", 6))
         loaded: dict[str, dict[str, dict[str, object]]] = json.loads(answer)
         return loaded
 

@@ -93,6 +93,7 @@ class ActionModule(GuardedAction, RequestingAction):
             **given,
             "certificate": certificate.text if certificate else "",
             "certified": certificate.certified if certificate else "",
+            "arming": self.arming,
             "engineer": self._engineer(),
             "becomes_by": self._becomes_by(),
         }

@@ -23,7 +23,9 @@ class ActionModule(GuardedAction):
         """Return the module's result."""
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
-        answer = self._execute_module(module_name=MODULE, module_args=self._task.args, task_vars=variables)
+        answer = self._execute_module(
+            module_name=MODULE, module_args={**self._task.args, "arming": self.arming}, task_vars=variables
+        )
         try:
             self.confirm(answer, UNDO, MODULE, variables)
         except HardeningError as error:

@@ -46,7 +46,9 @@ class ActionModule(GuardedAction):
 
     def _call(self, act: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
-            module_name=MODULE, module_args={**self._task.args, "act": act}, task_vars=self.variables
+            module_name=MODULE,
+            module_args={**self._task.args, "act": act, "arming": self.arming},
+            task_vars=self.variables,
         )
         if answer.get("unreachable"):
             raise AnsibleConnectionFailure(str(answer.get("msg", "unreachable")))

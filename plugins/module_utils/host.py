@@ -237,9 +237,9 @@ class Host:
             raise HardeningError(f"{path} cannot be removed: {error.strerror}.") from error
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, lock: str = LOCK) -> Iterator[None]:
         """Let one process at a time change this host; HardeningError when another goes on for too long."""
-        with open(self.path(LOCK), "w", encoding="ascii") as file:
+        with open(self.path(lock), "w", encoding="ascii") as file:
             deadline = time.monotonic() + PATIENCE
             while not _taken(file.fileno()):
                 if time.monotonic() > deadline:

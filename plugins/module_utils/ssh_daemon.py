@@ -147,7 +147,11 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
         steps.append(Step(told, lambda host: ssh_command_line.take_out(host, facts["command_line"])))
     if not steps and not facts["older_than_configuration"] and not unmet:
         return []
-    return [ssh_undo.UNDO.arm(touched(facts)), *steps, Step("Reload sshd, which keeps sessions open", reload)]
+    return [
+        ssh_undo.UNDO.arm(touched(facts), str(scope.get("arming") or "")),
+        *steps,
+        Step("Reload sshd, which keeps sessions open", reload),
+    ]
 
 
 def touched(facts: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ def main(surface: ModuleType, **secrets: Any) -> None:
     def plan(host: Host, given: Mapping[str, Any]) -> list[Step]:
         scope: Mapping[str, Any] = given["scope"]
         if given.get("confirm"):  # nothing need be looked at, and the undo does not wait
-            return list(surface.plan({}, {}, {"confirm": True}))
+            return list(surface.plan({}, {}, {"confirm": True, "arming": given["arming"]}))
         demand_clock(scope)
         with host.looking():
             facts = observe(surface, host, scope)

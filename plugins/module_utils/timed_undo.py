@@ -3,7 +3,8 @@
 """The timed undo of a change that could lock the engineer out.
 
 Armed on the host before the change, stopped over a new connection after it, else carried out by the host alone. A
-reboot does not stop it: the timer starts with the machine, so that an unconfirmed change never stays.
+reboot does not stop it: the timer starts with the machine, so that an unconfirmed change never stays. Of two runs at
+once the one that armed it last stops it, whose change is the last as well.
 """
 
 from __future__ import annotations
@@ -54,12 +55,25 @@ class Undo:
         """The sentence in a plan by which the controller knows that it has to come in anew."""
         return f"Arm the undo: without a new connection within {SECONDS} s the host puts {self.what} back by itself"
 
-    def arm(self, paths: Sequence[str]) -> Step:
-        """Return the step that keeps these files as they are now and starts the timer."""
-        return Step(self.armed, lambda host: self._arm(host, paths))
+    def arm(self, paths: Sequence[str], arming: str) -> Step:
+        """Return the step that keeps these files as they are now and starts the timer; `arming`: see GuardedAction."""
 
-    def confirm(self, host: Host) -> None:
-        """Stop the timer and forget the copies: somebody came in. HardeningError where the undo was quicker."""
+        def do(host: Host) -> None:
+            with host.alone(self.lock):
+                self._arm(host, paths, arming)
+
+        return Step(self.armed, do)
+
+    def confirm(self, host: Host, arming: str) -> None:
+        """Stop the timer and forget the copies: somebody came in. HardeningError where the undo was quicker.
+
+        Where another run armed it since, that one comes in anew as well, and it goes on for as long.
+        """
+        with host.alone(self.lock):
+            if host.text(self.armed_by) in (None, arming):
+                self._stop(host)
+
+    def _stop(self, host: Host) -> None:
         host.must(["systemctl", "--quiet", "disable", "--now", self.timer])
         while host.run(["systemctl", "show", "--value", "--property=ActiveState", self.service]).output.strip() in RUNS:
             time.sleep(0.2)
@@ -69,6 +83,16 @@ class Undo:
                 "run this again."
             )
         host.must(["rm", "-rf", self.folder])
+
+    @property
+    def lock(self) -> str:
+        """Held by whoever arms or stops it: a moment, while a run's own lock is held until its changes are made."""
+        return f"/run/radiology-{self.name}-undo.lock"
+
+    @property
+    def armed_by(self) -> str:
+        """Says which run armed it last."""
+        return f"{self.folder}/armed-by"
 
     @property
     def undone(self) -> str:
@@ -84,7 +108,7 @@ class Undo:
         """The script that puts the former files back; it is there from the arming to the confirmation or the undo."""
         return f"{self.folder}/undo.sh"
 
-    def _arm(self, host: Host, paths: Sequence[str]) -> None:
+    def _arm(self, host: Host, paths: Sequence[str], arming: str) -> None:
         """Keep the files; of a change that nobody confirmed yet, those before it stay what is put back."""
         host.folder(self.folder, mode=0o700)
         host.must(["rm", "-f", self.undone])
@@ -98,6 +122,7 @@ class Undo:
             copy = f"{self.folder}/{number}"
             host.write(copy, content, mode=int(entry.mode, 8))
             kept.append(f"cp -p {shlex.quote(copy)} {shlex.quote(path)}")
+        host.write(self.armed_by, arming)
         host.write(self.script, "\n".join(["set -u", *kept, *self._ends()]) + "\n", mode=0o700)
         for path, text in self._units().items():
             if host.text(path) != text:

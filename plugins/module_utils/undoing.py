@@ -70,8 +70,8 @@ STAYS = {
 """Surface -> what its undo does not bring back."""
 
 
-def plan(host: Host, surface: str) -> list[Step]:
-    """Return the steps; HardeningError with one sentence when nothing was kept."""
+def plan(host: Host, surface: str, arming: str = "") -> list[Step]:
+    """Return the steps; HardeningError with one sentence when nothing was kept. `arming`: see GuardedAction."""
     entries = kept.read(host, surface)
     if entries is None:
         raise HardeningError(
@@ -83,7 +83,7 @@ def plan(host: Host, surface: str) -> list[Step]:
     alone = [entry for entry in entries if above[entry.thing] is None]
     units = [entry for entry in entries if entry.kind == "unit"]
     steps = [
-        *_guard(host, surface, alone),
+        *_guard(surface, alone, arming),
         *(step for entry in alone if entry.kind == "unit" for step in _end(host, entry)),
         *(step for entry in alone if entry.kind in RESTORE for step in RESTORE[entry.kind](host, entry)),
         *_keys(host, [entry for entry in alone if entry.kind == "key"]),
@@ -122,13 +122,13 @@ def _above(host: Host, surface: str, entry: Entry) -> str | None:
     return min(later)[1] if later else None
 
 
-def _guard(host: Host, surface: str, entries: Sequence[Entry]) -> list[Step]:
+def _guard(surface: str, entries: Sequence[Entry], arming: str) -> list[Step]:
     """Return the step that has the host bring the hardened state back unless the engineer comes in anew."""
     if surface not in GUARDED:
         return []
     undo, folder = GUARDED[surface]
     paths = [entry.name for entry in entries if entry.kind == "file" and entry.name.startswith(folder)]
-    return [undo.arm(paths)] if paths else []
+    return [undo.arm(paths, arming)] if paths else []
 
 
 def _end(host: Host, entry: Entry) -> list[Step]:

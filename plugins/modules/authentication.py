@@ -40,6 +40,10 @@ options:
     description: Only stop the timed undo of sshd; called over a new connection.
     type: bool
     default: false
+  arming:
+    description: A word of the run's own, by which the host tells the undo that it armed from another run's.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -74,6 +78,7 @@ def main() -> None:
         engineer={"type": "str", "default": ""},
         becomes_by={"type": "str", "default": ""},
         confirm={"type": "bool", "default": False},
+        arming={"type": "str", "default": ""},
     )
 
 

@@ -16,6 +16,10 @@ options:
     description: Only stop the timed undo; called over a new connection.
     type: bool
     default: false
+  arming:
+    description: A word of the run's own, by which the host tells the undo that it armed from another run's.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -41,7 +45,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
 
 def main() -> None:
     """Observe, plan, apply."""
-    surface.main(firewall, confirm={"type": "bool", "default": False})
+    surface.main(firewall, confirm={"type": "bool", "default": False}, arming={"type": "str", "default": ""})
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ options:
     description: The name of the host in the inventory. Without it nothing is changed.
     type: str
     default: ""
+  arming:
+    description: A word of the run's own, by which the host tells the undo that it armed from another run's.
+    type: str
+    default: ""
   act:
     description: What to do on the host; the action's own to give.
     type: str
@@ -72,12 +76,16 @@ def main() -> None:
         "surface": {"type": "str", "required": True, "choices": list(undoing.STAYS)},
         "confirm": {"type": "str", "default": ""},
         "act": {"type": "str", "default": "plan", "choices": ["plan", "restore", "finish"]},
+        "arming": {"type": "str", "default": ""},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     host, surface, act = Host(), module.params["surface"], module.params["act"]
     try:
         with contextlib.nullcontext() if act == "plan" else host.alone():
-            steps = (undoing.finish if act == "finish" else undoing.plan)(host, surface)
+            if act == "finish":
+                steps = undoing.finish(host, surface)
+            else:
+                steps = undoing.plan(host, surface, module.params["arming"])
             if act != "plan" and not module.check_mode:
                 apply(host, steps)
     except HardeningError as error:

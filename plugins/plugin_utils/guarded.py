@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import uuid
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
@@ -15,6 +17,11 @@ from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo imp
 class GuardedAction(ActionBase):  # type: ignore[misc]
     """An action whose module may change how the engineer comes in."""
 
+    @functools.cached_property
+    def arming(self) -> str:
+        """A word of this run's own, by which the host tells the undo that it armed from another run's."""
+        return uuid.uuid4().hex
+
     def confirm(self, answer: dict[str, Any], undo: Undo, module: str, variables: dict[str, Any]) -> None:
         """Where the module armed the undo, come in anew and stop it; HardeningError when nobody comes in."""
         if self._task.check_mode or undo.armed not in answer.get("plan", []) or answer.get("failed"):
@@ -22,7 +29,7 @@ class GuardedAction(ActionBase):  # type: ignore[misc]
         why = "nobody could come in"
         try:
             self._connection.reset()
-            arguments = {"scope": {}, "wanted": {}, "confirm": True}
+            arguments = {"scope": {}, "wanted": {}, "confirm": True, "arming": self.arming}
             confirmed = self._execute_module(module_name=module, module_args=arguments, task_vars=variables)
             if not confirmed.get("failed") and not confirmed.get("unreachable"):
                 return

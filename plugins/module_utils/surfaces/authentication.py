@@ -149,7 +149,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     web served one way or the other.
     """
     if scope.get("confirm"):
-        return [Step("Keep sshd as it is: the engineer came in anew", ssh_undo.UNDO.confirm)]
+        arming = str(scope["arming"])
+        return [Step("Keep sshd as it is: the engineer came in anew", lambda host: ssh_undo.UNDO.confirm(host, arming))]
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     steps: list[Step] = []

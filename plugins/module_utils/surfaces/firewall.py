@@ -195,7 +195,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
     """Return the steps; a change of the rules is armed with its undo first."""
     if scope.get("confirm"):
-        return [Step("Keep the firewall as it is: the engineer came in anew", UNDO.confirm)]
+        arming = str(scope["arming"])
+        return [Step("Keep the firewall as it is: the engineer came in anew", lambda host: UNDO.confirm(host, arming))]
     mine = facts[NAME]
     unmet = expectation.unmet(facts, wanted)
     resolver = mine["discovery"]["resolver"]
@@ -231,7 +232,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         _keep_the_engineer(mine["engineers"], services)
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
         strangers = own_words.strangers(persistent["altered"], rules.UNIT_FILE)
-        steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE, *strangers)))
+        steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE, *strangers), str(scope.get("arming") or "")))
         limits = "" if _destinations(scope) is None else f"; let nothing out but to {_named(scope['destinations'])}"
         told = f"Close the firewall but for {_told(services)}{limits}"
         without = f", without {', '.join(strangers)}" if strangers else ""

@@ -28,18 +28,19 @@ def host(tmp_path, monkeypatch) -> Host:
 
     monkeypatch.setattr(Host, "write", write)
     monkeypatch.setattr(Host, "folder", lambda self, path, **_given: os.makedirs(self.path(path), exist_ok=True))
+    (tmp_path / "run").mkdir()
     return Host(str(tmp_path))
 
 
 def test_what_is_put_back_is_what_was_there_before_the_run_that_was_broken_off(host: Host) -> None:
     host.write("/etc/one", "before")
     assert not UNDO.waits(host)
-    UNDO.arm(["/etc/one", "/etc/two"]).do(host)
+    UNDO.arm(["/etc/one", "/etc/two"], "broken off").do(host)
     assert UNDO.waits(host)
     host.write("/etc/one", "unconfirmed")
     host.write("/etc/two", "unconfirmed")
     host.write("/etc/three", "before, too")
-    UNDO.arm(["/etc/one", "/etc/two", "/etc/three"]).do(host)
+    UNDO.arm(["/etc/one", "/etc/two", "/etc/three"], "the next").do(host)
     script = (host.text(UNDO.script) or "").splitlines()
     assert script[:4] == [
         "set -u",
@@ -54,10 +55,27 @@ def test_what_is_put_back_is_what_was_there_before_the_run_that_was_broken_off(h
 
 def test_a_confirmation_that_comes_after_the_undo_is_none(host: Host) -> None:
     host.write("/etc/one", "before")
-    UNDO.arm(["/etc/one"]).do(host)
-    UNDO.confirm(host)
+    UNDO.arm(["/etc/one"], "mine").do(host)
+    UNDO.confirm(host, "mine")
     (Path(host.root) / UNDO.script.lstrip("/")).unlink()
-    UNDO.confirm(host)  # another run confirmed it meanwhile
+    UNDO.confirm(host, "mine")  # another run confirmed it meanwhile
     (Path(host.root) / UNDO.undone.lstrip("/")).touch()
     with pytest.raises(HardeningError, match="had put the trial back"):
-        UNDO.confirm(host)
+        UNDO.confirm(host, "mine")
+
+
+def test_of_two_runs_the_one_that_armed_it_last_stops_it(host: Host, monkeypatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(Host, "run", lambda self, command, **_given: ran.append(list(command)) or Result(0, "", ""))
+    host.write("/etc/one", "before")
+    UNDO.arm(["/etc/one"], "first").do(host)
+    host.write("/etc/one", "of the first")
+    UNDO.arm(["/etc/one"], "second").do(host)
+    ran.clear()
+    UNDO.confirm(host, "first")
+    assert ran == []
+    assert UNDO.waits(host)
+    assert host.text(f"{UNDO.folder}/0") == "before"
+    UNDO.confirm(host, "second")
+    assert ran[0] == ["systemctl", "--quiet", "disable", "--now", UNDO.timer]
+    assert ran[-1] == ["rm", "-rf", UNDO.folder]
