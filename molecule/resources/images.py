@@ -38,14 +38,9 @@ PACKAGES = (
 
 LATER = (
     "avahi-daemon cracklib-runtime dbus-user-session dconf-cli dconf-gsettings-backend gsettings-desktop-schemas "
-<<<<<<< HEAD
-    "libglib2.0-bin libnginx-mod-stream libpam-oath libpam-pwquality miniupnpd-nftables nginx-light oathtool qrencode "
-    "rpcbind stunnel4 systemd-resolved udev unattended-upgrades wireguard-go wireguard-tools"
-=======
-    "libglib2.0-bin libnginx-mod-stream libpam-pwquality miniupnpd-nftables nfs-kernel-server nginx-light "
-    "rpcbind samba smbclient stunnel4 systemd-resolved systemd-timesyncd udev unattended-upgrades wireguard-go "
-    "wireguard-tools"
->>>>>>> 590a7d1 (Keep the clock of every host right by the time servers of the clinic file: logs are put together by it, and nobody looked)
+    "libglib2.0-bin libnginx-mod-stream libpam-oath libpam-pwquality miniupnpd-nftables nfs-kernel-server nginx-light "
+    "oathtool qrencode rpcbind samba smbclient stunnel4 systemd-resolved systemd-timesyncd udev unattended-upgrades "
+    "wireguard-go wireguard-tools"
 )
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 

@@ -253,6 +253,7 @@ def test_a_file_that_others_rewrote_is_left_and_ours_is_kept_for_them(former: Pa
 
 
 def test_sshd_is_undone_behind_a_guard_and_forgotten_only_when_somebody_came_in(former: Path) -> None:
+    (former / "run").mkdir()
     units = {"ssh.service": ["active", "enabled"]}
     machine(former, "authentication", units).write("/etc/ssh/sshd_config.d/00-radiology-hardening.conf", "ours")
     host = machine(former, units=units)

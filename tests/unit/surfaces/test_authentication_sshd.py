@@ -68,6 +68,7 @@ def tree(tmp_path, files):
 
 
 def host(tmp_path, files, **how):
+    (tmp_path / "run").mkdir(exist_ok=True)
     return Fixture(
         tree(tmp_path, {"/etc/passwd": "root:x:0:0::/root:/bin/bash\n", ssh_daemon.MAIN: STOCK, **files}), **how
     )
