@@ -44,12 +44,17 @@ def plan(host: Host, names: Sequence[str]) -> list[Step]:
     return [Step(f"Install {', '.join(lacking)}", lambda host: _install(host, lacking))] if lacking else []
 
 
-def _install(host: Host, names: Sequence[str]) -> None:
+def upgrade(names: Sequence[str]) -> Step:
+    """Return the step that brings installed packages to the version that the archives offer."""
+    return Step(f"Upgrade {', '.join(names)}", lambda host: _install(host, names, "--only-upgrade"))
+
+
+def _install(host: Host, names: Sequence[str], *more: str) -> None:
     _must(host, [*QUIETLY, "dpkg", *KEEP, "--configure", "-a"], "What was half installed cannot be finished")
     stale = _renew(host)
     options = [word for option in KEEP for word in ("-o", f"Dpkg::Options::={option}")]
     kept.before_install(host)
-    command = [*QUIETLY, "apt-get", "-qq", "--yes", "--no-install-recommends", *options, "install", *names]
+    command = [*QUIETLY, "apt-get", "-qq", "--yes", "--no-install-recommends", *options, *more, "install", *names]
     _must(host, command, f"{', '.join(names)} cannot be installed", stale)
     kept.after_install(host)
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The operating system below the images: its updates, its clock, its journal, and who it says that it is."""
+"""The operating system below the images: its updates, clock, journal and shares, and who it says that it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
+    imaging_software,
     journal,
+    open_shares,
     release_support,
     replaced_libraries,
     security_updates,
@@ -30,6 +32,8 @@ FACTS: dict[str, str] = {
     **replaced_libraries.FACTS,
     **journal.FACTS,
     **time_sync.FACTS,
+    **open_shares.FACTS,
+    **imaging_software.FACTS,
     "recorded": "bool: the host's own record says what the clinic file says of it",
 }
 
@@ -43,6 +47,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "running": replaced_libraries.observe(host),
         "journal": journal.observe(host),
         "time": time_sync.observe(host, scope["time_servers"]),
+        "shares": open_shares.observe(host),
+        "imaging": imaging_software.observe(host, release["codename"]),
         "recorded": host.text(RECORD) == record(scope),
     }
 
@@ -55,6 +61,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         *security_updates.steps(mine["updates"], _below(unmet, "updates")),
         *journal.steps(_below(unmet, "journal"), int(scope["journal_days"])),
         *time_sync.steps(mine["time"], _below(unmet, "time"), scope["time_servers"]),
+        *open_shares.steps(mine["shares"], _below(unmet, "shares")),
+        *imaging_software.steps(mine["imaging"], _below(unmet, "imaging")),
         *release_support.steps(mine["release"], _below(unmet, "release")),
         *replaced_libraries.steps(mine["running"], _below(unmet, "running")),
     ]
