@@ -7,10 +7,11 @@ WireGuard itself takes from each key only the addresses of that key's device, so
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils.firewall_output import sets
+from ansible_collections.radiology.hardening.plugins.module_utils.firewall_output import FAMILIES, sets
 
 INTERFACE = "wg-radiology"
 """The tunnel's network interface, of at most 15 characters."""
@@ -40,11 +41,34 @@ def services(tunnel: Mapping[str, Any], services_of_host: Sequence[Mapping[str, 
 
 
 def guards(tunnel: Mapping[str, Any]) -> list[str]:
-    """Return the rules by which an address of the tunnel comes by it alone; they stand before open connections."""
-    return [
+    """Return rules that stand before open connections: tunnel addresses come by it alone, what is not granted ends."""
+    elsewhere = [
         f'iifname != "{INTERFACE}" {keyword} saddr {found} drop comment "{COMMENT} address from elsewhere {keyword}"'
         for keyword, found in sets(tunnel.get("network") or [])
     ]
+    return elsewhere + ([*_granted_no_more(tunnel)] if tunnel else [])
+
+
+def _granted_no_more(tunnel: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the rules that drop what comes to an open connection which no grant gives; new ones are logged elsewhere.
+
+    Only what a device began itself: the host's own calls are answered.
+    """
+    granted = {
+        (ipaddress.ip_address(address), int(port))
+        for peer in tunnel.get("peers") or []
+        for address in peer["addresses"]
+        for port in peer["services"].values()
+    }
+    opened = f'iifname "{INTERFACE}" ct state established ct direction original'
+    for version, keyword in FAMILIES:
+        mine = ", ".join(
+            f"{address} . {port}" for address, port in sorted(granted, key=str) if address.version == version
+        )
+        other = (
+            f"{keyword} saddr . tcp dport != {{ {mine} }}" if mine else f"meta nfproto ipv{version} meta l4proto tcp"
+        )
+        yield f'{opened} {other} drop comment "{COMMENT} granted no more {keyword}"'
 
 
 def door(tunnel: Mapping[str, Any]) -> list[str]:

@@ -137,7 +137,8 @@ class Place:
         self.clinic = CLINICS[number]
         self.host = f"pacs-{number}"
         self.release = TOPOLOGY.hosts[self.host].release
-        self.lab = Lab(f"{NAME}-{number}", (self.host,), tuple(f"{kind}-{number}" for kind in DEVICES))
+        hosts = (self.host, f"box-{number}")  # the box tells the time, and is asked for what it forwards
+        self.lab = Lab(f"{NAME}-{number}", hosts, tuple(f"{kind}-{number}" for kind in DEVICES))
         self.folder = ROOT / "build" / "trouble" / self.lab.name
         self.inventory = self.folder / "inventory"
         self.directory = self.inventory / self.clinic

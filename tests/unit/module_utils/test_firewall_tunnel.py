@@ -51,6 +51,34 @@ def test_what_claims_an_address_of_the_tunnel_from_elsewhere_is_dropped_before_o
     assert max(guards) < next(place for place, line in enumerate(told) if line.startswith("ct state vmap"))
 
 
+OPENED = 'iifname "wg-radiology" ct state established ct direction original'
+
+
+@pytest.mark.parametrize(
+    ("peers", "ip", "ip6"),
+    [
+        (
+            [LAPTOP, TABLET],
+            "ip saddr . tcp dport != { 10.99.1.2 . 443, 10.99.1.3 . 22, 10.99.1.3 . 443 }",
+            "ip6 saddr . tcp dport != { fd99:1::2 . 443 }",
+        ),
+        (
+            [{**TABLET, "services": {"ssh": 22}}],
+            "ip saddr . tcp dport != { 10.99.1.3 . 22 }",
+            "meta nfproto ipv6 meta l4proto tcp",
+        ),
+        ([], "meta nfproto ipv4 meta l4proto tcp", "meta nfproto ipv6 meta l4proto tcp"),
+    ],
+)
+def test_what_is_granted_no_more_ends_where_it_is_open(peers: list[dict[str, Any]], ip: str, ip6: str) -> None:
+    told = lines(tunnel={**TUNNEL, "peers": peers})
+    due = [
+        f'{OPENED} {other} drop comment "tunnel granted no more {each}"' for each, other in (("ip", ip), ("ip6", ip6))
+    ]
+    assert [line for line in told if "granted no more" in line] == due
+    assert told.index(due[1]) < next(place for place, line in enumerate(told) if line.startswith("ct state vmap"))
+
+
 def test_the_port_is_open_and_a_restricted_output_lets_the_tunnel_speak() -> None:
     assert 'udp dport 51820 accept comment "tunnel port"' in lines(tunnel=TUNNEL)
     answer = 'udp sport 51820 accept comment "tunnel answers"'
