@@ -94,4 +94,4 @@ def take_out(host: Host) -> None:
 
 
 def _program() -> str:
-    return inspect.getsource(home_idle_program)
+    return f"#!/usr/bin/python3\n{inspect.getsource(home_idle_program)}"

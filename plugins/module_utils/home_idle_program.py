@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Shut out the devices at home that did not come through the tunnel for 90 days, whose laptop may be anybody's by now.
@@ -9,6 +8,8 @@ was let in. This file is a program of its own, which the role remote_access puts
 library alone.
 """
 
+# A program of its own, which speaks to a person and ends as programs do.
+# pylint: disable=ansible-bad-function
 from __future__ import annotations
 
 import json

@@ -143,7 +143,7 @@ def _table(tunnel: Mapping[str, Any]) -> str:
 
 
 def _program() -> str:
-    return inspect.getsource(second_factor_program)
+    return f"#!/usr/bin/python3\n{inspect.getsource(second_factor_program)}"
 
 
 def _enable(host: Host, tunnel: Mapping[str, Any]) -> None:

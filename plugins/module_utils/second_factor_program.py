@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Give a second factor to somebody who administers this host from outside, or take it away.
@@ -12,6 +11,8 @@ enrolled anew by somebody in the practice; the former telephone then counts for 
 own, which the role authentication puts on the host: it needs Python's standard library alone.
 """
 
+# A program of its own, which speaks to a person and ends as programs do.
+# pylint: disable=ansible-bad-function
 from __future__ import annotations
 
 import argparse
@@ -141,7 +142,7 @@ def enroll(login: str) -> int:
         return 1
     telephone, recovery = secrets.token_bytes(SECRET_BYTES), secrets.token_bytes(SECRET_BYTES)
     show(telephone, login)
-    for _ in range(TRIES):
+    for _try in range(TRIES):
         if matches(telephone, input("The code that the telephone shows now: ").strip(), time.time()):
             break
         print(f"It is another. This host has {time.strftime('%H:%M:%S %Z')}: the telephone's clock has to agree.")

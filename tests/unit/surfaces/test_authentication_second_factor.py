@@ -59,8 +59,8 @@ def gateway(tmp_path):
     return Gateway(tmp_path)
 
 
-def seen(host, scope=SCOPE):
-    return second_factor.observe(host, scope, COMMAND)
+def seen(host, scope=None):
+    return second_factor.observe(host, SCOPE if scope is None else scope, COMMAND)
 
 
 def test_the_match_block_stands_in_the_drop_in_where_somebody_administers_from_outside():
