@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who work on the collection.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation authority revocation legacy abuse enroll powercut machine bench docs lock clean setup
+.PHONY: help demo demo-down test lint unit sanity molecule sabotage control trouble undo rotation authority revocation lan abuse enroll powercut machine bench docs lock clean setup
 SHELL := /bin/sh
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -55,8 +55,8 @@ authority: setup ## Let the clinic's authority be followed by another while a mo
 revocation: setup ## Lose a modality: one run, and its key opens no door, while a workstation stores all along
 	@$(RUN) tests/revocation.py
 
-legacy: setup ## Let a device without TLS work by its dated exception, and shut it out when the day is over
-	@$(RUN) tests/legacy.py
+lan: setup ## Watch the whole LAN while all devices work, one without TLS by its dated exception, and end its day
+	@$(RUN) tests/lan.py
 
 abuse: setup ## Let a device leave associations idle, send 500 kinds of malformed PDUs, and bombs; nobody else may notice
 	@$(RUN) tests/abuse.py

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,10 @@ TOLD = re.compile(r"(\d+) stored, (\d+) lost")
 class Rotation:
     """The lab with its two practices, and the tally of what was checked."""
 
-    def __init__(self, lab: Lab, inventory: Path) -> None:
-        """Take a lab that is up."""
+    def __init__(self, lab: Lab, inventory: Path, clinics: Sequence[str] = CLINICS) -> None:
+        """Take a lab that is up, and the clinics that it has."""
         self.lab, self.inventory = lab, inventory
-        self.practices = [Practice(lab, clinic) for clinic in CLINICS]
+        self.practices = [Practice(lab, clinic) for clinic in clinics]
         self.held: list[bool] = []
 
     def check(self, what: str, *, holds: bool) -> None:
@@ -60,12 +60,12 @@ class Rotation:
         print(f"{'held  ' if holds else 'FAILED'}  {what}", flush=True)
 
     def each(self, do: Callable[[Practice], Any]) -> list[Any]:
-        """Do the same in both practices at once."""
+        """Do the same in all practices at once."""
         with concurrent.futures.ThreadPoolExecutor() as pool:
             return list(pool.map(do, self.practices))
 
     def ask(self, command: str) -> list[str]:
-        """Run a shell line on both servers and return what it printed."""
+        """Run a shell line on their servers and return what it printed."""
 
         def do(practice: Practice) -> str:
             line = command.replace("{address}", practice.address("pacs"))
@@ -112,9 +112,9 @@ class Rotation:
         self.play("harden")
         self.fetch()
 
-    def fetch(self) -> None:
+    def fetch(self, kinds: tuple[str, ...] = ("ct", "ws")) -> None:
         """Let each device bear the certificate that lies in the clinic's folder."""
-        self.each(lambda practice: practice.fetch_certificates(self.folder(practice)))
+        self.each(lambda practice: practice.fetch_certificates(self.folder(practice), kinds))
 
     def rotate(self) -> None:
         """Rotate everything, then the scanner's pair, and look at what changed."""

@@ -3,7 +3,7 @@
 """Run the stages of `make test`, two at a time, and give one verdict.
 
 Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut,
-machine, rotation, abuse, enroll, canary, devices and molecule.
+machine, rotation, abuse, enroll, lan, canary, devices and molecule.
 The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
 """
 
@@ -57,6 +57,7 @@ def stages() -> list[Stage]:
         Stage("powercut", "powercut", ((sys.executable, "tests/powercut/run.py", "--short"),)),
         Stage("abuse", "abuse", ((sys.executable, "tests/abuse.py", "--short"),)),
         Stage("enroll", "enroll", ((sys.executable, "tests/enroll.py"),)),
+        Stage("lan", "lan", ((sys.executable, "tests/lan.py", "dmz-practice"),)),
         Stage("canary", "canary", ((sys.executable, "tests/canary.py"),)),
         Stage("devices", "devices", ((sys.executable, "tools/sabotage_devices.py"),)),
         Stage(

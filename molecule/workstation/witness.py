@@ -8,18 +8,17 @@ the viewer where they can: its storescp listens on every address, so that pynetd
 
 from __future__ import annotations
 
-import concurrent.futures
-import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 RESOURCES = Path(__file__).resolve().parents[1] / "resources"
 sys.path.insert(0, str(RESOURCES))
 
+import wiretap
 from practices import AE_TITLES, PREFIXES
 from story import STUDIES, Practice
 from witnessing import Check, witness
@@ -44,12 +43,6 @@ class Witness:
         """Run a command on one of the practice's hosts."""
         return self.practice.lab.execute(f"{kind}-{self.practice.number}", *command, stdin=stdin, check=False)
 
-    def viewer(self, verb: str, *more: str) -> str:
-        """Let the viewer, in clear, call the server where its tunnel is."""
-        given = [verb, *more, "--server", "127.0.0.1", "--port", str(LOCAL), "--called", self.called]
-        given += ["--aet", self.calling, "--listen", "127.0.0.1", "--listen-port", str(PORT)]
-        return self.practice.run("ws", "device.py", *given, check=False)
-
     def find(self, port: int = LOCAL) -> list[str]:
         """Return the patients' names that DCMTK's findscu finds."""
         asked = [
@@ -67,26 +60,22 @@ class Witness:
         done = self.on("ws", *asked, "-aet", self.calling, "-aec", self.called, "127.0.0.1", str(port))
         return sorted(re.findall(r"PN \[([^\]]+?) *\]", done.stdout + done.stderr))
 
-    def names(self) -> list[str]:
-        """Return the patients' names as the modality has them on its disk."""
-        program = "import pathlib, pydicom; print(*{str(pydicom.dcmread(f).StudyInstanceUID): str(pydicom.dcmread(f)"
-        program += ".PatientName) for f in pathlib.Path('/root/studies').glob('*.dcm')}.values(), sep='\\n')"
-        return sorted(self.on("ct", "python3", "-c", program).stdout.split("\n")[:-1])
-
     def checks(self) -> Iterator[Check]:
         """Yield every check."""
-        names = self.names()
+        names = self.practice.patients()
         stored = self.practice.device("ct", "store", "/root/studies", tls=True)
         yield "the modality stores over TLS", stored, f"{IMAGES} images stored"
         self.on("ws", "sh", "-c", "mkdir -p /root/one; cat >/root/one/one.dcm.b64", stdin=self.image())
         self.on("ws", "sh", "-c", "base64 -d /root/one/one.dcm.b64 >/root/one/one.dcm; rm /root/one/one.dcm.b64")
         words = (*sorted(set(names)), APPLICATION)
         worked: list[Check] = []
-        seen = self.captured(words, lambda: worked.extend(self.work(names)))
+        host = f"ws-{self.practice.number}"
+        seen = wiretap.on_host(self.practice.lab, host, words, lambda: worked.extend(self.work(names)))
         yield from worked
         yield "... the capture saw all that travelled", seen["bytes"] > IMAGES * 128 * 128 * 2, True
+        yield "... and missed nothing", seen["holes"], 0
         yield "... no name and no association in it", seen["words"], dict.fromkeys(words, 0)
-        proof = self.captured(words, self.in_clear)
+        proof = wiretap.on_host(self.practice.lab, host, words, self.in_clear)
         yield (
             "a capture of the same in clear holds both",
             min(proof["words"][w] for w in (names[0], APPLICATION)) > 0,
@@ -97,15 +86,16 @@ class Witness:
     def work(self, names: list[str]) -> Iterator[Check]:
         """Find, fetch and store through the tunnels."""
         yield "findscu finds every patient", self.find(), names
-        yield "the viewer queries", self.viewer("query"), f"{STUDIES} studies, {STUDIES * 2} series"
-        yield "the viewer fetches by C-MOVE", self.viewer("retrieve"), f"{IMAGES} images retrieved"
+        viewer = self.practice.viewer
+        yield "the viewer queries", viewer("query", check=False), f"{STUDIES} studies, {STUDIES * 2} series"
+        yield "the viewer fetches by C-MOVE", viewer("retrieve", check=False), f"{IMAGES} images retrieved"
         asked = ("storescu", "-aet", self.calling, "-aec", self.called, "127.0.0.1", str(LOCAL), "/root/one/one.dcm")
         yield "storescu stores", self.on("ws", *asked).returncode, 0
 
     def image(self) -> str:
         """Return one image of the first patient in order, in base64."""
         return self.on(
-            "ct", "sh", "-c", f"grep -l '{self.names()[0]}' /root/studies/*.dcm | head -n 1 | xargs base64"
+            "ct", "sh", "-c", f"grep -l '{self.practice.patients()[0]}' /root/studies/*.dcm | head -n 1 | xargs base64"
         ).stdout
 
     def in_clear(self) -> None:
@@ -114,22 +104,6 @@ class Witness:
         time.sleep(1)
         self.on("ws", "storescu", self.practice.address("ct"), "4104", "/root/one/one.dcm")
         self.on("ct", "systemctl", "stop", "clear")
-
-    def captured(self, words: tuple[str, ...], meanwhile: Callable[[], None]) -> dict[str, dict[str, int]]:
-        """Do something and return what the workstation's networks carried meanwhile."""
-        program = (RESOURCES / "witnesses" / "capture.py").read_text(encoding="utf-8")
-        self.on("ws", "rm", "-f", "/run/stop")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            tap = pool.submit(self.on, "ws", "python3", "-", "/run/stop", *words, stdin=program)
-            time.sleep(2)
-            try:
-                meanwhile()
-            finally:
-                time.sleep(1)
-                self.on("ws", "touch", "/run/stop")
-            told = tap.result().stdout.splitlines()
-        loaded: dict[str, dict[str, int]] = json.loads(told[-1])
-        return loaded
 
     def strangers(self, names: list[str]) -> Iterator[Check]:
         """Neither end takes another peer, though the clinic's authority signed for it."""
