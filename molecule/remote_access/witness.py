@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Witness those who read from home: a laptop of a reader, a tablet of an administrator, each elsewhere on the internet.
 
-Usage: witness.py before|after|removed LAB INVENTORY. Prints a line a check and `N passed, N failed`. The
+Usage: witness.py before|after|removed|withdrawn LAB INVENTORY. Prints a line a check and `N passed, N failed`. The
 laptop is the lab's host `home`, the tablet its host `attacker`, which scans as well.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,16 @@ PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 """Device of the clinic file -> host of the lab that plays it, and its person."""
 IMAGES, BYTES = 6, 128 * 128 * 2
 LISTENER = 8099
+PORT = 51820
+ASKED = "/root/asked"
+"""What keep_asking.py tells on the tablet."""
+COUNTED = """
+table inet witness {
+  chain came { type filter hook prerouting priority -310; iifname "lan" udp dport %(port)s ip saddr %(from)s counter; }
+  chain through { type filter hook input priority 300; iifname "lan" udp dport %(port)s ip saddr %(from)s counter; }
+}
+"""
+"""Counts what came to the server, before anything looked at it, and what is left after the firewall."""
 
 
 class Witness:
@@ -72,7 +83,10 @@ class Witness:
         yield from self.reach()
         yield from Administering(self.ran, (self.server, self.server6)).checks()
         yield from self.outside()
+        yield from self.claimed_on_lan()
+        yield from self.unused()
         yield from self.power()
+        self.hold()
         self.on("pacs", "sh", "-c", "cat /sys/class/net/wg-radiology/ifindex >/root/index")
 
     def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
@@ -114,6 +128,36 @@ class Witness:
         heard = self.tablet.on("python3", "-", self.box, stdin=SHOUT).stdout.strip()
         yield "datagrams to every UDP port are answered by", heard, "[]"
 
+    def claimed_on_lan(self) -> Iterator[Check]:
+        """What comes from the LAN by an address of the tunnel gets not even to the tunnel's port, open to everybody."""
+        own, claimed = self.practice.address("box"), f"10.99.{10 + self.number}.2"
+        self.on("box", "ip", "address", "add", f"{claimed}/32", "dev", "lan")
+        yield "from the LAN by an address of the tunnel", self.counted(claimed), {"came": 1, "through": 0}
+        self.on("box", "ip", "address", "delete", f"{claimed}/32", "dev", "lan")
+        yield "from the LAN by one's own address", self.counted(own), {"came": 1, "through": 1}
+
+    def counted(self, source: str) -> dict[str, int]:
+        """Send the tunnel's port one datagram from the box; tell if it came to the server, and past its firewall."""
+        self.on("pacs", "nft", "-f", "-", stdin=COUNTED % {"port": PORT, "from": source})
+        send = f"import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('{source}', 0)); "
+        self.on("box", "python3", "-c", f"{send}s.sendto(b'word', ('{self.server}', {PORT}))")
+        listed = ("sh", "-c", "sleep 1; nft -j list table inet witness; nft delete table inet witness")
+        told = json.loads(self.practice.lab.execute(f"pacs-{self.number}", *listed).stdout)["nftables"]
+        rules = [each["rule"] for each in told if "rule" in each]
+        return {rule["chain"]: rule["expr"][-1]["counter"]["packets"] for rule in rules}
+
+    def hold(self) -> None:
+        """Let the tablet read over one connection, which stays open."""
+        program = (RESOURCES / "witnesses" / "keep_asking.py").read_text(encoding="utf-8")
+        self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
+        asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
+        self.tablet.on(*asking, self.server, self.asked)
+
+    @property
+    def asked(self) -> str:
+        """Where the tablet's program tells of its one connection to this practice."""
+        return f"{ASKED}-{self.number}"
+
     def power(self) -> Iterator[Check]:
         """After a power cut the tunnel comes up by itself, and devices come back."""
         self.practice.lab.cut_power(f"pacs-{self.number}")
@@ -135,9 +179,10 @@ class Witness:
         yield "tablet still reads", len(self.tablet.studies(self.server)), STUDIES
         same = "diff /sys/class/net/wg-radiology/ifindex /root/index"
         yield "... through the tunnel that never went down", self.on("pacs", "bash", "-c", same), 0
+        said = [self.tablet.shell(f"sleep {wait}; cat {self.asked}") for wait in (0, 3)]
+        yield "... also over the connection that it has open", said[1] != said[0] and said[1].endswith("answers"), True
         file = self.directory / "remote_access" / "home.conf"
         yield "what the laptop is set to is gone beside the clinic file", file.exists(), False
-        yield from self.unused()
 
     def unused(self) -> Iterator[Check]:
         """A device that was not heard of for 90 days is shut out, after a restart too, until it is let in anew."""
@@ -152,6 +197,12 @@ class Witness:
         self.tablet.switch("down")
         self.tablet.switch("up")
         yield "... and reads again when it is let in anew", len(self.tablet.studies(self.server)), STUDIES
+
+    def withdrawn(self) -> Iterator[Check]:
+        """The tablet is granted the web no more: its open connection ends as well, while its tunnel stays up."""
+        line = f"for _ in $(seq 40); do grep -q none {self.asked} && break; sleep 1; done; cat {self.asked}"
+        yield "the tablet's open connection", self.tablet.shell(line).partition(", ")[2], "then none"
+        yield "the tablet finds open", self.tablet.scan(self.server), {self.server: [22]}
 
 
 SHOUT = """
@@ -174,6 +225,7 @@ if __name__ == "__main__":
     LOOKS = {
         "before": lambda practice, directory: Witness(practice, directory).before(),
         "after": lambda practice, directory: Witness(practice, directory).after(),
+        "withdrawn": lambda practice, directory: Witness(practice, directory).withdrawn(),
         "removed": lambda practice, directory: Witness(practice, directory).removed(),
     }
     sys.exit(witness(LOOKS, *sys.argv[1:]))
