@@ -41,7 +41,7 @@ class Administering:
         yield "by key and code", self.login(PERSON, code), "in"
         yield "by the same code again", self.login(PERSON, code), "refused"
         first, second, third, *_more = given["recovery"]
-        self.on("pacs", "bash", "-c", "touch /etc/radiology-second-factor/users.oath.lock")
+        self.on("pacs", "bash", "-c", "touch /etc/radiology-second-factor/users.oath.{lock,new}")
         yield "by no code, when a power cut left a lock", self.login(PERSON, first), "refused"
         self.on("pacs", "systemd-tmpfiles", "--remove", "--boot")
         yield "without the telephone, by a recovery code", self.login(PERSON, first, address=1), "in"

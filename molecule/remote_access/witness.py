@@ -188,7 +188,7 @@ class Witness:
         """A device that was not heard of for 90 days is shut out, after a restart too, until it is let in anew."""
         note = "/var/lib/radiology-tunnel/heard.json"
         self.tablet.switch("down")
-        aged = f"systemctl restart radiology-tunnel && sed -i -E 's/: [0-9.]+/: 1700000000/' {note}"
+        aged = f"systemctl restart radiology-tunnel && sed -i -E 's/^   [0-9]+,/   90,/' {note}"
         aged += " && systemctl start radiology-tunnel-idle && systemctl restart radiology-tunnel"
         yield "90 days pass", self.on("pacs", "bash", "-c", aged), 0
         self.tablet.switch("up")

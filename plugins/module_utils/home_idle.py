@@ -9,7 +9,6 @@ tunnel comes up, and each day. Another key of the same device counts from the da
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,7 +45,7 @@ WantedBy=timers.target
 }
 FACTS: dict[str, str] = {
     "unused.watched": "bool: each day, and when the tunnel comes up, the keys that nobody uses are taken out",
-    "unused.let_in": "list of str: devices that come in by a key that was not heard of for 90 days",
+    "unused.let_in": "list of str: devices that come in by a key that was silent for 90 days",
     "unused.shut_out": "list of str: devices of the clinic file whose key was taken out for that",
 }
 
@@ -67,11 +66,20 @@ def observe(host: Host, running: Iterable[str], tunnel: Mapping[str, Any]) -> di
 
 
 def keys(host: Host) -> set[str]:
-    """Return the keys that were not heard of for 90 days, as the program noted it and WireGuard says now."""
+    """Return the keys that were silent for 90 days, as the program noted it and WireGuard says now."""
     noted = home_idle_program.parsed(host.text(home_idle_program.FILE) or "")
     told = host.run(["wg", "show", home_idle_program.INTERFACE, "latest-handshakes"]).output
-    last = home_idle_program.heard(noted, home_idle_program.handshakes(told), time.time())
-    return set(home_idle_program.idle(last, time.time()))
+    now = noted.on(noted.day, home_idle_program.handshakes(told))
+    return {key for key, heard in now.keys.items() if heard.idle}
+
+
+def forget(host: Host, tunnel: Mapping[str, Any]) -> None:
+    """Forget the keys that the clinic file does not give: one that comes back there begins anew."""
+    noted = home_idle_program.parsed(host.text(home_idle_program.FILE) or "")
+    declared = {str(peer["public_key"]) for peer in tunnel.get("peers") or []}
+    left = {key: heard for key, heard in noted.keys.items() if key in declared}
+    if left != noted.keys:
+        host.write(home_idle_program.FILE, noted._replace(keys=left).text(), mode=0o600)
 
 
 def keep(host: Host) -> None:

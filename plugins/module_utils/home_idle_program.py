@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Shut out the devices at home that did not come through the tunnel for 90 days, whose laptop may be anybody's by now.
 
-Run as root by radiology-tunnel-idle.timer each day, and by the tunnel's own unit when it comes up. It notes when each
-key was last heard of, since WireGuard forgets that with the tunnel; a key that is new counts from the day on which it
-was let in. This file is a program of its own, which the role remote_access puts on the host: it needs Python's standard
-library alone.
+Run as root by radiology-tunnel-idle.timer each day, and by the tunnel's own unit when it comes up. Counted are days on
+which it ran and a key was silent, never the time between two dates: a clock that is wrong for a while, as after a power
+cut, costs a key one day at most, and days on which the gateway was off count for nobody. This file is a program of its
+own, which the role remote_access puts on the host: it needs Python's standard library alone.
 """
 
 # A program of its own, which speaks to a person and ends as programs do.
@@ -18,21 +18,70 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 INTERFACE = "wg-radiology"
 FILE = "/var/lib/radiology-tunnel/heard.json"
-"""Public key -> seconds since 1970 at which it was last heard of."""
+"""{"day": the day that was last counted, "keys": {public key: [silent days, last handshake]}}."""
 DAYS = 90
-DAY = 86400
+"""Silent days after which a key is taken out."""
 
 
-def heard(noted: Mapping[str, float], running: Mapping[str, int], now: float) -> dict[str, float]:
-    """Return when each key was last heard of, `running`: by WireGuard; one that it does not have stays as noted.
+class Heard(NamedTuple):
+    """What is known of a key: on how many days it was silent since its last handshake, and when by WireGuard that was.
 
-    A clock that was ahead for a while leaves times to come: they count as now.
+    The handshake is in seconds since 1970, 0 for none since the tunnel came up.
     """
-    told = {key: min(float(when), now) for key, when in noted.items()}
-    return {**told, **{key: min(max(told.get(key, now), seconds), now) for key, seconds in running.items()}}
+
+    silent: int
+    handshake: int
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody used it for so long that it opens nothing any more."""
+        return self.silent >= DAYS
+
+    def now(self, handshake: int, *, counts: bool) -> Heard:
+        """Return what is known when WireGuard tells of a handshake; `counts`: the day was not counted yet."""
+        if handshake and handshake != self.handshake:
+            return Heard(0, handshake)
+        return Heard(self.silent + counts, self.handshake)
+
+
+class Note(NamedTuple):
+    """What the file holds."""
+
+    day: str
+    keys: dict[str, Heard]
+
+    def text(self) -> str:
+        """Return it as the file has it."""
+        return json.dumps({"day": self.day, "keys": self.keys}, indent=1, sort_keys=True) + "\n"
+
+    def on(self, day: str, running: Mapping[str, int]) -> Note:
+        """Return it with what WireGuard tells on a day: each key and its last handshake.
+
+        Keys that it does not have are forgotten, but for those that were taken out.
+        """
+        kept = {key: heard for key, heard in self.keys.items() if heard.idle and key not in running}
+        fresh = Heard(0, 0)
+        told = {
+            key: self.keys[key].now(seconds, counts=day != self.day)
+            if key in self.keys
+            else fresh.now(seconds, counts=False)
+            for key, seconds in running.items()
+        }
+        return Note(day, {**kept, **told})
+
+
+def parsed(text: str) -> Note:
+    """Read a note; one that is none, such as an empty file, has each key's days begin anew."""
+    try:
+        loaded: dict[str, Any] = json.loads(text)
+        keys = {str(key): Heard(int(silent), int(last)) for key, (silent, last) in loaded["keys"].items()}
+        return Note(str(loaded["day"]), keys)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return Note("", {})
 
 
 def handshakes(told: str) -> dict[str, int]:
@@ -41,34 +90,21 @@ def handshakes(told: str) -> dict[str, int]:
     return {key: int(seconds) for key, seconds in rows}
 
 
-def idle(last: Mapping[str, float], now: float) -> list[str]:
-    """Return the keys that were not heard of for DAYS."""
-    return sorted(key for key, when in last.items() if now - when >= DAYS * DAY)
-
-
-def parsed(text: str) -> dict[str, float]:
-    """Read a note; one that is none, such as an empty file, has each key's time begin anew."""
-    try:
-        return {str(key): float(when) for key, when in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def read() -> dict[str, float]:
+def read() -> Note:
     """Return what is noted; nothing where there is no note yet."""
     try:
         with open(FILE, encoding="ascii") as file:
             return parsed(file.read())
     except FileNotFoundError:
-        return {}
+        return parsed("")
 
 
-def write(last: Mapping[str, float]) -> None:
+def write(note: Note) -> None:
     """Replace the note whole."""
     os.makedirs(os.path.dirname(FILE), mode=0o700, exist_ok=True)
     temporary = f"{FILE}.tmp"
     with open(temporary, "w", encoding="ascii") as file:
-        json.dump(last, file, indent=1, sort_keys=True)
+        file.write(note.text())
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, FILE)
@@ -81,13 +117,13 @@ def wg(*words: str) -> str:
 
 def main() -> int:
     """Note who was heard of, and take out who was not."""
-    running, now = handshakes(wg("show", INTERFACE, "latest-handshakes")), time.time()
-    last = heard(read(), running, now)
-    write(last)
-    for key in idle(last, now):
-        if key in running:
+    running = handshakes(wg("show", INTERFACE, "latest-handshakes"))
+    note = read().on(time.strftime("%Y-%m-%d", time.gmtime()), running)
+    write(note)
+    for key in sorted(running):
+        if note.keys[key].idle:
             wg("set", INTERFACE, "peer", key, "remove")
-            print(f"key {key[:8]}... was not heard of for {DAYS} days: it opens the tunnel no more", flush=True)
+            print(f"key {key[:8]}... was silent for {DAYS} days: it opens the tunnel no more", flush=True)
     return 0
 
 

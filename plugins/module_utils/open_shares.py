@@ -61,9 +61,11 @@ def exported(text: str) -> Iterator[tuple[str, str, str]]:
     for line in re.sub(r"\\\n", " ", text).splitlines():
         words = WORD.findall(line.partition("#")[0])
         folder = _plain(words[0]) if words else ""
+        common = [word[1:] for word in words[1:] if word.startswith("-")]
         for word in [word for word in words[1:] if not word.startswith("-")] or [""] * bool(words):
             client, _bracket, options = word.partition("(")
-            yield folder, client.strip('"'), options.rstrip(")")
+            own = options.rstrip(")")
+            yield folder, client.strip('"'), own if "sec=" in own else ",".join(filter(None, [*common, own]))
 
 
 def _of_samba(host: Host) -> Iterator[tuple[str, str]]:

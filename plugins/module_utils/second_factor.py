@@ -11,8 +11,7 @@ counts, and is refused. One login may have several secrets, and a code counts on
 from __future__ import annotations
 
 import inspect
-import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
@@ -22,7 +21,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.ssh_connections import connected
+from ansible_collections.radiology.hardening.plugins.module_utils.ssh_connections import all_within
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 FOLDER = "/etc/radiology-second-factor"
@@ -34,9 +33,13 @@ PAM_FILE = "/etc/pam.d/radiology-second-factor"
 SSHD = "/etc/pam.d/sshd"
 INCLUDE = "@include radiology-second-factor"
 AT_BOOT = "/etc/tmpfiles.d/radiology-second-factor.conf"
-"""What a power cut may leave: the lock of pam_oath, with which nobody comes in any more (tmpfiles.d(5): at boot)."""
-REMOVED = f"# Kept by radiology.hardening (role authentication).\nr! {second_factor_program.LOCK}\n"
+"""What a power cut may leave: two files of pam_oath, with either of which nobody comes in any more (tmpfiles.d(5))."""
+REMOVED = "# Kept by radiology.hardening (role authentication).\n" + "".join(
+    f"r! {path}\n" for path in (second_factor_program.LOCK, second_factor_program.NEXT)
+)
 PACKAGES = ("libpam-oath", "qrencode")
+CALLER = "user={login},host={address},addr={address},laddr=127.0.0.1,lport=22"
+"""Connection that `sshd -T -C` is asked about; without the last two a `Match LocalPort` of somebody ends it."""
 METHODS = "publickey,keyboard-interactive:pam"
 """AuthenticationMethods of sshd_config(5): the key, then what PAM asks."""
 PAM = f"""\
@@ -50,9 +53,10 @@ auth [success=done default=die] pam_faillock.so authsucc {account_lockout.ARGUME
 """
 FACTS: dict[str, str] = {
     "outside.declared": "bool: the clinic file grants somebody SSH through the tunnel",
-    "outside.one_factor": "list of str: device and address of the tunnel from which sshd asks for less than two",
+    "outside.one_factor": "list of str: device, address of the tunnel and login that sshd asks for less than two",
     "outside.asked": "bool: PAM asks whoever comes from there for a code, by the lines of the role",
     "outside.secrets_private": "bool: root alone reads the secrets, or nobody is enrolled yet",
+    "outside.present": "bool: there are lines of the role in PAM, whatever they say",
     "outside.everybody": "bool: somebody is connected over SSH now, and nobody but through the tunnel",
 }
 
@@ -73,21 +77,28 @@ def match(scope: Mapping[str, Any]) -> str:
     )
 
 
-def observe(host: Host, scope: Mapping[str, Any], sshd: Sequence[str]) -> dict[str, Any]:
-    """Return the facts; `sshd` is the command by which sshd tells its settings (sshd -T)."""
+def both(methods: str) -> bool:
+    """Tell whether each way in AuthenticationMethods of sshd_config(5) takes the key and what PAM asks."""
+    return all({"publickey", "keyboard-interactive:pam"} <= set(way.split(",")) for way in methods.split())
+
+
+def observe(host: Host, scope: Mapping[str, Any], sshd: Sequence[str], logins: Iterable[str]) -> dict[str, Any]:
+    """Return the facts; `sshd` is the command by which sshd tells its settings, `logins` are those that have keys."""
     tunnel = scope.get("tunnel") or {}
     granted, entry = devices(tunnel), host.stat(SECRETS)
     return {
         "declared": bool(granted),
         "one_factor": [
-            f"{peer['name']} {address}"
+            f"{peer['name']} {address} {login}"
             for peer in granted
             for address in peer["addresses"]
-            if not _asks_for_both(host, [*sshd, "-C", f"user={peer['person']},host={address},addr={address}"])
+            for login in sorted({"root", str(peer["person"]), *logins})
+            if not _asks_for_both(host, [*sshd, "-C", CALLER.format(login=login, address=address)])
         ],
         "asked": _is_asked(host, tunnel),
         "secrets_private": entry is None or (entry.mode, entry.owner) == ("0600", "root"),
-        "everybody": _everybody(host, tunnel) if granted else False,
+        "present": INCLUDE in (host.text(SSHD) or "").splitlines() or host.stat(PAM_FILE) is not None,
+        "everybody": all_within(host, [peer["services"]["ssh"] for peer in granted], tunnel.get("network") or []),
     }
 
 
@@ -95,7 +106,7 @@ def steps(found: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) 
     """Return what has PAM ask for the code, before sshd sends anybody there; or what takes it out again."""
     if not found["declared"]:
         taken_out = Step("Ask nobody for a code over SSH: nobody administers from outside any more", _take_out)
-        return [taken_out] if found["asked"] else []
+        return [taken_out] if found["present"] else []
     names = {name.rpartition(".")[2] for name in unmet}
     planned: list[Step] = []
     if "one_factor" in names and found["everybody"]:
@@ -113,9 +124,8 @@ def steps(found: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) 
 
 def _asks_for_both(host: Host, command: Sequence[str]) -> bool:
     said = dict(line.partition(" ")[::2] for line in host.run(command).output.splitlines())
-    ways = [set(way.split(",")) for way in said.get("authenticationmethods", "any").split()]
-    both = all({"publickey", "keyboard-interactive:pam"} <= way for way in ways)
-    return both and (said.get("kbdinteractiveauthentication"), said.get("usepam")) == ("yes", "yes")
+    asked = (said.get("kbdinteractiveauthentication"), said.get("usepam")) == ("yes", "yes")
+    return asked and both(said.get("authenticationmethods", "any"))
 
 
 def _is_asked(host: Host, tunnel: Mapping[str, Any]) -> bool:
@@ -128,13 +138,6 @@ def _is_asked(host: Host, tunnel: Mapping[str, Any]) -> bool:
         and (host.text(PROGRAM), host.text(AT_BOOT)) == (_program(), REMOVED)
         and not packages.missing(host, PACKAGES)
     )
-
-
-def _everybody(host: Host, tunnel: Mapping[str, Any]) -> bool:
-    ports = {int(peer["services"]["ssh"]) for peer in devices(tunnel)}
-    networks = [ipaddress.ip_network(each) for each in tunnel["network"]]
-    callers = [ipaddress.ip_address(each.partition("%")[0]) for each in connected(host, sorted(ports))]
-    return bool(callers) and all(any(caller in network for network in networks) for caller in callers)
 
 
 def _table(tunnel: Mapping[str, Any]) -> str:

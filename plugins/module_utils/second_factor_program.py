@@ -34,6 +34,8 @@ FILE = "/etc/radiology-second-factor/users.oath"
 """Read and written by pam_oath too, whose format it has (oath-toolkit's UsersFile)."""
 LOCK = f"{FILE}.lock"
 """The file by which pam_oath keeps all others out while it writes; with one left, nobody comes in (measured)."""
+NEXT = f"{FILE}.new"
+"""What pam_oath puts in the place of the file when it is written; one left by a kill shuts out everybody as well."""
 STALE = 10
 """Seconds after which such a file was left by somebody who was killed: pam_oath has it for milliseconds."""
 SECRET_BYTES = 20
@@ -97,6 +99,8 @@ def alone() -> Iterator[None]:
                     os.unlink(LOCK)
             time.sleep(0.1)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(NEXT)
         yield
     finally:
         os.unlink(LOCK)
@@ -183,7 +187,8 @@ def main(arguments: Sequence[str]) -> int:
         print("Run this as root: sudo radiology-second-factor.", file=sys.stderr)
         return 1
     if given.does == "list":
-        print("\n".join(enrolled(read())) or "Nobody has a second factor on this host.")
+        with alone():  # which takes away what a power cut left
+            print("\n".join(enrolled(read())) or "Nobody has a second factor on this host.")
         return 0
     return enroll(given.login) if given.does == "enroll" else remove(given.login)
 

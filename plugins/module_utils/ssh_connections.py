@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Iterable, Sequence
 
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
@@ -17,3 +18,21 @@ def connected(host: Host, ports: Sequence[int]) -> list[str]:
         if len(words) >= 4 and words[2].rpartition(":")[2] in map(str, ports):
             found.add(words[3].rpartition(":")[0].strip("[]").removeprefix("::ffff:"))
     return sorted(found)
+
+
+def all_within(host: Host, ports: Sequence[int], networks: Iterable[str]) -> bool:
+    """Tell whether somebody is connected to these ports, and all of them from these networks."""
+    within = _within(host, ports, networks)
+    return bool(within) and all(within)
+
+
+def some_within(host: Host, ports: Sequence[int], networks: Iterable[str]) -> bool:
+    """Tell whether somebody is connected to these ports from these networks."""
+    return any(_within(host, ports, networks))
+
+
+def _within(host: Host, ports: Sequence[int], networks: Iterable[str]) -> list[bool]:
+    """Tell of each address that is connected to these ports whether it is in one of these networks."""
+    ranges = [ipaddress.ip_network(each) for each in networks]
+    callers = [ipaddress.ip_address(each.partition("%")[0]) for each in connected(host, ports)]
+    return [any(caller in each for each in ranges) for caller in callers]

@@ -101,7 +101,11 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     files = [MAIN, *(f"{FOLDER}/{name}" for name in host.list(FOLDER))]
     shadows = [line for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)]
     own = host.text(FILE) in (render(scope), render({**scope, "tunnel": {}}))
-    exceptions = [line for line in lines if line["match"] and not (own and _is_ours(line)) and _differs(line, wanted)]
+    exceptions = [
+        line
+        for line in lines
+        if line["match"] and not (own and _is_ours(line)) and (_differs(line, wanted) or _spares(line, scope))
+    ]
     included = any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines)
     elsewhere = (said.get("authorizedkeyscommand", "none"), said.get("trustedusercakeys", "none"))
     return {
@@ -141,6 +145,7 @@ def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping
     steps += [
         Step(f"Set aside what {where} says against it", lambda host, where=where: _set_aside(host, where, wanted))  # type: ignore[misc]
         for where in dict.fromkeys([*facts["shadows"], *facts["exceptions"]])
+        if not where.startswith(f"{FILE}:")  # which is written anew as a whole
     ]
     if facts["command_line"] and unmet:
         told = f"Start sshd without {' '.join(facts['command_line'])}, which keeps sessions open"
@@ -247,6 +252,12 @@ def _shadows(host: Host, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     above = [line for line in lines[: own[0]] if line["where"].startswith(f"{MAIN}:")] if own else []
     earlier = [name for name in host.list(FOLDER) if name.endswith(".conf") and f"{FOLDER}/{name}" < FILE]
     return [*above, *(line for name in earlier for line in _lines(host, f"{FOLDER}/{name}"))]
+
+
+def _spares(line: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether a line in a Match block asks somebody for less than two factors, where people come from outside."""
+    outside = second_factor.devices(scope.get("tunnel") or {})
+    return bool(outside) and line["keyword"] == "authenticationmethods" and not second_factor.both(line["value"])
 
 
 def _is_ours(line: Mapping[str, Any]) -> bool:

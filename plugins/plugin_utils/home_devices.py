@@ -66,7 +66,8 @@ def _device(
 ) -> str:
     own = ", ".join(_alone(address) for address in peer["addresses"])
     reached = ", ".join(_alone(address) for address in tunnel["reached"])
-    box = _endpoint(internet[0], tunnel["port"]) if internet else f"ADDRESS-OF-THE-INTERNET-BOX:{tunnel['port']}"
+    public4 = next((address for address in internet if ":" not in address), "ADDRESS-OF-THE-INTERNET-BOX")
+    box = f"{public4}:{tunnel['port']}"  # the box forwards the port to an IPv4 address
     return f"""\
 # For the WireGuard program on {peer["name"]}, of {person}.
 # Put the private key that was made there in the place of the words after PrivateKey; it never leaves that device.
@@ -85,10 +86,6 @@ PersistentKeepalive = {KEEPALIVE}
 
 def _alone(address: str) -> str:
     return str(ipaddress.ip_network(address))
-
-
-def _endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _ascii(text: str) -> str:

@@ -128,6 +128,7 @@ COMMENT = re.compile(r"(?m)^\s*//.*$|/\*.*?\*/", re.DOTALL)
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; those about Orthanc are empty or null on a host without it."""
     configuration, logins, port = _orthanc(host)
+    sshd = ssh_daemon.observe(host, scope)
     return {
         "http": _http(host, port),
         "users": _users(logins, scope.get("people") or []),
@@ -137,8 +138,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "root": root_account.observe(host),
         "lockout": account_lockout.observe(host),
         "passwords": account_passwords.observe(host),
-        "sshd": ssh_daemon.observe(host, scope),
-        "outside": second_factor.observe(host, scope, ssh_daemon.asking(host)),
+        "sshd": sshd,
+        "outside": second_factor.observe(host, scope, ssh_daemon.asking(host), sshd["authorized_keys"]),
     }
 
 
@@ -173,10 +174,12 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, root_login)
     steps += account_lockout.steps(mine["lockout"], _below(unmet, "lockout"))
     steps += account_passwords.steps(mine["passwords"], _below(unmet, "passwords"))
-    steps += second_factor.steps(mine["outside"], _below(unmet, "outside"), scope)
     asked = scope if f"{NAME}.outside.one_factor" in wanted else {**scope, "tunnel": {}}
     text = web_front_plan.digest(ssh_daemon.render(asked))
-    return steps + ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd", "outside"), text, asked)
+    codes = second_factor.steps(mine["outside"], _below(unmet, "outside"), scope)
+    daemon = ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd", "outside"), text, asked)
+    # PAM asks for the code before sshd sends anybody there, and until sshd sends nobody there any more.
+    return [*steps, *codes, *daemon] if mine["outside"]["declared"] else [*steps, *daemon, *codes]
 
 
 def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> dict[str, Any]:

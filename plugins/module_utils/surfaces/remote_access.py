@@ -19,9 +19,11 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     packages,
     unit_state,
 )
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import INTERFACE
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.ssh_connections import all_within, some_within
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 NAME = "remote_access"
@@ -38,6 +40,8 @@ FACTS: dict[str, str] = {
     "peers.undeclared": "list of str: keys that come in, or addresses of theirs, that the clinic file does not give",
     "peers.missing": "list of str: devices of the clinic file that cannot come in by their addresses, and are in use",
     **home_idle.FACTS,
+    "engineers.through_tunnel": "bool: somebody is connected over SSH now, and nobody but through the tunnel",
+    "engineers.cut_off": "bool: ... and the clinic file gives none of their keys",
     "persistent.enabled": "bool: the tunnel comes up when the machine starts",
     "persistent.file_is_declared": "bool: what then comes up is what the clinic file gives",
     "persistent.altered": "list of str: path: what makes the tunnel's unit run otherwise than the role wrote it",
@@ -73,6 +77,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         },
         "peers": {"undeclared": undeclared, "missing": sorted(set(missing) - set(unused["shut_out"]))},
         "unused": unused,
+        "engineers": _engineers(host, running, tunnel),
         "persistent": {
             "enabled": unit_state.is_enabled(unit),
             "file_is_declared": host.text(home_tunnel.CONFIGURATION)
@@ -89,8 +94,13 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if not mine["declared"]:
         left = mine["tunnel"]["up"] or mine["persistent"]["enabled"] or not mine["persistent"]["file_is_declared"]
         does = "Take down the tunnel of those who read from home, which the clinic file names no more"
-        return [Step(does, _take_down)] if left or "peers.undeclared" in unmet else []
+        if not left and "peers.undeclared" not in unmet:
+            return []
+        _keep_the_engineer(mine["engineers"], restarts=True)
+        return [Step(does, _take_down)]
     tunnel, persistent = scope["tunnel"], mine["persistent"]
+    lost = mine["key"]["public"] is None or not mine["tunnel"]["up"] or mine["tunnel"]["differs"]
+    _keep_the_engineer(mine["engineers"], restarts=bool(lost or persistent["altered"]))
     steps = [] if mine["carrier"] else [Step("Install wireguard-go, since this kernel has no WireGuard", _install)]
     if mine["key"]["public"] is None:
         steps.append(Step("Make the tunnel's key, which stays on this host", _make_key))
@@ -102,14 +112,39 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         without = f", without {', '.join(strangers)}" if strangers else ""
         does = f"Have the tunnel come up with the machine, for {_told(tunnel)}{without}"
         steps.append(Step(does, lambda host: _write(host, tunnel, strangers)))
-    lost = mine["key"]["public"] is None or not mine["tunnel"]["up"] or mine["tunnel"]["differs"]
     if lost or persistent["altered"]:
         steps.append(Step(f"Bring the tunnel up on UDP port {tunnel['port']}", _restart))
     elif mine["peers"]["undeclared"] or mine["peers"]["missing"]:
         steps.append(Step(_changed(mine["peers"]), lambda host: _let_in(host, tunnel)))
     if {"unused.watched", "unused.let_in"} & unmet:
         steps.append(Step("Take out, now and each day, the keys that nobody used for 90 days", home_idle.keep))
-    return steps
+    return steps + [deliberate(_left(name)) for name in mine["unused"]["shut_out"]]
+
+
+def _engineers(host: Host, running: Mapping[str, frozenset[str]], tunnel: Mapping[str, Any]) -> dict[str, bool]:
+    """Return whether the engineers hang by the tunnel; SSH answers there on the port that it grants."""
+    peers = tunnel.get("peers") or []
+    ports = sorted({int(peer["services"]["ssh"]) for peer in peers if "ssh" in peer.get("services", {})} or {22})
+    declared = {str(peer["public_key"]): home_tunnel.allowed(peer) for peer in peers}
+    given = [each for key, ranges in running.items() if ranges & set(declared.get(key, ())) for each in ranges]
+    inside = all_within(host, ports, [each for ranges in running.values() for each in ranges])
+    return {"through_tunnel": inside, "cut_off": inside and not some_within(host, ports, given)}
+
+
+def _keep_the_engineer(engineers: Mapping[str, bool], *, restarts: bool) -> None:
+    """Refuse what would cut off everybody who is connected over SSH now: no undo would bring the tunnel back."""
+    if engineers["cut_off"] or (engineers["through_tunnel"] and restarts):
+        raise HardeningError(
+            "You came in through the tunnel, which this run would bring down or shut you out of: run it from a network "
+            "of kind admin."
+        )
+
+
+def _left(name: str) -> str:
+    return (
+        f"{name} was shut out of the tunnel, since nobody used it for 90 days: take it out of the clinic file, or have "
+        "another key made on it"
+    )
 
 
 def _carrier(host: Host) -> str | None:
@@ -163,6 +198,7 @@ def _publish(host: Host) -> None:
 def _write(host: Host, tunnel: Mapping[str, Any], strangers: list[str]) -> None:
     host.folder(home_tunnel.FOLDER, mode=0o700)
     host.write(home_tunnel.CONFIGURATION, home_tunnel.configuration(tunnel), mode=0o600)
+    home_idle.forget(host, tunnel)
     host.write(home_tunnel.UNIT_FILE, home_tunnel.SERVICE)
     for path in strangers:
         host.remove(path)

@@ -60,7 +60,7 @@ def gateway(tmp_path):
 
 
 def seen(host, scope=None):
-    return second_factor.observe(host, SCOPE if scope is None else scope, COMMAND)
+    return second_factor.observe(host, SCOPE if scope is None else scope, COMMAND, ["engineer"])
 
 
 def test_the_match_block_stands_in_the_drop_in_where_somebody_administers_from_outside():
@@ -84,10 +84,13 @@ def test_the_role_has_pam_ask_and_finds_nothing_to_do_then(host):
         "one_factor": [],
         "asked": True,
         "secrets_private": True,
+        "present": True,
         "everybody": False,
     }
     assert second_factor.steps(found, [], SCOPE) == []
-    assert host.asked[-1] == "user=c.moreau,host=10.99.1.3,addr=10.99.1.3"
+    asked = [each.partition(",")[0] for each in host.asked[-3:]]
+    assert asked == ["user=c.moreau", "user=engineer", "user=root"]
+    assert host.asked[-1].endswith(",host=10.99.1.3,addr=10.99.1.3,laddr=127.0.0.1,lport=22")
 
 
 def test_what_is_put_on_the_host_is_the_program(host):
@@ -110,7 +113,9 @@ def test_what_is_put_on_the_host_is_the_program(host):
     ],
 )
 def test_fewer_than_two_factors_are_told_by_device_and_address(tmp_path, said):
-    assert seen(Gateway(tmp_path, said))["one_factor"] == ["tablet 10.99.1.3"]
+    assert seen(Gateway(tmp_path, said))["one_factor"] == [
+        f"tablet 10.99.1.3 {login}" for login in ("c.moreau", "engineer", "root")
+    ]
 
 
 def test_a_line_of_somebody_before_the_code_counts(host):
@@ -121,6 +126,14 @@ def test_a_line_of_somebody_before_the_code_counts(host):
     apply(host, second_factor.steps(seen(host), UNMET, SCOPE))
     assert file.read_text() == f"{second_factor.INCLUDE}\nauth sufficient pam_permit.so\n{PAM}"
     assert seen(host)["asked"]
+
+
+def test_what_is_left_of_another_release_is_taken_out_too(host):
+    apply(host, second_factor.steps(seen(host), UNMET, SCOPE))
+    Path(host.path(second_factor.PAM_FILE)).write_text("auth required pam_oath.so\n")
+    apply(host, second_factor.steps(seen(host, {}), [], {}))
+    assert Path(host.path(second_factor.SSHD)).read_text() == PAM
+    assert not Path(host.path(second_factor.PAM_FILE)).exists()
 
 
 def test_another_network_of_the_tunnel_is_another_table(host):

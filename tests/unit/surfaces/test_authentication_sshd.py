@@ -299,3 +299,37 @@ def test_options_that_the_unit_itself_gives_are_refused_with_where_to_look(tmp_p
     with pytest.raises(HardeningError, match="does not come from /etc/default/ssh: take it out"):
         ssh_command_line.take_out(machine, ["-o", "PasswordAuthentication=yes"])
     assert machine.text(ssh_command_line.DEFAULTS) == "SSHD_OPTS=\n"
+
+
+OUTSIDE = {
+    "network": ["10.99.1.0/24"],
+    "peers": [{"name": "tablet", "person": "c.moreau", "addresses": ["10.99.1.3"], "services": {"ssh": 22}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"tunnel": OUTSIDE}, {"tunnel": {**OUTSIDE, "network": ["10.98.1.0/24"]}}),
+        ({"tunnel": OUTSIDE}, {"tunnel": OUTSIDE, "root_login": "no"}),
+        ({"tunnel": OUTSIDE}, {}),
+        ({}, {"tunnel": OUTSIDE}),
+    ],
+)
+def test_our_own_match_block_is_written_anew_and_never_set_aside(tmp_path, before, after):
+    machine = host(tmp_path, {ssh_daemon.FILE: ssh_daemon.render(before)})
+    steps = planned(machine, **after)
+    assert not any("Set aside" in step.does for step in steps)
+    apply(machine, steps)
+    assert machine.text(ssh_daemon.FILE) == ssh_daemon.render(after)
+    assert ssh_daemon.observe(machine, after)["exceptions"] == []
+
+
+@pytest.mark.parametrize(
+    "methods", ["publickey", "publickey,keyboard-interactive:pam publickey", "publickey,keyboard-interactive:pam"]
+)
+def test_a_block_that_spares_somebody_the_code_is_set_aside_where_people_come_from_outside(tmp_path, methods):
+    path = f"{ssh_daemon.FOLDER}/00-backup.conf"
+    machine = host(tmp_path, {path: f"Match User engineer\nAuthenticationMethods {methods}\n"})
+    assert ssh_daemon.observe(machine, {})["exceptions"] == ([] if methods == "publickey" else [f"{path}:2"])
+    assert ssh_daemon.observe(machine, {"tunnel": OUTSIDE})["exceptions"] == [f"{path}:2"]

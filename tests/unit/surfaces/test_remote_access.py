@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import home_tunnel
+from ansible_collections.radiology.hardening.plugins.module_utils import home_tunnel, ssh_connections
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import remote_access
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, home_devices
 from disk_host import RecordedHost
@@ -47,6 +48,7 @@ FINE: dict[str, Any] = {
     "tunnel": {"up": True, "differs": []},
     "peers": {"undeclared": [], "missing": []},
     "unused": {"watched": True, "let_in": [], "shut_out": []},
+    "engineers": {"through_tunnel": False, "cut_off": False},
     "persistent": {"enabled": True, "file_is_declared": True, "altered": []},
 }
 
@@ -189,7 +191,7 @@ def test_a_device_and_the_box_are_told_what_they_are_set_to() -> None:
     laptop = files["laptop.conf"].splitlines()
     assert laptop[0] == "# For the WireGuard program on laptop, of Dr Anne Mart?n."
     assert "AllowedIPs = fd00:1::10/128, 10.0.1.10/32" in laptop
-    assert "Endpoint = [2001:db8::7]:51820" in laptop
+    assert "Endpoint = 203.0.113.1:51820" in laptop
     assert (
         "Endpoint = ADDRESS-OF-THE-INTERNET-BOX:51820"
         in home_devices.files({**SET, "internet": []}, "G", "p")["tablet.conf"]
@@ -203,3 +205,40 @@ def test_files_are_written_once_and_go_with_their_device(tmp_path) -> None:
     del wanted["tablet.conf"]
     assert home_devices.write(str(tmp_path), wanted) == ["Remove remote_access/tablet.conf beside the clinic file"]
     assert not (tmp_path / "remote_access" / "tablet.conf").exists()
+
+
+def engineer_at(monkeypatch: pytest.MonkeyPatch, address: str, listed: str) -> dict[str, bool]:
+    monkeypatch.setattr(ssh_connections, "connected", lambda *_given: [address])
+    granted = {**TUNNEL, "peers": [{**TABLET, "services": {"ssh": 22}}, {**LAPTOP, "services": {"web": 443}}]}
+    return remote_access._engineers(Host(), home_tunnel.peers(listed), granted)
+
+
+@pytest.mark.parametrize(
+    ("address", "listed", "inside", "cut_off"),
+    [
+        ("10.78.1.2", LISTED, False, False),
+        ("10.99.1.3", LISTED, True, False),
+        ("10.99.1.3", LISTED.replace(TABLET_KEY, STRANGER), True, True),
+    ],
+)
+def test_it_is_seen_whether_the_engineer_hangs_by_the_tunnel(
+    monkeypatch: pytest.MonkeyPatch, address: str, listed: str, inside: bool, cut_off: bool
+) -> None:
+    assert engineer_at(monkeypatch, address, listed) == {"through_tunnel": inside, "cut_off": cut_off}
+
+
+def test_an_engineer_who_hangs_by_the_tunnel_is_not_cut_off() -> None:
+    inside = {"through_tunnel": True, "cut_off": False}
+    with pytest.raises(HardeningError, match="You came in through the tunnel"):
+        planned(engineers=inside, tunnel__differs=["port 51821 instead of 51820"])
+    with pytest.raises(HardeningError, match="You came in through the tunnel"):
+        planned(engineers={"through_tunnel": True, "cut_off": True}, peers__undeclared=["key SSSSSSSS... of nobody"])
+    with pytest.raises(HardeningError, match="You came in through the tunnel"):
+        planned({}, engineers=inside, declared=False)
+    assert planned(engineers=inside) == []
+    assert planned(engineers=inside, peers__missing=["laptop"]) != []
+
+
+def test_a_device_that_was_shut_out_for_its_silence_is_left_to_a_person() -> None:
+    (told,) = planned(unused__shut_out=["laptop"])
+    assert told.startswith("laptop was shut out of the tunnel")
