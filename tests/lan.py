@@ -147,7 +147,10 @@ class Lan(Rotation):
 
         def watch(practice: Practice) -> dict[str, Any]:
             words = names[self.practices.index(practice)]
-            work = lambda: worked.update({practice.clinic: self.use(practice)})  # noqa: E731
+
+            def work() -> None:
+                worked[practice.clinic] = self.use(practice)
+
             return wiretap.on_network(self.lab, f"lan{practice.number}", words, work)
 
         for practice, words, seen in zip(self.practices, names, self.each(watch), strict=True):
