@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,6 +80,12 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
             )
         )
     return steps
+
+
+def waits(steps: Sequence[Step], scope: Mapping[str, Any]) -> bool:
+    """Tell whether nothing is served by these steps before the controller has signed what they ask for."""
+    given = scope.get("certificate")
+    return bool(steps) and (not given or (given != TO_BE_SIGNED and any(step.does == REQUESTED for step in steps)))
 
 
 def plan_distribution(facts: Mapping[str, Any]) -> list[Step]:
@@ -161,6 +168,8 @@ def _renew(host: Host, scope: Mapping[str, Any]) -> None:
 
 def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
     names = web_front.alternative_names(scope)
+    if _is_asked(host, key, names):
+        return  # what another run at once is about to have signed stays the one that is answered
     subject = "/CN=" + names[0].partition(":")[2]
     asked = ["openssl", "req", "-new", "-key", key, "-subj", subject]
     host.write(
@@ -168,6 +177,16 @@ def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
         host.must([*asked, "-addext", f"subjectAltName={','.join(names)}", "-addext", "extendedKeyUsage=serverAuth"]),
         group=web_front.USER,
     )
+
+
+def _is_asked(host: Host, key: str, names: Sequence[str]) -> bool:
+    """Tell whether the request that lies here is for this key, and for these names."""
+    told = host.run(["openssl", "req", "-in", web_front.REQUEST, "-noout", "-verify", "-pubkey", "-text"])
+    public = host.run(["openssl", "pkey", "-in", key, "-pubout"])
+    found = re.search(r"Subject Alternative Name: *\n *(.+)", told.output)
+    listed = found[1].replace("IP Address:", "IP:").split(", ") if found else []
+    same = bool(public.output) and public.output in told.output
+    return told.ok and public.ok and same and {_short(each) for each in listed} == {_short(name) for name in names}
 
 
 def _serve(

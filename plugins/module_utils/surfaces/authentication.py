@@ -162,7 +162,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
             held = [Step("Start Orthanc anew, which answers otherwise than its configuration says", _restart_orthanc)]
         front = web_front_plan.plan(mine["web"], _below(unmet, "web"), scope)
         is_open = facts["orthanc"]["config"].get("RemoteAccessAllowed")
-        if is_open and front and not scope.get("certificate"):
+        if is_open and web_front_plan.waits(front, scope):
             return front  # the controller signs, and calls again
         steps += [*front, *held] if is_open else [*held, *front]
         steps += web_front_plan.plan_distribution(mine["web"])

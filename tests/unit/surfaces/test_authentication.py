@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import web_front_plan
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import authentication
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 
@@ -130,3 +131,13 @@ def test_a_server_that_is_open_is_closed_only_once_the_front_stands():
     given = {**scope, "certificate": web_front_plan.TO_BE_SIGNED}
     second = [step.does.partition(" (")[0].partition(":")[0] for step in authentication.plan(facts, wanted, given)]
     assert second[-2:] == ["Serve Orthanc over HTTPS", "Configure Orthanc to let in declared people and devices only"]
+
+
+def test_a_server_that_is_open_stays_so_while_its_front_waits_for_another_signature():
+    asked = [Step(web_front_plan.REQUESTED, lambda _host: None)]
+    served = [Step("Serve Orthanc over HTTPS", lambda _host: None)]
+    assert web_front_plan.waits(asked, {"certificate": ""})
+    assert web_front_plan.waits(asked, {"certificate": "PEM, for a request that another run took the place of"})
+    assert not web_front_plan.waits([*asked, *served], {"certificate": web_front_plan.TO_BE_SIGNED})
+    assert not web_front_plan.waits(served, {"certificate": "PEM"})
+    assert not web_front_plan.waits([], {"certificate": ""})
