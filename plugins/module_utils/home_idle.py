@@ -8,11 +8,10 @@ tunnel comes up, and each day. Another key of the same device counts from the da
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import home_idle_program, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils import home_idle_program, own_programs, unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 PROGRAM = "/usr/local/sbin/radiology-tunnel-idle"
@@ -56,7 +55,7 @@ def observe(host: Host, running: Iterable[str], tunnel: Mapping[str, Any]) -> di
     names = {str(peer["public_key"]): str(peer["name"]) for peer in tunnel.get("peers") or []}
     timer = unit_state.properties(host, TIMER)
     return {
-        "watched": host.text(PROGRAM) == _program()
+        "watched": host.text(PROGRAM) == own_programs.text(home_idle_program)
         and all(host.text(path) == text for path, text in UNITS.items())
         and unit_state.is_enabled(timer)
         and unit_state.is_active(timer),
@@ -84,7 +83,7 @@ def forget(host: Host, tunnel: Mapping[str, Any]) -> None:
 
 def keep(host: Host) -> None:
     """Have the timer run, and take out now who is not used."""
-    host.write(PROGRAM, _program(), mode=0o755)
+    host.write(PROGRAM, own_programs.text(home_idle_program), mode=0o755)
     for path, text in UNITS.items():
         host.write(path, text)
     host.must(["systemctl", "daemon-reload"])
@@ -99,7 +98,3 @@ def take_out(host: Host) -> None:
         host.must(["systemctl", "--quiet", "disable", "--now", TIMER])
     for path in (*UNITS, PROGRAM, home_idle_program.FILE):
         host.remove(path)
-
-
-def _program() -> str:
-    return f"#!/usr/bin/python3\n{inspect.getsource(home_idle_program)}"

@@ -10,12 +10,12 @@ counts, and is refused. One login may have several secrets, and a code counts on
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     account_lockout,
+    own_programs,
     packages,
     second_factor_program,
 )
@@ -135,7 +135,7 @@ def _is_asked(host: Host, tunnel: Mapping[str, Any]) -> bool:
         rows[:1] == [INCLUDE]
         and host.text(PAM_FILE) == PAM
         and (not devices(tunnel) or host.text(OUTSIDE) == _table(tunnel))
-        and (host.text(PROGRAM), host.text(AT_BOOT)) == (_program(), REMOVED)
+        and (host.text(PROGRAM), host.text(AT_BOOT)) == (own_programs.text(second_factor_program), REMOVED)
         and not packages.missing(host, PACKAGES)
     )
 
@@ -145,17 +145,13 @@ def _table(tunnel: Mapping[str, Any]) -> str:
     return f"{told}+:ALL:{' '.join(tunnel['network'])}\n-:ALL:ALL\n"
 
 
-def _program() -> str:
-    return f"#!/usr/bin/python3\n{inspect.getsource(second_factor_program)}"
-
-
 def _enable(host: Host, tunnel: Mapping[str, Any]) -> None:
     for step in packages.plan(host, PACKAGES):
         step.do(host)
     host.folder(FOLDER, mode=0o700)
     host.write(OUTSIDE, _table(tunnel))
     host.write(PAM_FILE, PAM)
-    host.write(PROGRAM, _program(), mode=0o755)
+    host.write(PROGRAM, own_programs.text(second_factor_program), mode=0o755)
     host.write(AT_BOOT, REMOVED)
     host.write(SSHD, f"{INCLUDE}\n{_without(host)}")
 

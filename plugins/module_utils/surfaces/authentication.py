@@ -129,6 +129,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; those about Orthanc are empty or null on a host without it."""
     configuration, logins, port = _orthanc(host)
     sshd = ssh_daemon.observe(host, scope)
+    asking = ssh_daemon.asking(host) if second_factor.devices(scope.get("tunnel") or {}) else []
     return {
         "http": _http(host, port),
         "users": _users(logins, scope.get("people") or []),
@@ -139,7 +140,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "lockout": account_lockout.observe(host),
         "passwords": account_passwords.observe(host),
         "sshd": sshd,
-        "outside": second_factor.observe(host, scope, ssh_daemon.asking(host), sshd["authorized_keys"]),
+        "outside": second_factor.observe(host, scope, asking, sshd["authorized_keys"]),
     }
 
 

@@ -127,7 +127,7 @@ def _engineers(host: Host, running: Mapping[str, frozenset[str]], tunnel: Mappin
     ports = sorted({int(peer["services"]["ssh"]) for peer in peers if "ssh" in peer.get("services", {})} or {22})
     declared = {str(peer["public_key"]): home_tunnel.allowed(peer) for peer in peers}
     given = [each for key, ranges in running.items() if ranges & set(declared.get(key, ())) for each in ranges]
-    inside = all_within(host, ports, [each for ranges in running.values() for each in ranges])
+    inside = bool(running) and all_within(host, ports, [each for ranges in running.values() for each in ranges])
     return {"through_tunnel": inside, "cut_off": inside and not some_within(host, ports, given)}
 
 
