@@ -98,7 +98,7 @@ def serve(host: Host, texts: Mapping[str, str], strangers: Sequence[str], scope:
         host.must([*dicom_front.CHECK, dicom_front.CONFIGURATION])
         unit = dicom_front.UNIT_FILE
         started = True
-        _start(host, restart=bool(strangers) or former[unit] != texts[unit].encode())
+        front_unit.start(host, dicom_front.UNIT, restart=bool(strangers) or former[unit] != texts[unit].encode())
         _prove(host, scope)
         if dicom_front.KEY in texts:
             host.remove(dicom_front.NEXT_KEY)
@@ -108,14 +108,8 @@ def serve(host: Host, texts: Mapping[str, str], strangers: Sequence[str], scope:
                 if content is not None:
                     _write(host, path, content)
             if started:  # else it runs with what it read before, whatever its files say
-                _start(host, restart=True)
+                front_unit.start(host, dicom_front.UNIT, restart=True)
         raise
-
-
-def _start(host: Host, *, restart: bool) -> None:
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", dicom_front.UNIT])
-    host.must(["systemctl", "restart" if restart else "reload-or-restart", dicom_front.UNIT])
 
 
 def _prove(host: Host, scope: Mapping[str, Any]) -> None:

@@ -1,11 +1,13 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The systemd unit of a front: a program of its own, with an account of its own, confined; and its next key."""
+"""The systemd unit of a front: a program of its own, with an account of its own, confined; its start; its next key."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from ansible_collections.radiology.hardening.plugins.module_utils import unit_state
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 CHECK = ("/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-g", "pid /dev/null;", "-c")
@@ -63,6 +65,9 @@ WantedBy=multi-user.target
 """
 
 
+SECONDS = 20
+"""How long nginx may take to change over from its former files to the present ones."""
+
 NGINX = "/usr/sbin/nginx -e stderr -c /etc/{name}/nginx.conf -g 'daemon off; pid /run/{name}/nginx.pid;'"
 
 
@@ -92,6 +97,34 @@ def service(
         memory_mib=memory_mib,
         capabilities=low if low_port else "CapabilityBoundingSet=",
     )
+
+
+def start(host: Host, unit: str, *, restart: bool) -> None:
+    """Start the front, or have it read its files anew and wait until no worker listens as the former ones said.
+
+    systemd's reload only sends the signal. nginx keeps what it has where it cannot change over in place, as from one
+    key of a limit to another: then, after SECONDS, it is started anew.
+    """
+    host.must(["systemctl", "daemon-reload"])
+    host.must(["systemctl", "--quiet", "enable", unit])
+    former = _workers(host, unit)
+    host.must(["systemctl", "restart" if restart else "reload-or-restart", unit])
+    deadline = time.monotonic() + SECONDS
+    while any(_listens(host, worker) for worker in former):
+        if time.monotonic() > deadline:
+            host.must(["systemctl", "restart", unit])
+            return
+        time.sleep(0.05)
+
+
+def _workers(host: Host, unit: str) -> list[str]:
+    master = unit_state.properties(host, unit).get("MainPID", "0")
+    return (host.text(f"/proc/{master}/task/{master}/children") or "").split()
+
+
+def _listens(host: Host, worker: str) -> bool:
+    title = host.text(f"/proc/{worker}/cmdline") or ""
+    return "nginx: worker process" in title and "shutting down" not in title
 
 
 def next_key(host: Host, certificate: str, key: str, waiting: str) -> dict[str, str]:

@@ -220,7 +220,8 @@ def _serve(
             host.folder("/run/orthanc-web", mode=0o700, owner=web_front.USER, group=web_front.USER)
         host.must([*web_front.CHECK, web_front.CONFIGURATION])
         started = True
-        _start(host, restart=bool(strangers) or former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode())
+        changed = bool(strangers) or former[web_front.UNIT_FILE] != texts[web_front.UNIT_FILE].encode()
+        front_unit.start(host, web_front.UNIT, restart=changed)
         _prove(host, scope)
         if web_front.KEY in new:
             host.remove(web_front.NEXT_KEY)
@@ -230,7 +231,7 @@ def _serve(
                 if content is not None:
                     _write(host, path, content)
             if started:  # else it runs with what it read before, whatever its files say
-                _start(host, restart=True)
+                front_unit.start(host, web_front.UNIT, restart=True)
                 _silent(scope)
         raise
 
@@ -238,32 +239,6 @@ def _serve(
 def _write(host: Host, path: str, content: bytes | str) -> None:
     inside = path.startswith(f"{web_front.FOLDER}/")
     host.write(path, content, mode=0o640 if inside else 0o644, group=web_front.USER if inside else "root")
-
-
-def _start(host: Host, *, restart: bool) -> None:
-    """Start the front, or have it read its files anew and wait until no worker serves the former ones.
-
-    nginx keeps what it has where it cannot change over in place, as from one key of a limit to another: then it starts.
-    """
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", web_front.UNIT])
-    former = _workers(host)
-    host.must(["systemctl", "restart" if restart else "reload-or-restart", web_front.UNIT])
-    deadline = time.monotonic() + SECONDS
-    while any(_serves(host, worker) for worker in former) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if any(_serves(host, worker) for worker in former):
-        host.must(["systemctl", "restart", web_front.UNIT])
-
-
-def _workers(host: Host) -> list[str]:
-    master = unit_state.properties(host, web_front.UNIT).get("MainPID", "0")
-    return (host.text(f"/proc/{master}/task/{master}/children") or "").split()
-
-
-def _serves(host: Host, worker: str) -> bool:
-    title = host.text(f"/proc/{worker}/cmdline") or ""
-    return "nginx: worker process" in title and "shutting down" not in title
 
 
 def _prove(host: Host, scope: Mapping[str, Any]) -> None:
