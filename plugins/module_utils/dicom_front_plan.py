@@ -13,6 +13,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     dicom_front,
     dicom_front_state,
     front_unit,
+    own_key,
     unit_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -36,25 +37,22 @@ def request(host: Host, scope: Mapping[str, Any], *, anew: bool = False) -> None
     `anew`: the present key is another's as well.
     """
     host.folder(dicom_front.FOLDER, mode=0o750, group=dicom_front.USER)
-    known = host.run(
-        ["openssl", "req", "-x509", "-new", "-sha256", "-key", dicom_front.KEY, "-subj", "/CN=key", "-text"]
-    )
-    if anew or certificates.weaknesses(known.output):
-        _write(host, dicom_front.KEY, _new_key(host))
+    if anew or not own_key.is_strong(host, dicom_front.KEY):
+        _write(host, dicom_front.KEY, own_key.made(host))
     _ask(host, dicom_front.KEY, scope)
 
 
 def renew(host: Host, scope: Mapping[str, Any]) -> None:
     """Make the next key, which stays here, beside the one that serves, and the request for its certificate."""
-    _write(host, dicom_front.NEXT_KEY, _new_key(host))
+    _write(host, dicom_front.NEXT_KEY, own_key.made(host))
     _ask(host, dicom_front.NEXT_KEY, scope)
 
 
 def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
-    names = ",".join(dicom_front.names(scope))
-    asked = ["openssl", "req", "-new", "-key", key, "-subj", f"/CN={scope['name']}"]
-    asked += ["-addext", f"subjectAltName={names}", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
-    _write(host, dicom_front.REQUEST, host.must(asked))
+    names, name = dicom_front.names(scope), str(scope["name"])
+    usages = certificates.BOTH_SIDES
+    asked = own_key.request(host, key, dicom_front.REQUEST, common_name=name, names=names, usages=usages)
+    _write(host, dicom_front.REQUEST, asked)
 
 
 def links(host: Host) -> None:
@@ -65,7 +63,7 @@ def links(host: Host) -> None:
         (dicom_front.LINK_KEY, dicom_front.LINK_CERTIFICATE, "front"),
         (dicom_front.ORTHANC_KEY, dicom_front.ORTHANC_CERTIFICATE, "orthanc"),
     ):
-        _write(host, key, _new_key(host))
+        _write(host, key, own_key.made(host))
         made = ["openssl", "req", "-x509", "-new", "-key", key, "-subj", f"/CN={name}", "-days", str(LINK_DAYS)]
         made += ["-addext", f"subjectAltName=DNS:{name}", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
         _write(host, certificate, host.must(made))
@@ -122,10 +120,6 @@ def _prove(host: Host, scope: Mapping[str, Any]) -> None:
     words = host.run(["journalctl", "-u", dicom_front.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output.strip()
     state = unit_state.properties(host, dicom_front.UNIT).get("ActiveState", "unknown")
     raise HardeningError(f"The DICOM front is {state} and does not listen on all of its addresses; it says: {words}")
-
-
-def _new_key(host: Host) -> str:
-    return host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
 
 
 def _write(host: Host, path: str, content: bytes | str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     certificates,
     dicom_tunnel,
+    own_key,
     own_words,
     unit_state,
     web_front_state,
@@ -124,15 +125,12 @@ def _request(host: Host, scope: Mapping[str, Any]) -> None:
     host.write(dicom_tunnel.ACCOUNT_FILE, dicom_tunnel.ACCOUNT)
     host.must(["systemd-sysusers", dicom_tunnel.ACCOUNT_FILE])
     host.folder(dicom_tunnel.FOLDER, mode=0o750, group=dicom_tunnel.USER)
-    known = host.run(
-        ["openssl", "req", "-x509", "-new", "-sha256", "-key", dicom_tunnel.KEY, "-subj", "/CN=key", "-text"]
-    )
-    if certificates.weaknesses(known.output):
-        made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
-        _write(host, dicom_tunnel.KEY, made)
-    asked = ["openssl", "req", "-new", "-key", dicom_tunnel.KEY, "-subj", f"/CN={scope['device']['name']}"]
-    asked += ["-addext", f"subjectAltName={','.join(dicom_tunnel.names(scope['device']))}"]
-    _write(host, dicom_tunnel.REQUEST, host.must([*asked, "-addext", "extendedKeyUsage=serverAuth,clientAuth"]))
+    if not own_key.is_strong(host, dicom_tunnel.KEY):
+        _write(host, dicom_tunnel.KEY, own_key.made(host))
+    names, name = dicom_tunnel.names(scope["device"]), str(scope["device"]["name"])
+    usages = certificates.BOTH_SIDES
+    key, file = dicom_tunnel.KEY, dicom_tunnel.REQUEST
+    _write(host, file, own_key.request(host, key, file, common_name=name, names=names, usages=usages))
 
 
 def _tighten(host: Host) -> None:

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     front_unit,
+    own_key,
     own_words,
     unit_state,
     web_front,
@@ -111,10 +110,8 @@ def _secret(scope: Mapping[str, Any]) -> dict[str, str]:
 def _certificate(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[bool, bool]:
     """Tell whether the front's present certificate will do, and whether another is wanted."""
     present = facts["certificate"]
-    names = {_short(name) for name in web_front.alternative_names(scope)}
-    usable = (
-        bool(present.get("present")) and bool(present.get("matches_key")) and names == set(present.get("names") or [])
-    )
+    named = own_key.same_names(web_front.alternative_names(scope), present.get("names") or [])
+    usable = bool(present.get("present")) and bool(present.get("matches_key")) and named
     lasts = int(present.get("days_left", -1)) >= DAYS
     given = str(scope.get("certificate") or "")
     newer = _given(facts, scope) and given != TO_BE_SIGNED and digest(given) != present.get("digest")
@@ -128,11 +125,6 @@ def _given(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
 
 def _signed(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     return bool(scope.get("certificate")) and scope.get("certified") == facts["request"]
-
-
-def _short(name: str) -> str:
-    kind, _colon, value = name.partition(":")
-    return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name
 
 
 def _sick(facts: Mapping[str, Any]) -> bool:
@@ -154,39 +146,21 @@ def _account(host: Host) -> None:
 def _request(host: Host, scope: Mapping[str, Any]) -> None:
     host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
     if not host.run(["openssl", "pkey", "-in", web_front.KEY, "-noout"]).ok:
-        made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
-        host.write(web_front.KEY, made, mode=0o640, group=web_front.USER)
+        host.write(web_front.KEY, own_key.made(host), mode=0o640, group=web_front.USER)
     _ask(host, web_front.KEY, scope)
 
 
 def _renew(host: Host, scope: Mapping[str, Any]) -> None:
     """Make the next key beside the one that serves, and the request for its certificate."""
-    made = host.must(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
-    host.write(web_front.NEXT_KEY, made, mode=0o640, group=web_front.USER)
+    host.write(web_front.NEXT_KEY, own_key.made(host), mode=0o640, group=web_front.USER)
     _ask(host, web_front.NEXT_KEY, scope)
 
 
 def _ask(host: Host, key: str, scope: Mapping[str, Any]) -> None:
     names = web_front.alternative_names(scope)
-    if _is_asked(host, key, names):
-        return  # what another run at once is about to have signed stays the one that is answered
-    subject = "/CN=" + names[0].partition(":")[2]
-    asked = ["openssl", "req", "-new", "-key", key, "-subj", subject]
-    host.write(
-        web_front.REQUEST,
-        host.must([*asked, "-addext", f"subjectAltName={','.join(names)}", "-addext", "extendedKeyUsage=serverAuth"]),
-        group=web_front.USER,
-    )
-
-
-def _is_asked(host: Host, key: str, names: Sequence[str]) -> bool:
-    """Tell whether the request that lies here is for this key, and for these names."""
-    told = host.run(["openssl", "req", "-in", web_front.REQUEST, "-noout", "-verify", "-pubkey", "-text"])
-    public = host.run(["openssl", "pkey", "-in", key, "-pubout"])
-    found = re.search(r"Subject Alternative Name: *\n *(.+)", told.output)
-    listed = found[1].replace("IP Address:", "IP:").split(", ") if found else []
-    same = bool(public.output) and public.output in told.output
-    return told.ok and public.ok and same and {_short(each) for each in listed} == {_short(name) for name in names}
+    name = names[0].partition(":")[2]
+    asked = own_key.request(host, key, web_front.REQUEST, common_name=name, names=names, usages=["serverAuth"])
+    host.write(web_front.REQUEST, asked, group=web_front.USER)
 
 
 def _serve(
