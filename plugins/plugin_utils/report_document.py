@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns, judge
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    attestations,
+    catalogue,
+    concerns,
+    judge,
+    report_home,
+)
 
 FORMAT = 1
 NOT_LOOKED_AT = "it was not looked at in this run"
@@ -82,6 +88,7 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
         },
         "waivers": _waivers(first, findings, now.date()),
         "cleartext": _cleartext(first, points, now.date()),
+        "tunnels": report_home.tunnels(hosts, findings),
         "attestations": _attestations(first, findings, now.date()),
         "findings": findings,
         "counts": dict(Counter(finding["verdict"] for finding in findings)),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
+from ansible_collections.radiology.hardening.plugins.plugin_utils import report_home
 from ansible_collections.radiology.hardening.plugins.plugin_utils.report_console import plain
 
 WIDTH = 960
@@ -40,7 +41,7 @@ def svg(document: Mapping[str, Any]) -> str:
     outside = [point for point in points if point["kind"] == "internet"]
     inside = [point for point in points if point["kind"] != "internet"]
     devices = [host for host in document["hosts"] if host["kind"] not in ("orthanc_server", "vantage_point")]
-    rows = max(len(servers), len(outside), len(inside) + len(devices), 2)
+    rows = max(len(servers), len(outside) + len(document["tunnels"]), len(inside) + len(devices), 2)
     height = TOP + rows * ROW + 20
     title = f"What each vantage point reaches at {plain(document['clinic']['title'])}"
     parts = [
@@ -57,7 +58,9 @@ def svg(document: Mapping[str, Any]) -> str:
     spots += [(point, DEVICE - 20, TOP + number * ROW) for number, point in enumerate(inside)]
     for point, x, y in spots:
         parts += _lines(point, x, y, places)
-    parts.append(_internet_box(outside, height))
+    for number, tunnel in enumerate(document["tunnels"], len(outside)):
+        parts += _tunnel(tunnel, TOP + number * ROW, places[tunnel["gateway"]])
+    parts.append(_internet_box(outside or document["tunnels"], height))
     for server in servers:
         parts.append(_host(*places[server["name"]], server["name"], server["ae_title"], "server"))
     for point, x, y in spots:
@@ -93,9 +96,10 @@ def description(document: Mapping[str, Any]) -> str:
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
-    """Return, for each vantage point, what it was shown by which hosts, or why it could not look."""
+    """Return, for each vantage point, what it was shown by which hosts, or why it could not look; and each tunnel."""
     told = [_sentence(point) for point in document["vantage_points"] if point["why"] or point["sees"]]
-    return [plain(sentence) for sentence in told] or ["No vantage point looked."]
+    home = [sentence for tunnel in document["tunnels"] for sentence in report_home.sentences(tunnel)]
+    return [plain(sentence) for sentence in (told or ["No vantage point looked."]) + home]
 
 
 def _sentence(point: Mapping[str, Any]) -> str:
@@ -139,6 +143,23 @@ def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[
     if point["why"]:
         parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">could not look</text>')
     return parts
+
+
+def _tunnel(tunnel: Mapping[str, Any], y: int, gateway: tuple[int, int]) -> list[str]:
+    """Draw the devices at home as one, and their tunnel through the internet box to its gateway."""
+    x, state = 40, tunnel["state"]
+    start, end, height, target = x + BOX[0], gateway[0], y + BOX[1] // 2, gateway[1] + BOX[1] // 2 + 12
+    bend = (start + end) // 2
+    curve = f"M{start} {height} C{bend} {height} {bend} {target} {end} {target}"
+    reached = [Reach(words, declared=True) for words in report_home.grants(tunnel)] if state == report_home.UP else []
+    kind = {report_home.UP: "tunnel", report_home.OPEN: "undeclared"}.get(state, "closed")
+    count = len(tunnel["devices"])
+    note = f"{count} device{'' if count == 1 else 's'}"
+    return [
+        f'<path class="line {kind}" d="{curve}"/>',
+        *(_labels(reached, start, end, (height + target) // 2 + 34) if reached else []),
+        _host(x, y, "from home", note if reached else f"{note}, {state}", "device"),
+    ]
 
 
 def _labels(reached: Sequence[Reach], start: int, end: int, middle: int) -> list[str]:

@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     frameworks,
     report_console,
     report_drawing,
+    report_home,
 )
 from markupsafe import Markup
 
@@ -27,7 +28,7 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     told = {name: getattr(report_console, name) for name in ("plain", "expected", "observed", "attested")}
-    environment.filters.update(references=references, **told)
+    environment.filters.update(references=references, granted=report_home.granted, **told)
     page = environment.get_template("report.html.j2")
     return page.render(
         report=document,
@@ -38,6 +39,7 @@ def html(document: Mapping[str, Any], evidence: str) -> str:
         passed=[finding for finding in document["findings"] if finding["verdict"] == "pass"],
         vouched=[finding for finding in document["findings"] if finding["verdict"] == "attested"],
         elsewhere=[finding for finding in document["findings"] if finding["verdict"] == "not_applicable"],
+        states=report_home.STATES,
         digest=hashlib.sha256(evidence.encode()).hexdigest(),
     )
 

@@ -1,0 +1,86 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading from home in the report: who may come in with what, and how the gateway was seen."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from ansible_collections.radiology.hardening.plugins.plugin_utils import report_document, report_home, report_page
+
+NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.UTC)
+GATEWAY = "pacs.practice"
+PEERS = [
+    {"name": "home", "person": "a.martin", "addresses": ["10.99.1.2"], "services": {"web": 443}},
+    {"name": "tablet", "person": "c.moreau", "addresses": ["10.99.1.3"], "services": {"ssh": 2222, "web": 443}},
+]
+
+
+def finding(control: str, verdict: str, host: str = GATEWAY) -> dict[str, Any]:
+    said = {"title": control, "severity": "high", "rationale": "", "references": {}, "evidence": [], "advice": []}
+    return {**said, "control": control, "host": host, "verdict": verdict, "attestation": None, "waiver": None} | {
+        "why_not_waived": []
+    }
+
+
+def document(*findings: dict[str, Any], tunnel: bool = True) -> dict[str, Any]:
+    """Return the report of a practice whose gateway has these findings."""
+    clinic = {"name": "practice", "title": "A practice", "internet": {"addresses": ["203.0.113.1"]}}
+    known = {
+        "clinic": {**clinic, "networks": [{"name": "lan", "kind": "lan", "cidrs": ["10.0.0.0/24"]}]},
+        "clinic_host": {"name": "pacs", "kind": "orthanc_server", "addresses": ["10.0.0.10"]},
+        "clinic_managed": True,
+        "clinic_people": [{"login": "a.martin", "name": "Dr <b>Martin", "role": "reader"}],
+        "clinic_tunnel": {"port": 51820, "peers": PEERS} if tunnel else {},
+        "hardening_audit": {"findings": list(findings)},
+    }
+    (built,) = report_document.build({GATEWAY: known}, {"clinic_hosts": [GATEWAY]}, NOW)
+    return built
+
+
+@pytest.mark.parametrize(
+    ("kept", "peers", "state"),
+    [
+        ("pass", "pass", report_home.UP),
+        ("fail", "fail", "not as declared"),
+        ("waived", "pass", "not as declared"),
+        ("pass", "fail", report_home.OPEN),
+        ("error", "pass", "not audited"),
+        ("pass", "not_audited", "not audited"),
+    ],
+)
+def test_a_tunnel_is_what_its_gateway_was_seen_to_be(kept: str, peers: str, state: str) -> None:
+    found = [finding(report_home.KEPT, kept), finding(report_home.PEERS, peers)]
+    elsewhere = [
+        finding(report_home.KEPT, "pass", "other.practice"),
+        finding(report_home.PEERS, "pass", "other.practice"),
+    ]
+    built = document(*found, *elsewhere)
+    (tunnel,) = built["tunnels"]
+    assert tunnel["state"] == state
+    page = report_page.html(built, "{}")
+    assert ('class="line tunnel"' in page) == ("443 HTTPS by the tunnel</text>" in page) == (state == report_home.UP)
+    assert ('class="line undeclared"' in page) == (state == report_home.OPEN)
+    assert report_home.STATES[state] in page
+
+
+def test_each_device_is_told_with_its_person_and_what_it_reaches() -> None:
+    built = document(finding(report_home.KEPT, "pass"), finding(report_home.PEERS, "pass"))
+    page = report_page.html(built, "{}")
+    assert "Dr &lt;b&gt;Martin" in page
+    assert "tablet of c.moreau may reach 2222 SSH and 443 HTTPS there." in page
+    assert page.index("443 HTTPS by the tunnel</text>") < page.index("2222 SSH by the tunnel</text>")
+    assert "pacs.practice, by UDP port 51820" in page
+
+
+def test_without_a_tunnel_nothing_is_said_of_home() -> None:
+    built = document(tunnel=False)
+    assert built["tunnels"] == []
+    assert "home" not in report_page.html(built, "{}").replace("Home", "home")
+
+
+def test_a_gateway_that_nobody_looked_at_proves_nothing() -> None:
+    (tunnel,) = document()["tunnels"]
+    assert tunnel["state"] == "not audited"
