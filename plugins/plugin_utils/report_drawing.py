@@ -158,7 +158,7 @@ def _tunnel(tunnel: Mapping[str, Any], y: int, gateway: tuple[int, int]) -> list
     return [
         f'<path class="line {kind}" d="{curve}"/>',
         *(_labels(reached, start, end, (height + target) // 2 + 34) if reached else []),
-        _host(x, y, "from home", note if reached else f"{note}, {state}", "device"),
+        _host(x, y, "from home", note if reached else state, "device"),
     ]
 
 
