@@ -72,7 +72,7 @@ def svg(document: Mapping[str, Any]) -> str:
 
 
 def reaches(facts: Mapping[str, Any]) -> list[Reach]:
-    """Return what one vantage point reaches of a host, by port."""
+    """Return what one vantage point reaches of a host, by port; what answers over UDP last."""
     wire = facts["wire"]
     if not wire.get("reachable"):
         return [Reach("no way from here", declared=False)]
@@ -87,7 +87,10 @@ def reaches(facts: Mapping[str, Any]) -> list[Reach]:
         declared = place not in wire["ports"]["undeclared"]
         known = found.get(port)
         found[port] = Reach(f"{port} {words.get(place, '')}".strip(), declared and (known is None or known.declared))
-    return [found[port] for port in sorted(found, key=int)]
+    over_udp = {place.rpartition(":")[2] for place in wire["ports"].get("udp", [])}
+    return [found[port] for port in sorted(found, key=int)] + [
+        Reach(f"{words} (UDP)", declared=False) for words in sorted(over_udp, key=lambda each: int(each.split()[0]))
+    ]
 
 
 def description(document: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "updates": security_updates.observe(host, release["codename"]),
         "running": replaced_libraries.observe(host),
         "journal": journal.observe(host),
-        "time": time_sync.observe(host, scope["time_servers"]),
+        "time": time_sync.observe(host, scope.get("time_servers") or []),
         "shares": open_shares.observe(host),
         "imaging": imaging_software.observe(host, release["codename"]),
         "recorded": host.text(RECORD) == record(scope),
@@ -60,7 +60,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     steps = [
         *security_updates.steps(mine["updates"], _below(unmet, "updates")),
         *journal.steps(_below(unmet, "journal"), int(scope["journal_days"])),
-        *time_sync.steps(mine["time"], _below(unmet, "time"), scope["time_servers"]),
+        *time_sync.steps(mine["time"], _below(unmet, "time"), scope.get("time_servers") or []),
         *open_shares.steps(mine["shares"], _below(unmet, "shares")),
         *imaging_software.steps(mine["imaging"], _below(unmet, "imaging")),
         *release_support.steps(mine["release"], _below(unmet, "release")),

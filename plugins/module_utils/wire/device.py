@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.wire import (
+    datagrams,
     dicom,
     ports,
     presence,
@@ -26,7 +27,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.wire import (
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 
-KINDS = ("workstation", "modality")
+OLD = "modality"
+"""A kind that may be old: inside, where nothing is asked of it about UDP, it is spared those questions."""
+KINDS = ("workstation", OLD)
 DICOM_PORTS = (104, 2761, 2762, 4242, 11112, 11113)
 PORTAL, XML_RPC = 3333, 8080
 WEB_PORTS = {PORTAL: "the web portal of Horos and OsiriX", XML_RPC: "XML-RPC of Horos and OsiriX"}
@@ -78,7 +81,11 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     return {
         "reachable": True,
         "errors": errors,
-        "ports": {"open": [str(place) for place in found], "undeclared": undeclared},
+        "ports": {
+            "open": [str(place) for place in found],
+            "undeclared": undeclared,
+            **({"udp": datagrams.answered(target["addresses"])} if box is None or target.get("kind") != OLD else {}),
+        },
         "dicom": {
             "cleartext_ports": [str(door.place) for door in in_clear],
             "cleartext_association": dicom.worst(door.ended for door in in_clear),

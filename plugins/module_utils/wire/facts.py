@@ -9,6 +9,7 @@ FACTS: dict[str, str] = {
     "wire.errors": "list of str: what could not be measured, and why; the facts concerned are left out",
     "wire.ports.open": "list of str: address:port that take a TCP connection",
     "wire.ports.undeclared": "list of str: address:port that take a connection, undeclared for this place",
+    "wire.ports.udp": "list of str: address:port service, of those that answer a stranger over UDP",
     "wire.dicom.cleartext_ports": "list of str: address:port that answer an A-ASSOCIATE-RQ in clear with a DICOM PDU, "
     "those apart that are declared in clear for this place",
     "wire.dicom.cleartext_association": "str: accepted, rejected, or refused where no port answers DICOM in clear, "

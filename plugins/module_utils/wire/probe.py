@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
-from ansible_collections.radiology.hardening.plugins.module_utils.wire import dicom, ports, shell, tls, web
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import (
+    datagrams,
+    dicom,
+    ports,
+    shell,
+    tls,
+    web,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
 
 DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
@@ -60,6 +67,7 @@ def probe(
         "ports": {
             "open": [str(place) for place in found],
             "undeclared": [str(place) for place in found if place.port not in expected],
+            "udp": datagrams.answered(target["addresses"]),
         },
         "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected),
         "http": _http(unspoken, https, try_defaults=default_credentials),

@@ -27,7 +27,7 @@ DISK, LISTENER = "device.disk_encrypted", "device.listener"
 CLOSED: dict[str, Any] = {
     "reachable": True,
     "errors": [],
-    "ports": {"open": [], "undeclared": []},
+    "ports": {"open": [], "undeclared": [], "udp": []},
     "dicom": {"cleartext_ports": [], "tls_ports": [], "readable_series": 0},
     "http": {"cleartext_ports": []},
     "ssh": {"ports": []},

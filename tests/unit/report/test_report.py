@@ -32,7 +32,7 @@ SERVER, ATTACKER = "pacs.practice", "attacker.practice"
 CLOSED: dict[str, Any] = {
     "reachable": True,
     "errors": [],
-    "ports": {"open": [], "undeclared": []},
+    "ports": {"open": [], "undeclared": [], "udp": []},
     "dicom": {
         "cleartext_ports": [],
         "cleartext_association": "refused",
