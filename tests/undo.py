@@ -38,8 +38,8 @@ EXCEPTED = {"older_than_configuration", "engineers", "open_logs", "installed", "
 """Facts of the moment (what waits for a restart, who is connected, the names of logs), and packages, which stay."""
 ACCOUNTS = "callers.accounts"
 """Accounts stay too."""
-OF_A_PACKAGE = ("system.updates.every_days", "system.updates.security")
-"""What unattended-upgrades, which stays, does by Debian's own settings."""
+OF_A_PACKAGE = ("system.updates.every_days", "system.updates.security", "system.time.daemon")
+"""What unattended-upgrades, which stays, does by Debian's own settings; and the clock's package, stopped as before."""
 RULES, OF_AN_ACCOUNT = "callers.missing_rules", "orthanc port"
 """Facts of rules, and the one that is asked for only where the front's account, which stays, is known."""
 LAST = "/etc/systemd/system/orthanc.service.d/zzz-baseline.conf"
