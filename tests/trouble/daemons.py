@@ -53,11 +53,12 @@ class Bad:
     shuts_out: bool
 
     def text(self, works: str) -> str:
-        """Return the text, made from the one that works."""
+        """Return the text, made from the one that works; `more` is said of all connections."""
         if "text" in self.change:
             return self.change["text"]
         if "more" in self.change:
-            return works + self.change["more"] + "\n"
+            common, match, rest = works.partition("Match ")  # what follows is said of the tunnel's connections alone
+            return common + self.change["more"] + "\n" + match + rest
         changed = re.sub(self.change["from"], self.change["to"], works, count=0 if self.change.get("all") else 1)
         if changed == works:
             raise SystemExit(f"{self.name} changes nothing: {self.change['from']} is not in the text")
