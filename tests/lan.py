@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import rotation
+import scanned
 import wiretap
 from inventory import DAYS, until
 from practices import AE_TITLES, PREFIXES
@@ -317,6 +318,8 @@ def main(clinics: Sequence[str]) -> int:
     lab = rotation.Lab(NAME, ("attacker", *(f"{kind}-{number}" for number in numbers for kind in KINDS)))
     inventory = lab.state / "inventory"
     lab.up(inventory, tunnel=True)
+    for clinic in clinics:
+        scanned.lay(inventory / f"{clinic}.yml")  # the stranger of this lab is none of the audit's vantage points
     try:
         trial = Lan(lab, inventory, clinics)
         trial.begin()

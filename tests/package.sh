@@ -17,7 +17,7 @@ job() { python "$root/tests/pipelines.py" gitlab-ci.yml "$1" >"$work/$1" && bash
 ansible-galaxy collection build --output-path "$work" .
 ansible-galaxy collection install --no-deps --collections-path "$work/collections" "$work"/radiology-hardening-*.tar.gz
 python molecule/resources/lab.py up --name "$RADIOLOGY_LAB" --inventory "$work/inventory" \
-  --hosts attacker,box-1,pacs-1,ws-1,ct-1,us-1,laptop-1
+  --hosts attacker,home,box-1,pacs-1,ws-1,ct-1,us-1,laptop-1
 
 mkdir "$work/empty"
 cd "$work/empty"

@@ -91,7 +91,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        cell=cell, code=code, due=due, markup=markup, meaning=page_sources.meaning, place=place, words=words
+        cell=cell,
+        code=code,
+        due=due,
+        markup=markup,
+        meaning=page_sources.meaning,
+        page=named,
+        place=place,
+        words=words,
     )
     return environment
 
@@ -112,6 +119,13 @@ def markup(text: str) -> str:
 def cell(text: str) -> str:
     """Return a text that stays inside its cell of a table."""
     return markup(text).replace("|", "\\|").replace("\n", " ")
+
+
+def named(control: str) -> str:
+    """Return a control's id as a link to its page; ValueError where there is none."""
+    if control not in {each.id for each in catalogue.load()}:
+        raise ValueError(f"There is no control {control}.")
+    return f"[{control}](controls/{control}.md)"
 
 
 def code(value: Any) -> str:

@@ -12,11 +12,14 @@ import secrets
 from pathlib import Path
 
 import network
+import scanned
 import yaml
 from topology import TOPOLOGY, Host
 
 CLINIC_FILES = Path(__file__).resolve().parents[2] / "inventories" / "lab"
 PASSWORD = "vault-password"
+STRANGER = "attacker"
+"""Looks from the internet. A lab without him has evidence of a look laid beside its clinic files."""
 DAYS = 300
 """For which a declaration in clear of the lab holds, whatever the day is."""
 
@@ -38,6 +41,8 @@ def write(folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: boo
             else text
         )
         (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
+        if STRANGER not in present:
+            scanned.lay(folder / f"{clinic}.yml")
     children = {
         f"lab_{number}": {"hosts": _reached(lab, state, clinic, number, present)} for clinic, number in standing.items()
     }
@@ -82,7 +87,7 @@ def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str])
         "ct-probe": f"ct-{number}",
         "us-probe": f"us-{number}",
         "laptop": f"laptop-{number}",
-        "attacker": "attacker",
+        "attacker": STRANGER,
         "box": f"box-{number}",
     }
     # Every lab has the same addresses: a multiplexed connection is shared within one instance of one lab alone.

@@ -8,6 +8,7 @@ account, and would lose images on the day that it is closed unawares.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -26,8 +27,8 @@ EXPORTS, EXPORTS_FOLDER = "/etc/exports", "/etc/exports.d"
 TABLE = "exportfs"
 """Stands for what was exported by hand and is in no file."""
 YES = ("yes", "true", "1", "y", "t")
-WORLD = ("", "*", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "::/0")
-"""Clients of exports(5) that are everybody; none before the brackets is everybody as well."""
+ANY_NAME = re.compile(r"[.?]*\*[.?*]*")
+"""Patterns of names that every name fits, for `*` and `?` stand for dots too: `*` is everybody, and so is `*.*`."""
 WORD = re.compile(r'(?:"[^"]*"|[^\s"])+')
 Settings = Mapping[str, Mapping[str, str]]
 
@@ -117,19 +118,45 @@ def _of_nfs(host: Host) -> Iterator[tuple[str, str]]:
     if table.status == 127:
         return
     extra = [f"{EXPORTS_FOLDER}/{name}" for name in host.list(EXPORTS_FOLDER) if name.endswith(".exports")]
-    known: dict[str, tuple[str, str]] = {}
+    known: dict[str, list[tuple[str, str]]] = {}
     for file, text in [*((path, host.text(path) or "") for path in (EXPORTS, *extra)), (TABLE, table.output)]:
         for folder, client, options in exported(text):
-            if client in WORLD and not _proves_who(options):
-                known.setdefault(folder, (file, client or "*"))
-    for folder, (file, client) in known.items():
-        mend = (
-            f"name them in {file}, and run `exportfs -ra`"
-            if file != TABLE
-            else f"run `exportfs -u '{client}:{folder}'`"
-        )
-        advice = f"NFS exports {folder} to everybody: see which machines use it, {mend}"
-        yield f"{folder}, to everybody by {file}", advice
+            if not _proves_who(options):
+                known.setdefault(folder, []).append((file, client))
+    for folder, given in known.items():
+        opened = _everybody([client for _file, client in given])
+        files = list(dict.fromkeys(file for file, client in given if client in opened))
+        if files:
+            file = next((name for name in files if name != TABLE), TABLE)
+            calls = " and ".join(f"`exportfs -u '{client or '*'}:{folder}'`" for client in opened)
+            mend = f"run {calls}" if file == TABLE else f"name them in {file}, and run `exportfs -ra`"
+            yield (
+                f"{folder}, to everybody by {file}",
+                f"NFS exports {folder} to everybody: see which machines use it, {mend}",
+            )
+
+
+def _everybody(clients: Sequence[str]) -> list[str]:
+    """Return those of a folder's clients that are everybody, alone or together, as both halves of the addresses are.
+
+    No client before the brackets is everybody as well (exports(5)).
+    """
+    whole = [client for client in clients if not client or ANY_NAME.fullmatch(client)]
+    ranges = {client: network for client in clients if (network := _range(client)) is not None}
+    for version in (4, 6):
+        mine = {client: network for client, network in ranges.items() if network.version == version}
+        together = list(ipaddress.collapse_addresses(mine.values()))  # type: ignore[type-var]
+        if [network.prefixlen for network in together] == [0]:
+            whole += [client for client, network in mine.items() if network.prefixlen == 0] or list(mine)
+    return list(dict.fromkeys(whole))
+
+
+def _range(client: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """Return a client's range of addresses; None for names, netgroups and patterns."""
+    try:
+        return ipaddress.ip_network(client, strict=False)
+    except ValueError:
+        return None
 
 
 def _proves_who(options: str) -> bool:

@@ -35,6 +35,8 @@ class Said:
     followed: str = ""
     offset: float | None = None
     """None while it has measured nothing, or nothing lately."""
+    attached: bool = False
+    """It follows no server but a clock of the machine's own, such as a receiver of satellites."""
 
 
 def timesyncd(host: Host) -> Said:
@@ -48,13 +50,21 @@ def timesyncd(host: Host) -> Said:
 
 
 def chrony(host: Host) -> Said:
-    """Ask chrony: `sources` begins with mode, state (`*` is the one that it follows) and address."""
+    """Ask chrony: `sources` begins with mode, state (`*` is the one that it follows) and address.
+
+    The mode `#` is a reference clock, which has a name in the place of an address (chronyc(1)).
+    """
     listed = [line.split(",") for line in host.run(["chronyc", "-n", "-c", "sources"]).output.splitlines()]
-    sources = [(fields[1], plain(fields[2])) for fields in listed if len(fields) > 2 and fields[0] in ("^", "=")]
+    sources = [
+        (fields[0], fields[1], plain(fields[2]))
+        for fields in listed
+        if len(fields) > 2 and fields[0] in ("^", "=", "#")
+    ]
     tracking = host.run(["chronyc", "-n", "-c", "tracking"]).output.strip().split(",")
-    followed = next((address for state, address in sources if state == "*"), "")
+    mode, followed = next(((mode, name) for mode, state, name in sources if state == "*"), ("", ""))
     off = _number(tracking[4]) if followed and tracking[-1] != "Not synchronised" and len(tracking) > 4 else None
-    return Said([address for _state, address in sources], followed, None if off is None else abs(off))
+    servers = [address for mode, _state, address in sources if mode != "#"]
+    return Said(servers, followed, None if off is None else abs(off), attached=mode == "#")
 
 
 def ntpsec(host: Host) -> Said:

@@ -24,7 +24,8 @@ FACTS: dict[str, str] = {
     "time.at_boot": "bool: it starts with the machine",
     "time.configured": "bool: our file for it says what the clinic file says, and is not there where that says nothing",
     "time.servers_missing": "list of str: time servers of the clinic file that it does not ask",
-    "time.server_declared": "bool: it follows a server of the clinic file, or that names none; null: it follows none",
+    "time.server_declared": "bool: it follows a server of the clinic file or a clock of the machine's own, or the file "
+    "names none; null: it follows none",
     "time.offset_seconds": "int or float: by how much it last found the clock off, from its own measurement; null: it "
     "has measured nothing in three hours",
     "time.advice": "list of str: what to do where a person has to",
@@ -69,7 +70,7 @@ def observe(host: Host, servers: Sequence[str]) -> dict[str, Any]:
         "at_boot": unit_state.is_enabled(unit),
         "configured": _is_configured(host, daemon or TIMESYNCD, servers),
         "servers_missing": [server for server in servers if server not in said.servers],
-        "server_declared": (not servers or said.followed in servers) if said.followed else None,
+        "server_declared": (not servers or said.attached or said.followed in servers) if said.followed else None,
         "offset_seconds": None if said.offset is None else round(said.offset, 6),
     }
     return {**found, "advice": _advice(found, servers) if found["own"] else []}

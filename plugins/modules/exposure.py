@@ -61,7 +61,10 @@ options:
         elements: int
         default: []
   vantage:
-    description: The name and the kind of the vantage point; kept in the result.
+    description:
+      - The name and the kind of the vantage point; kept in the result.
+      - With C(control_targets), a list of address:port elsewhere, these are tried as well. A vantage point that they do
+        not answer hears nothing, so that its silence proves nothing.
     type: dict
     default: {}
   ports:
@@ -86,6 +89,11 @@ EXAMPLES = """
 """
 
 RETURN = """
+answered:
+  description: Those of the control targets that took a connection.
+  type: list
+  elements: str
+  returned: success
 targets:
   description: Inventory name of each target to its facts below C(wire).
   type: dict
@@ -102,7 +110,7 @@ import importlib.util
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.wire import device
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import device, ports
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.probe import BEHIND_THE_BOX, probe
 
 NEEDED = ("pydicom", "pynetdicom", "paramiko")
@@ -141,10 +149,11 @@ def main() -> None:
         tried = module.params["default_credentials"]
         return {"wire": probe(target, module.params["ports"], default_credentials=tried, box=box)}
 
-    targets = module.params["targets"]
+    targets, vantage = module.params["targets"], module.params["vantage"]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         seen = dict(zip((target["host"] for target in targets), pool.map(look, targets), strict=True))
-    module.exit_json(changed=False, targets=seen, vantage=module.params["vantage"])
+    answered = ports.answering(vantage.get("control_targets") or [])
+    module.exit_json(changed=False, answered=answered, targets=seen, vantage=vantage)
 
 
 if __name__ == "__main__":

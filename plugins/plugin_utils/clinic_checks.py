@@ -20,7 +20,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_outbound,
     clinic_remote,
 )
-from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic
+from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import INTERNET, Clinic, Host, literal
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_text import (
     Document,
@@ -164,6 +164,20 @@ def peers(clinic: Clinic) -> Found:
             yield (*host.path, "device"), f"{key}.device is given; accepted: device only where kind is peer"
         elif kind in ("lan", "admin") and "addresses" not in host.given:
             yield host.path, f"{key} lacks addresses; accepted: a mapping of network names to lists of addresses"
+        yield from _control_targets(host)
+
+
+def _control_targets(host: Host) -> Found:
+    """Yield what is wrong with the places that a vantage point on the internet has to hear."""
+    for place, text in enumerate(host.given.get("control_targets", [])):
+        path: Path = (*host.path, "control_targets", place)
+        address, _colon, port = text.rpartition(":")
+        if host.given["kind"] != INTERNET:
+            yield path[:-1], f"{dotted(path[:-1])} is given; accepted: control_targets only where kind is internet"
+            return
+        if literal(address.strip("[]")) is None or not 0 < int(port) < 65536:
+            accepted = 'accepted: an address and a TCP port, such as "9.9.9.9:443" or "[2620:fe::fe]:443"'
+            yield path, f"{dotted(path)} is {shown(text)}, which is none; {accepted}"
 
 
 def people(clinic: Clinic) -> Found:

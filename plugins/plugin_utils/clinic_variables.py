@@ -28,6 +28,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_outboun
 ALL_HOSTS = "clinic_hosts"
 DECLARED_ONLY = "declared_only"
 """Group of the hosts that nobody logs in to: without an `ssh` block, or lost."""
+CONTROL_TARGETS = ("9.9.9.9:443", "1.1.1.1:443", "[2620:fe::fe]:443", "[2606:4700:4700::1111]:443")
+"""Public name servers, which answer everybody on the internet: by them a vantage point there shows that it hears."""
 ASK_WHETHER_ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=8"
 """For ssh(1): a host that says nothing for two minutes is lost. Else a run waits two hours for one that lost power."""
 
@@ -102,7 +104,7 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
         {"name": name, "kind": network["kind"], "cidrs": [str(ipaddress.ip_network(cidr)) for cidr in network["cidrs"]]}
         for name, network in given["networks"].items()
     ]
-    public = [str(ipaddress.ip_address(text)) for text in given.get("internet", {}).get("addresses", [])]
+    public = _public(clinic)
     found: dict[str, Any] = {
         "clinic": {
             "name": clinic.name,
@@ -111,6 +113,7 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
             "directory": directory,
             "networks": networks,
             "internet": {"addresses": public},
+            "exposed": _exposed(clinic),
             "forward": clinic_remote.forward(clinic),
         },
         "clinic_devices": [_device(clinic, host) for host in clinic.devices],
@@ -186,6 +189,8 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         found["clinic_storage"] = _storage(host.given["storage"])
     if host.kind == "vantage_point":
         found["clinic_vantage"] = {"name": host.name, "kind": host.given["kind"]}
+        if host.given["kind"] == INTERNET:
+            found["clinic_vantage"]["control_targets"] = list(host.given.get("control_targets", CONTROL_TARGETS))
         found["clinic_targets"] = targets(clinic, host)
         if "device" in host.given:
             about["device"] = host.given["device"]
@@ -239,9 +244,22 @@ def _worth_trying(clinic: Clinic, vantage: Host, server: Host) -> list[str]:
     unique local ones, RFC 4193). From the administration network: its addresses there, else as from the LAN.
     """
     if vantage.given["kind"] == "internet":
-        public = [str(ipaddress.ip_address(text)) for text in clinic.given.get("internet", {}).get("addresses", [])]
-        return public + [str(address) for address in clinic.addresses(server) if _routed(address)]
+        return _public(clinic) + _routed_of(clinic, server)
     return _texts(_inside(clinic, vantage, server))
+
+
+def _exposed(clinic: Clinic) -> list[str]:
+    """Return the addresses at which a vantage point on the internet comes to the servers, or to the box before them."""
+    return _public(clinic) + [address for server in clinic.servers for address in _routed_of(clinic, server)]
+
+
+def _public(clinic: Clinic) -> list[str]:
+    """Return the public addresses of the clinic's internet box."""
+    return [str(ipaddress.ip_address(text)) for text in clinic.given.get("internet", {}).get("addresses", [])]
+
+
+def _routed_of(clinic: Clinic, server: Host) -> list[str]:
+    return _texts([address for address in clinic.addresses(server) if _routed(address)])
 
 
 def _inside(clinic: Clinic, vantage: Host, host: Host) -> list[Address]:

@@ -35,6 +35,7 @@ def table(document: Mapping[str, Any]) -> str:
     for name, series in document["readable_series"].items():
         counted = reasons.get(name, "could not look") if series is None else f"{series} series readable"
         lines.append(f"  from {plain(name)}: {counted}")
+    lines.append(f"  {plain(document['internet_scan']['said'])}")
     worth = [finding for finding in document["findings"] if finding["verdict"] not in ("pass", "not_applicable")]
     if worth:
         lines += ["", f"{'verdict':12} {'severity':9} {'control':46} host"]

@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     attestations,
     catalogue,
     concerns,
+    internet_scan,
     judge,
     report_home,
 )
@@ -86,6 +87,7 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
             point["name"]: max((_readable(seen) for seen in point["sees"] if _reached(seen)), default=None)
             for point in points
         },
+        "internet_scan": _internet_scan(first["clinic"], now),
         "waivers": _waivers(first, findings, now.date()),
         "cleartext": _cleartext(first, points, now.date()),
         "tunnels": report_home.tunnels(hosts, findings),
@@ -121,6 +123,13 @@ def _findings(name: str, known: Mapping[str, Any], profile: str, today: datetime
         return list(audit["findings"])
     asked, by_persons = concerns.controls(known, profile), concerns.told_by_persons(known)
     return judge.not_audited(asked, name, _why(audit), today, told_by_persons=by_persons)
+
+
+def _internet_scan(clinic: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+    """Return what is kept of the last look from the internet, in this run or before it, and a sentence about it."""
+    found = internet_scan.state(clinic, now)
+    kept = {key: found[key] for key in ("scanned", "vantage_points", "addresses", "undeclared", "wanting")}
+    return {**kept, "said": internet_scan.said(found)}
 
 
 def _waivers(known: Mapping[str, Any], findings: list[dict[str, Any]], today: datetime.date) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import firewal
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_scan as scan
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_segment as segment
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_tunnel as tunnel
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -68,6 +69,7 @@ FACTS: dict[str, str] = {
     "engineers": "list of str: addresses that are connected to the SSH port now",
     **tunnel.FACTS,
     **box.FACTS,
+    **scan.FACTS,
     **segment.FACTS,
     **kernel_network.FACTS,
 }
@@ -103,7 +105,7 @@ UNITS = ("firewall.unneeded_services", "firewall.upnp_services", "firewall.disco
 ELSEWHERE = (
     *UNITS,
     "firewall.discovery.resolver",
-    *(f"firewall.{name}" for name in (*box.FACTS, *segment.FACTS, *kernel_network.FACTS)),
+    *(f"firewall.{name}" for name in (*box.FACTS, *scan.FACTS, *segment.FACTS, *kernel_network.FACTS)),
 )
 """Facts that are mended without a change of the rules."""
 
@@ -185,6 +187,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "upnp_services": _active(host, UPNP),
         "engineers": connected(host, ssh),
         "box": box.observe(host, scope.get("devices") or []),
+        "scan": scan.observe(scope.get("scan") or {}),
         "segment": segment.observe(
             segment.standing(host), [*(scope.get("networks") or []), {"cidrs": _home(scope).get("network") or []}]
         ),
@@ -227,6 +230,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += segment.plan(mine["segment"])
     if _any_of(unmet, box.FACTS):
         steps += box.plan(mine["box"], scope.get("devices") or [], opens_rules=changes)
+    if _any_of(unmet, scan.FACTS):
+        steps += scan.plan(mine["scan"])
     if changes:
         services = [*scope["services"], *tunnel.services(_home(scope), scope["services"])]
         _keep_the_engineer(mine["engineers"], services)

@@ -60,8 +60,8 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     """Return the facts below `wire` of one device: host, addresses, ae_title, ports, expected_ports."""
     usual = {*DICOM_PORTS, *(int(port) for port in target.get("ports") or [])}
     tried = [*ports.WELL_KNOWN, *services.PORTS, *usual, *more_ports]
-    found, reachable = ports.scan(target["addresses"], tried)
-    if not reachable:
+    found, reached = ports.scan(target["addresses"], tried)
+    if not reached:
         tried_at = ", ".join(target["addresses"]) or "no address"
         return {"reachable": False, "errors": [f"There is no route from here to {tried_at}."]}
     if not found and (absent := presence.absent(Host(), target["addresses"])):
@@ -69,8 +69,6 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
         return {"reachable": False, "errors": [silent]}
     names = (str(target.get("ae_title") or ""), str(target["host"]).partition(".")[0].upper())
     doors = list(ports.each(lambda place: _door(place, names), found).values())
-    expected = {int(port) for port in target.get("expected_ports") or []}
-    undeclared = [str(place) for place in found if place.port not in expected]
     in_clear = [door for door in doors if door.ended in ENDED and not door.secure]
     counts = [
         dicom.readable(door.place, door.called, tls.context() if door.secure else None)
@@ -82,8 +80,7 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
         "reachable": True,
         "errors": errors,
         "ports": {
-            "open": [str(place) for place in found],
-            "undeclared": undeclared,
+            **ports.told(target, reached, tried, found),
             **({"udp": datagrams.answered(target["addresses"])} if box is None or target.get("kind") != OLD else {}),
         },
         "dicom": {

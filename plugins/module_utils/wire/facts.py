@@ -7,6 +7,9 @@ from __future__ import annotations
 FACTS: dict[str, str] = {
     "wire.reachable": "bool: there is a way from here to the host; without one nothing else is told",
     "wire.errors": "list of str: what could not be measured, and why; the facts concerned are left out",
+    "wire.ports.looked_at": "list of str: the host's addresses to which there is a way from here",
+    "wire.ports.no_way": "list of str: the others, of which this machine or a router said that there is none",
+    "wire.ports.tried": "str: the TCP ports that were tried there, as 22-23, 80",
     "wire.ports.open": "list of str: address:port that take a TCP connection",
     "wire.ports.undeclared": "list of str: address:port that take a connection, undeclared for this place",
     "wire.ports.udp": "list of str: address:port service, of those that answer a stranger over UDP",

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -47,11 +47,45 @@ def knock(place: Place) -> str:
     return "open"
 
 
-def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], bool]:
-    """Return the places that take a connection, in order, and whether there was a way to any of the addresses."""
+def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], list[str]]:
+    """Return the places that take a connection, in order, and those of the addresses to which there was a way."""
     places = [Place(address, port) for address in dict.fromkeys(addresses) for port in sorted(set(ports))]
     answers = each(knock, places)
-    return [place for place in places if answers[place] == "open"], any(word != "no route" for word in answers.values())
+    reached = dict.fromkeys(place.address for place in places if answers[place] != "no route")
+    return [place for place in places if answers[place] == "open"], list(reached)
+
+
+def told(
+    target: Mapping[str, Any], reached: Sequence[str], ports: Iterable[int], found: Sequence[Place]
+) -> dict[str, Any]:
+    """Return the facts below `ports`: which addresses of a target were looked at, by which ports, and what answered."""
+    due = {int(port) for port in target.get("expected_ports") or []}
+    return {
+        "looked_at": list(reached),
+        "no_way": [address for address in target["addresses"] if address not in reached],
+        "tried": ranges(ports),
+        "open": [str(place) for place in found],
+        "undeclared": [str(place) for place in found if place.port not in due],
+    }
+
+
+def ranges(ports: Iterable[int]) -> str:
+    """Return ports as people write them: 22-23, 80."""
+    runs: list[list[int]] = []
+    for port in sorted(set(ports)):
+        if runs and port == runs[-1][-1] + 1:
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def answering(controls: Iterable[str]) -> list[str]:
+    """Return those of some address:port that take a connection; places elsewhere, by which this one is seen to hear."""
+    split = {text: text.rpartition(":") for text in controls}
+    places = {text: Place(address.strip("[]"), int(port)) for text, (address, _colon, port) in split.items()}
+    answers = each(knock, list(places.values()))
+    return [text for text, place in places.items() if answers[place] == "open"]
 
 
 def each(ask: Callable[[Place], Answer], places: Sequence[Place]) -> dict[Place, Answer]:

@@ -40,10 +40,11 @@ def probe(
     """
     expected = [int(port) for port in target.get("expected_ports") or []]
     in_clear = [int(port) for port in target.get("cleartext_ports") or []]
-    found, reachable = ports.scan(target["addresses"], [*ports.WELL_KNOWN, *expected, *in_clear, *more_ports])
-    if not reachable:
-        tried = ", ".join(target["addresses"]) or "no address"
-        return {"reachable": False, "errors": [f"There is no route from here to {tried}."]}
+    tried = [*ports.WELL_KNOWN, *expected, *in_clear, *more_ports]
+    found, reached = ports.scan(target["addresses"], tried)
+    if not reached:
+        tried_at = ", ".join(target["addresses"]) or "no address"
+        return {"reachable": False, "errors": [f"There is no route from here to {tried_at}."]}
     banners = ports.each(ports.banner, found)
     ssh = [place for place in found if banners[place].startswith(b"SSH-")]
     others = [place for place in found if place not in ssh]
@@ -65,8 +66,7 @@ def probe(
         "reachable": True,
         "errors": errors,
         "ports": {
-            "open": [str(place) for place in found],
-            "undeclared": [str(place) for place in found if place.port not in expected],
+            **ports.told(target, reached, tried, found),
             "udp": datagrams.answered(target["addresses"]),
         },
         "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected),

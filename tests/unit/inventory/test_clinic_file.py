@@ -129,7 +129,17 @@ def test_variables_of_the_lab_s_server() -> None:
         "in_force": True,
     }
     assert found.shared["clinic"]["internet"] == {"addresses": ["203.0.113.11"]}
+    assert found.shared["clinic"]["exposed"] == ["203.0.113.11", "2001:db8:11::10", "2001:db8:a11::10"]
     assert found.groups["clinic_dmz_practice"] == found.groups["clinic_hosts"] == list(found.hosts)
+
+
+def test_a_vantage_point_on_the_internet_has_somebody_to_hear() -> None:
+    stranger = '  outside: {kind: internet}\n  laptop: {kind: lan, addresses: {lan: ["10.0.1.66"]}}\n'
+    text = f"{SMALL.partition('vantage_points:')[0].rstrip()}\nvantage_points:\n{stranger}"
+    found = clinic_file.build(text.encode(), "/clinics/test.yml", controls).hosts
+    assert "9.9.9.9:443" in found["outside.test"]["clinic_vantage"]["control_targets"]
+    assert {target[0] == "[" for target in found["outside.test"]["clinic_vantage"]["control_targets"]} == {True, False}
+    assert "control_targets" not in found["laptop.test"]["clinic_vantage"]
 
 
 def test_a_workstation_knows_the_servers_that_its_tunnels_lead_to() -> None:
@@ -180,7 +190,9 @@ def test_what_each_vantage_point_probes(
     vantage: str, kind: str, addresses: list[str], ports: list[int], devices: dict[str, list[str]]
 ) -> None:
     host = lab().hosts[f"{vantage}.dmz-practice"]
-    assert host["clinic_vantage"] == {"name": vantage, "kind": kind}
+    told = {"name": vantage, "kind": kind}
+    controls = {"control_targets": ["203.0.113.77:22", "[2001:db8:113::77]:22"]} if kind == "internet" else {}
+    assert host["clinic_vantage"] == told | controls
     assert host["clinic_targets"] == [
         {
             "host": "pacs.dmz-practice",

@@ -14,6 +14,7 @@ from test_agreement import hardened, with_fact
 OF_SERVERS = {
     "firewall.listeners_declared",
     "firewall.connections_bounded",
+    "firewall.internet_box_scanned",
     "firewall.output_declared",
     "firewall.loopback_callers",
     "firewall.tunnel_least_reach",

@@ -112,6 +112,16 @@ def test_a_configuration_that_samba_cannot_read_is_no_closed_one(server):
         ("/srv/images 10.0.0.0/8(rw) (ro)", ["/srv/images"]),
         ("/srv/images -ro 0.0.0.0/0", ["/srv/images"]),
         ("/srv/images ::/0(rw,sec=krb5p:sys)", ["/srv/images"]),
+        ("/srv/images *.*(ro)", ["/srv/images"]),
+        ("/srv/images ?*.?*(ro)", ["/srv/images"]),
+        ("/srv/images ???(ro) pacs?(ro) @everybody(ro)", []),
+        ("/srv/images 0.0.0.0/1(ro) 128.0.0.0/1(ro)", ["/srv/images"]),
+        ("/srv/images 128.0.0.0/128.0.0.0(ro) 0.0.0.0/128.0.0.0(ro)", ["/srv/images"]),
+        ("/srv/images 0.0.0.0/1(ro) 128.0.0.0/2(ro) 192.0.0.0/2(ro)", ["/srv/images"]),
+        ("/srv/images 0.0.0.0/1(ro) 128.0.0.0/1(ro,sec=krb5i)", []),
+        ("/srv/images 0.0.0.0/1(ro) 8000::/1(ro)", []),
+        ("/srv/images 0.0.0.0/1(ro)\n/srv/other 128.0.0.0/1(ro)", []),
+        ("/srv/images ::/1(ro) 8000::/1(ro)", ["/srv/images"]),
         ("/srv/images *(rw,sec=krb5p)", []),
         ("/srv/images \\\n  *(ro)", ["/srv/images"]),
         ('"/srv/old images" *(ro)', ["/srv/old images"]),
@@ -131,6 +141,15 @@ def test_an_export_to_everybody_is_found_in_the_files_and_in_the_table(server, l
     server.lay("/etc/exports.d/more.exports", "")
     server.answers["exportfs"] = Result(0, f"{line}\n", "")
     assert open_shares.observe(server)["open"] == [f"{folder}, to everybody by exportfs" for folder in folders]
+
+
+def test_halves_of_the_internet_in_two_places_are_all_of_it(server):
+    server.lay("/etc/exports", "/srv/images 0.0.0.0/1(ro)\n")
+    server.answers["exportfs"] = Result(0, "/srv/images  128.0.0.0/1(ro)\n/srv/images  0.0.0.0/1(ro)\n", "")
+    assert open_shares.observe(server)["open"] == ["/srv/images, to everybody by /etc/exports"]
+    server.lay("/etc/exports", "")
+    (said,) = open_shares.observe(server)["advice"]
+    assert "run `exportfs -u '128.0.0.0/1:/srv/images'` and `exportfs -u '0.0.0.0/1:/srv/images'`" in said
 
 
 def test_closing_is_left_to_a_person_who_is_told_how(server):

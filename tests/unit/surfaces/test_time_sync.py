@@ -150,6 +150,20 @@ def test_chrony_tells_whom_it_follows(clock):
     assert time_daemons.chrony(clock) == time_daemons.Said([], "", None)
 
 
+def test_chrony_that_follows_a_clock_of_the_machine_is_synchronised(tmp_path):
+    clock = Clock(tmp_path, "chrony")
+    clock.write(time_sync.FILES["chrony"], time_sync.render("chrony", [BOX]))
+    clock.answers["sources"] = f"#,*,GPS,0,4,377,11,0.0,0.0,0.0\n{SOURCES.replace(',*,', ',+,')}"
+    assert time_daemons.chrony(clock) == time_daemons.Said([BOX, OTHER], "GPS", 0.25, attached=True)
+    assert broken(time_sync.observe(clock, [BOX])) == []
+    assert broken(time_sync.observe(clock, [BOX, "192.0.2.9"])) == [
+        "system.time.configured",
+        "system.time.servers_missing",
+    ]
+    clock.answers["sources"] = f"#,?,GPS,0,4,0,11,0.0,0.0,0.0\n{SOURCES.replace(',*,', ',?,')}"
+    assert broken(time_sync.observe(clock, [BOX])) == ["system.time.server_declared", "system.time.offset_seconds"]
+
+
 def test_ntpsec_tells_in_milliseconds_and_breaks_long_addresses(clock):
     assert time_daemons.ntpsec(clock) == time_daemons.Said([BOX, "2001:db8:10:20:30:40:50:1"], BOX, 0.2505)
     clock.answers["ntpq"] = "ntpq: read: Connection refused\n"
