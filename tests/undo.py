@@ -34,8 +34,8 @@ HOSTS = ("pacs-1", "ct-1", "ws-1", "box-1", "pacs-2", "ct-2", "ws-2", "box-2")
 ALONE = ("orthanc", "dicom_tls", "authentication", "firewall", "remote_access", "system")
 SHUFFLED = ("orthanc", "remote_access", "system", "firewall", "dicom_tls", "authentication")
 """Not the order in which they are hardened, nor its reverse: each is undone while others stand."""
-EXCEPTED = {"older_than_configuration", "engineers", "open_logs", "installed", "carrier"}
-"""Facts of the moment (what waits for a restart, who is connected, the names of logs), and packages, which stay."""
+EXCEPTED = {"older_than_configuration", "engineers", "open_logs", "installed", "carrier", "members"}
+"""Facts of the moment (what waits for a restart, who is connected, the names of logs); packages and groups stay."""
 ACCOUNTS = "callers.accounts"
 """Accounts stay too."""
 OF_A_PACKAGE = ("system.updates.every_days", "system.updates.security", "system.time.daemon")

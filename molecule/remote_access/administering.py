@@ -65,6 +65,7 @@ class Administering:
         public = self.on("tablet", "cat", f"{KEY}.pub").stdout
         lines = (
             f"id {PERSON} || useradd --create-home --shell /bin/bash {PERSON}",
+            f"gpasswd --add {PERSON} radiology-ssh",
             f"for who in {PERSON} {OTHER}",
             'do home=$(getent passwd "$who" | cut -d: -f6)',
             'install -d -m 700 -o "$who" -g "$who" "$home/.ssh"',

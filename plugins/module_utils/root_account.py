@@ -29,9 +29,16 @@ def observe(host: Host) -> dict[str, Any]:
 
 
 def steps(
-    found: Mapping[str, Any], unmet: list[str], sshd: Mapping[str, Any], scope: Mapping[str, Any], root_login: str
+    found: Mapping[str, Any],
+    unmet: list[str],
+    sshd: Mapping[str, Any],
+    scope: Mapping[str, Any],
+    to_be: Mapping[str, str],
 ) -> list[Step]:
-    """Return the lock, or refuse where it would lock out the engineer too; `root_login`: PermitRootLogin to be."""
+    """Return the lock, or refuse where it would lock out the engineer too; `to_be`: the settings that sshd gets.
+
+    Where these have PAM back, root's keys count again at the end of the run: of use to whoever is in by another name.
+    """
     if not unmet:
         return []
     if scope.get("becomes_by") == "su":
@@ -39,7 +46,8 @@ def steps(
             "You become root by su, which asks for root's password, and that is to be locked: "
             "use sudo (become_method: sudo), or waive authentication.root_locked."
         )
-    if sshd["installed"] and sshd.get("UsePAM") == "no" and root_login != "no":
+    mended = to_be.get("UsePAM") == "yes" and scope.get("engineer") not in (None, "", "root")
+    if sshd["installed"] and sshd.get("UsePAM") == "no" and to_be["PermitRootLogin"] != "no" and not mended:
         raise HardeningError(
             "sshd works without PAM here (UsePAM no) and would refuse root's keys once root's password is locked: "
             "set UsePAM yes, or authentication_root_login: 'no'."

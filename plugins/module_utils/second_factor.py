@@ -18,6 +18,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     own_programs,
     packages,
     second_factor_program,
+    ssh_asked,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -38,8 +39,6 @@ REMOVED = "# Kept by radiology.hardening (role authentication).\n" + "".join(
     f"r! {path}\n" for path in (second_factor_program.LOCK, second_factor_program.NEXT)
 )
 PACKAGES = ("libpam-oath", "qrencode")
-CALLER = "user={login},host={address},addr={address},laddr=127.0.0.1,lport=22"
-"""Connection that `sshd -T -C` is asked about; without the last two a `Match LocalPort` of somebody ends it."""
 METHODS = "publickey,keyboard-interactive:pam"
 """AuthenticationMethods of sshd_config(5): the key, then what PAM asks."""
 PAM = f"""\
@@ -93,7 +92,7 @@ def observe(host: Host, scope: Mapping[str, Any], sshd: Sequence[str], logins: I
             for peer in granted
             for address in peer["addresses"]
             for login in sorted({"root", str(peer["person"]), *logins})
-            if not _asks_for_both(host, [*sshd, "-C", CALLER.format(login=login, address=address)])
+            if not _asks_for_both(host, sshd, ssh_asked.connection(login, address))
         ],
         "asked": _is_asked(host, tunnel),
         "secrets_private": entry is None or (entry.mode, entry.owner) == ("0600", "root"),
@@ -122,8 +121,8 @@ def steps(found: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) 
     return planned
 
 
-def _asks_for_both(host: Host, command: Sequence[str]) -> bool:
-    said = dict(line.partition(" ")[::2] for line in host.run(command).output.splitlines())
+def _asks_for_both(host: Host, command: Sequence[str], caller: str) -> bool:
+    said = dict(ssh_asked.answer(host, command, caller))
     asked = (said.get("kbdinteractiveauthentication"), said.get("usepam")) == ("yes", "yes")
     return asked and both(said.get("authenticationmethods", "any"))
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     second_factor,
+    ssh_asked,
     ssh_command_line,
     ssh_undo,
     unit_state,
@@ -71,9 +72,15 @@ SPELLINGS = {"without-password": "prohibit-password"}
 
 
 def settings(scope: Mapping[str, Any]) -> dict[str, str]:
-    """Return keyword -> value for the role's inputs (root_login: one of ROOT_LOGINS)."""
+    """Return keyword -> value for the role's inputs (root_login: one of ROOT_LOGINS); PAM where it asks for a code."""
     without = {keyword: f"-{','.join(patterns)}" for keyword, patterns in WEAK.items()}
-    return {**KEYWORDS, **without, "PermitRootLogin": str(scope.get("root_login") or KEYWORDS["PermitRootLogin"])}
+    asking_by_pam = {"UsePAM": "yes"} if second_factor.devices(scope.get("tunnel") or {}) else {}
+    return {
+        **KEYWORDS,
+        **without,
+        **asking_by_pam,
+        "PermitRootLogin": str(scope.get("root_login") or KEYWORDS["PermitRootLogin"]),
+    }
 
 
 def render(scope: Mapping[str, Any]) -> str:
@@ -93,30 +100,30 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return what sshd says of itself, and what else its files say of the same keywords."""
     unit = unit_state.properties(host, UNIT)
     options = ssh_command_line.observe(host, unit)
-    asked = host.run([BINARY, "-T", *ssh_command_line.arguments(options)])
-    said = _spoken(asked.output) if asked.ok else {}
-    wanted = settings(scope)
+    command = [BINARY, "-T", *ssh_command_line.arguments(options)]
+    wanted, read = settings(scope), list(lines(host))
+    callers = [*ssh_asked.strangers(scope, ports(read)), *ssh_asked.engineers(host, scope, ports(read))]
+    said = _laxest([found for each in callers if (found := _spoken(ssh_asked.answer(host, command, each)))], wanted)
     started_with = ssh_command_line.arguments([option for option in options if _clashes(*option, wanted)])
-    lines = list(_lines(host, MAIN))
     files = [MAIN, *(f"{FOLDER}/{name}" for name in host.list(FOLDER))]
-    shadows = [line for line in _shadows(host, lines) if not line["match"] and _differs(line, wanted)]
+    shadows = [line for line in _shadows(host, read) if not line["match"] and _differs(line, wanted)]
     own = host.text(FILE) in (render(scope), render({**scope, "tunnel": {}}))
     exceptions = [
         line
-        for line in lines
+        for line in read
         if line["match"] and not (own and _is_ours(line)) and (_differs(line, wanted) or _spares(line, scope))
     ]
-    included = any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in lines)
+    included = any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in read)
     elsewhere = (said.get("authorizedkeyscommand", "none"), said.get("trustedusercakeys", "none"))
     return {
-        "installed": asked.status != 127,
+        "installed": host.run([BINARY, "-V"]).status != 127,
         "file": host.digest(FILE),
         "included": included,
         "shadows": [line["where"] for line in shadows],
         "exceptions": [line["where"] for line in exceptions],
         "overriding": [
             *([_started_with(started_with)] if started_with else []),
-            *([_told(line) for line in (*shadows, *exceptions)] if included else [_unread(lines, wanted)]),
+            *([_told(line) for line in (*shadows, *exceptions)] if included else [_unread(read, wanted)]),
         ],
         "command_line": started_with,
         "unconfirmed": ssh_undo.UNDO.waits(host),
@@ -129,32 +136,42 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan(facts: Mapping[str, Any], unmet: list[str], digest: str, scope: Mapping[str, Any]) -> list[Step]:
-    """Return the steps that hold sshd to the drop-in; `digest` is that of the rendered text."""
+def plan(
+    facts: Mapping[str, Any],
+    unmet: list[str],
+    digest: str,
+    scope: Mapping[str, Any],
+    more: tuple[Sequence[Step], Sequence[str]] = ((), ()),
+) -> list[Step]:
+    """Return the steps that hold sshd to the drop-in; `digest` is that of the rendered text.
+
+    `more` are further steps below the same undo, and the files that they replace.
+    """
     if not facts["installed"]:
         return []
     _refuse_lockout(facts, scope)
     steps: list[Step] = []
     if facts["file"] != digest or facts["unconfirmed"]:
         steps.append(
-            Step(f"Let people in over SSH by key only ({FILE})", lambda host: _write(host, FILE, render(scope)))
+            Step(f"Let people in over SSH by key only ({FILE})", lambda host: write(host, FILE, render(scope)))
         )
     if not facts["included"]:
         steps.append(Step(f"Read {FOLDER} first in {MAIN}", _include_first))
     wanted = settings(scope)
     steps += [
-        Step(f"Set aside what {where} says against it", lambda host, where=where: _set_aside(host, where, wanted))  # type: ignore[misc]
+        Step(f"Set aside what {where} says against it", lambda host, where=where: set_aside(host, where, wanted))  # type: ignore[misc]
         for where in dict.fromkeys([*facts["shadows"], *facts["exceptions"]])
         if not where.startswith(f"{FILE}:")  # which is written anew as a whole
     ]
     if facts["command_line"] and unmet:
         told = f"Start sshd without {' '.join(facts['command_line'])}, which keeps sessions open"
         steps.append(Step(told, lambda host: ssh_command_line.take_out(host, facts["command_line"])))
-    if not steps and not facts["older_than_configuration"] and not unmet:
+    if not steps and not more[0] and not facts["older_than_configuration"] and not unmet:
         return []
     return [
-        ssh_undo.UNDO.arm(touched(facts), str(scope.get("arming") or "")),
+        ssh_undo.UNDO.arm(list(dict.fromkeys([*touched(facts), *more[1]])), str(scope.get("arming") or "")),
         *steps,
+        *more[0],
         Step("Reload sshd, which keeps sessions open", reload),
     ]
 
@@ -206,10 +223,29 @@ def _weak_names(keyword: str, value: str) -> list[str]:
     return [name for name in value.split(",") if any(fnmatch.fnmatchcase(name, weak) for weak in WEAK[keyword])]
 
 
-def _spoken(output: str) -> dict[str, str]:
-    """Read `sshd -T`: a keyword in small letters and its value, a line each."""
-    pairs = (line.partition(" ") for line in output.splitlines())
-    return {keyword: SPELLINGS.get(value.strip(), value.strip()) for keyword, _equals, value in pairs}
+def _spoken(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return what sshd says of a connection, in its present spelling."""
+    return {keyword: SPELLINGS.get(value, value) for keyword, value in pairs}
+
+
+def _laxest(answers: Sequence[Mapping[str, str]], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return what sshd says of the first connection, and of the others what they are granted beyond the drop-in."""
+    found: dict[str, str] = {}
+    for each in reversed(answers):
+        lax = {keyword.lower(): due for keyword, due in wanted.items() if keyword in KEYWORDS}
+        kept = {key: found[key] for key, due in lax.items() if key in found and not _as_strict(key, found[key], due)}
+        found = {**each, **kept}
+    return found
+
+
+def ports(read: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the ports that sshd's files name; none where Debian's own is meant."""
+    return [line["value"] for line in read if line["keyword"] == "port" and not line["match"]]
+
+
+def lines(host: Host) -> Iterator[dict[str, Any]]:
+    """Yield the settings of all files of sshd's, in the order in which it reads them."""
+    return _lines(host, MAIN)
 
 
 def _lines(host: Host, path: str, *, match: bool = False, depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -326,7 +362,7 @@ def _authorized_keys(host: Host, patterns: str) -> dict[str, int]:
     return counts
 
 
-def _write(host: Host, path: str, text: str) -> None:
+def write(host: Host, path: str, text: str) -> None:
     """Replace a file of sshd's, have sshd check all of them, and put the former one back when it says no."""
     former, entry = host.read(path), host.stat(path)
     host.write(path, text, mode=int(entry.mode, 8) if entry else 0o644)
@@ -341,16 +377,17 @@ def _write(host: Host, path: str, text: str) -> None:
 
 
 def _include_first(host: Host) -> None:
-    _write(host, MAIN, f"{INCLUDE}\n{host.text(MAIN) or ''}")
+    write(host, MAIN, f"{INCLUDE}\n{host.text(MAIN) or ''}")
 
 
-def _set_aside(host: Host, where: str, wanted: Mapping[str, str]) -> None:
+def set_aside(host: Host, where: str, wanted: Iterable[str]) -> None:
+    """Make a comment of a line of somebody's, which sets one of these keywords."""
     path, _colon, number = where.rpartition(":")
-    lines = (host.text(path) or "").splitlines()
+    rows = (host.text(path) or "").splitlines()
     index = int(number) - 1
-    words = lines[index].strip().replace("=", " ", 1).split(None, 1) if index < len(lines) else []
+    words = rows[index].strip().replace("=", " ", 1).split(None, 1) if index < len(rows) else []
     known = {keyword.lower() for keyword in wanted} | {"challengeresponseauthentication", "authenticationmethods"}
     if not words or words[0].lower() not in known:
         raise HardeningError(f"{where} changed meanwhile; run this again.")
-    lines[index] = ASIDE + lines[index].strip()
-    _write(host, path, "\n".join(lines) + "\n")
+    rows[index] = ASIDE + rows[index].strip()
+    write(host, path, "\n".join(rows) + "\n")

@@ -45,8 +45,8 @@ STAYS = {
         "stay cut off for as long as the firewall closes every other door: undo the firewall too."
     ),
     "authentication": (
-        "Packages, the account orthanc-web and the secrets of second factors stay; the front's key goes, and the next "
-        "hardening makes another."
+        "Packages, the account orthanc-web, the group radiology-ssh and the secrets of second factors stay; the key of "
+        "the front goes, and the next hardening makes another."
     ),
     "firewall": "The package stays installed.",
     "remote_access": (

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_group
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -189,6 +190,8 @@ def _open(host: Host, login: str, words: str, joined: tuple[str, ...], password:
         host.must(["usermod", "--expiredate", CLOSED, login])
     for group in joined:
         _join(host, login, group)
+    if SUDO in joined and ssh_group.NAME in groups(host):
+        _join(host, login, ssh_group.NAME)  # whom sshd is told to let in; the role authentication came before
     if fresh:
         host.must(["chpasswd"], stdin=f"{login}:{password}\n")
         host.must(["chage", "--lastday", "0", login])

@@ -20,6 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     root_account,
     second_factor,
     ssh_daemon,
+    ssh_group,
     ssh_undo,
     web_front,
     web_front_ask,
@@ -33,7 +34,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
 
 NAME = "authentication"
-OWN = (web_front.UNIT_FILE, ssh_daemon.FILE)
+OWN = (web_front.UNIT_FILE, ssh_daemon.FILE, ssh_group.FILE)
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 USES = (orthanc,)
 FACTS: dict[str, str] = {
@@ -104,6 +105,7 @@ FACTS: dict[str, str] = {
     "sshd.keys_from_elsewhere": "bool: keys come from a command or a certificate authority too",
     "sshd.weak_algorithms": "list of str: keyword and name of weak algorithms that sshd accepts; null: it does not say",
     **second_factor.FACTS,
+    **ssh_group.FACTS,
     **{f"sshd.{keyword}": "str or int: what `sshd -T` says" for keyword in ssh_daemon.KEYWORDS},
 }
 
@@ -140,6 +142,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "lockout": account_lockout.observe(host),
         "passwords": account_passwords.observe(host),
         "sshd": sshd,
+        "ssh_access": ssh_group.observe(host, scope, sshd),
         "outside": second_factor.observe(host, scope, asking, sshd["authorized_keys"]),
     }
 
@@ -171,16 +174,31 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         Step(f"Keep {path} from all but those who need it", lambda host, path=path: _tighten(host, path))  # type: ignore[misc]
         for path in mine["secret_files"]["loose"]
     ]
-    root_login = ssh_daemon.settings(scope)["PermitRootLogin"]
-    steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, root_login)
+    steps += root_account.steps(mine["root"], _below(unmet, "root"), mine["sshd"], scope, ssh_daemon.settings(scope))
     steps += account_lockout.steps(mine["lockout"], _below(unmet, "lockout"))
     steps += account_passwords.steps(mine["passwords"], _below(unmet, "passwords"))
     asked = scope if f"{NAME}.outside.one_factor" in wanted else {**scope, "tunnel": {}}
     text = web_front_plan.digest(ssh_daemon.render(asked))
     codes = second_factor.steps(mine["outside"], _below(unmet, "outside"), scope)
-    daemon = ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd", "outside"), text, asked)
+    daemon = _daemon(mine, unmet, text, asked, limited=ssh_group.LIMITED in wanted)
     # PAM asks for the code before sshd sends anybody there, and until sshd sends nobody there any more.
     return [*steps, *codes, *daemon] if mine["outside"]["declared"] else [*steps, *daemon, *codes]
+
+
+def _daemon(
+    mine: Mapping[str, Any], unmet: Sequence[str], text: str, scope: Mapping[str, Any], *, limited: bool
+) -> list[Step]:
+    """Return the steps for sshd, and for the group that it lets in where the control of it is in force."""
+    if not mine["sshd"]["installed"]:
+        return []
+    found, lacking = mine["ssh_access"], _below(unmet, "ssh_access")
+    more = ssh_group.within(found, lacking, scope, wanted=limited)
+    paths = ssh_group.touched(found) if more else []
+    return [
+        *ssh_group.before(found, scope, wanted=limited),
+        *ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd", "outside"), text, scope, (more, paths)),
+        *ssh_group.left(found, lacking, scope),
+    ]
 
 
 def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import web_front_plan
+from ansible_collections.radiology.hardening.plugins.module_utils import ssh_group, web_front_plan
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import authentication
@@ -126,6 +126,7 @@ def test_a_server_that_is_open_is_closed_only_once_the_front_stands():
     facts["orthanc"]["config"]["RemoteAccessAllowed"] = True
     facts["authentication"]["web"].update(active=False, certificate={"present": False}, request=None)
     wanted = {"orthanc.config.RemoteAccessAllowed": {"is": False}, "authentication.outside.one_factor": {"empty": True}}
+    wanted[ssh_group.LIMITED] = {"is": True}
     first = [step.does for step in authentication.plan(facts, wanted, {**scope, "certificate": ""})]
     assert first == [web_front_plan.REQUESTED]
     given = {**scope, "certificate": web_front_plan.TO_BE_SIGNED}

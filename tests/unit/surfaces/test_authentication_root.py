@@ -28,9 +28,9 @@ class Passwd(Host):
         self.undo.append((len(self.ran), list(command)))
 
 
-def steps(found="set", unmet=None, sshd=None, root_login="prohibit-password", **scope):
+def steps(found="set", unmet=None, sshd=None, root_login="prohibit-password", pam=None, **scope):
     unmet, sshd = UNMET if unmet is None else unmet, sshd or SSHD
-    return root_account.steps({"password": found}, unmet, sshd, scope, root_login)
+    return root_account.steps({"password": found}, unmet, sshd, scope, {"PermitRootLogin": root_login, **(pam or {})})
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,13 @@ def test_keys_of_root_go_on_to_open_an_sshd_without_pam():
         steps(sshd={**SSHD, "UsePAM": "no"})
     assert steps(sshd={**SSHD, "UsePAM": "no"}, root_login="no")
     assert steps(sshd={"installed": False, "UsePAM": None})
+
+
+@pytest.mark.parametrize(("engineer", "refused"), [("anna", False), ("root", True), ("", True)])
+def test_an_sshd_that_gets_pam_back_refuses_only_whoever_is_in_as_root_or_unknown(engineer, refused):
+    given = {"sshd": {**SSHD, "UsePAM": "no"}, "pam": {"UsePAM": "yes"}, "engineer": engineer}
+    if not refused:
+        assert steps(**given)
+        return
+    with pytest.raises(HardeningError, match="UsePAM yes"):
+        steps(**given)

@@ -90,7 +90,7 @@ def test_the_role_has_pam_ask_and_finds_nothing_to_do_then(host):
     assert second_factor.steps(found, [], SCOPE) == []
     asked = [each.partition(",")[0] for each in host.asked[-3:]]
     assert asked == ["user=c.moreau", "user=engineer", "user=root"]
-    assert host.asked[-1].endswith(",host=10.99.1.3,addr=10.99.1.3,laddr=127.0.0.1,lport=22")
+    assert host.asked[-1].endswith(",host=10.99.1.3,addr=10.99.1.3,laddr=127.0.0.1,lport=22,rdomain=")
 
 
 def test_what_is_put_on_the_host_is_the_program(host):

@@ -333,3 +333,32 @@ def test_a_block_that_spares_somebody_the_code_is_set_aside_where_people_come_fr
     machine = host(tmp_path, {path: f"Match User engineer\nAuthenticationMethods {methods}\n"})
     assert ssh_daemon.observe(machine, {})["exceptions"] == ([] if methods == "publickey" else [f"{path}:2"])
     assert ssh_daemon.observe(machine, {"tunnel": OUTSIDE})["exceptions"] == [f"{path}:2"]
+
+
+@pytest.mark.parametrize(("scope", "where"), [({"tunnel": OUTSIDE}, ["1"]), ({}, [])])
+def test_pam_is_brought_back_where_people_come_from_outside_alone(tmp_path, scope, where):
+    path = f"{ssh_daemon.FOLDER}/00-baseline.conf"
+    machine = host(tmp_path, {path: "UsePAM no\n"})
+    assert ssh_daemon.observe(machine, scope)["shadows"] == [f"{path}:{number}" for number in where]
+    assert ("UsePAM yes\n" in ssh_daemon.render(scope)) is bool(where)
+    apply(machine, planned(machine, **scope))
+    assert machine.text(path) == (f"{ssh_daemon.ASIDE}UsePAM no\n" if where else "UsePAM no\n")
+
+
+@pytest.mark.parametrize(("caller", "value"), [("10.0.0.9", "yes"), ("10.99.1.3", "no")])
+def test_what_an_engineers_connection_is_granted_beyond_the_drop_in_is_told(tmp_path, caller, value):
+    class Connected(Fixture):
+        def run(self, command, **how):
+            if command[0] == "ss":
+                return Result(0, f"0 0 10.0.0.1:22 {caller}:50000\n", "")
+            if command[:2] == [ssh_daemon.BINARY, "-T"]:
+                if not command[-1].endswith(",rdomain="):
+                    return Result(255, "", "'Match LocalPort' in configuration but 'lport' not in ... specification.")
+                if f"addr={caller}" in command[-1]:
+                    return Result(0, SAID.replace("x11forwarding no", "x11forwarding yes"), "")
+                return Result(0, SAID.replace("maxauthtries 4", "maxauthtries 2"), "")
+            return super().run(command, **how)
+
+    machine = Connected(host(tmp_path, {}).root)
+    facts = ssh_daemon.observe(machine, {"ssh_user": "engineer", "tunnel": OUTSIDE})
+    assert (facts["X11Forwarding"], facts["MaxAuthTries"]) == (value, 2)
