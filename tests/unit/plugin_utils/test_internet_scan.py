@@ -29,8 +29,8 @@ def a_clinic(tmp_path: Path) -> dict[str, Any]:
 
 
 def exposure(
-    *,
     answered: list[str],
+    *,
     reached: tuple[str, ...] = (BOX, SERVER),
     opened: tuple[str, ...] = (),
     udp: tuple[str, ...] = (),
@@ -42,8 +42,8 @@ def exposure(
     return {"answered": answered, "targets": targets}
 
 
-def looks(*, kind: str = "internet", **seen: Any) -> internet_scan.Looks:
-    return internet_scan.looks("stranger.practice", {"kind": kind}, exposure(**seen))
+def looks(answered: list[str], *, kind: str = "internet", **seen: Any) -> internet_scan.Looks:
+    return internet_scan.looks("stranger.practice", {"kind": kind}, exposure(answered, **seen))
 
 
 def kept(clinic: dict[str, Any], when: datetime.datetime = NOW, **seen: Any) -> Path:
