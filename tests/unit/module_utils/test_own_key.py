@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import own_key
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
-NAMES = ["DNS:pacs", "IP:10.7.0.10", "IP:2001:db8::10"]
-BOTH = ["serverAuth", "clientAuth"]
+NAMES = ("DNS:pacs", "IP:10.7.0.10", "IP:2001:db8::10")
+BOTH = ("serverAuth", "clientAuth")
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def key(tmp_path: Path) -> str:
     return str(file)
 
 
-def asked(tmp_path: Path, key: str, *, names: list[str] = NAMES, usages: list[str] = BOTH) -> str:
+def asked(tmp_path: Path, key: str, *, names: Sequence[str] = NAMES, usages: Sequence[str] = BOTH) -> str:
     """Return the request, which lies there for the next call."""
     file = tmp_path / "request.csr"
     text = own_key.request(Host(), key, str(file), common_name="pacs", names=names, usages=usages)
@@ -39,7 +40,7 @@ def test_a_request_stands_however_often_it_is_asked_for(tmp_path: Path, key: str
 @pytest.mark.parametrize(
     "otherwise", [{"names": [*NAMES, "DNS:archive"]}, {"names": NAMES[:2]}, {"usages": ["serverAuth"]}]
 )
-def test_other_names_and_purposes_ask_anew(tmp_path: Path, key: str, otherwise: dict[str, list[str]]) -> None:
+def test_other_names_and_purposes_ask_anew(tmp_path: Path, key: str, otherwise: dict[str, Sequence[str]]) -> None:
     assert asked(tmp_path, key) != asked(tmp_path, key, **otherwise)
 
 
