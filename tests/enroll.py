@@ -78,6 +78,8 @@ class Enrolment(Rotation):
                 variables["ansible_ssh_private_key_file"] = str(self.home / "id")
                 variables["ansible_user"] = USER
         (self.inventory / "lab.yml").write_text(yaml.safe_dump(reached, width=1000), encoding="utf-8")
+        for practice in self.practices:
+            shutil.rmtree(self.folder(practice))  # nobody has looked at it from the internet yet either
 
     def enroll(self, practice: Practice, *more: str, password: str | None = None, key: str = "id") -> tuple[bool, str]:
         """Run the playbook on one server; return whether it succeeded, and what it printed."""

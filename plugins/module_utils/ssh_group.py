@@ -72,8 +72,9 @@ def observe(host: Host, scope: Mapping[str, Any], sshd: Mapping[str, Any]) -> di
     strangers = [ssh_asked.answer(host, command, each) for each in ssh_asked.strangers(scope, ports)]
     here = [login for login in declared(scope) if _there(host, login)]
     listed = members(host, NAME)
-    others = [login for login in _others(host, here, sshd) if _lets_in(host, command, login, ports)]
-    recent = set(came_in(host)) & set(others)
+    lately = came_in(host)
+    others = [login for login in _others(host, here, sshd, lately) if _lets_in(host, command, login, ports)]
+    recent = {*lately} & {*others}
     found = {
         "limited": None if not all(strangers) else all(_of(said, ALLOWS_GROUPS) == [NAME] for said in strangers),
         "refused": [login for login in here if not _lets_in(host, command, login, ports)],
@@ -185,11 +186,11 @@ def _there(host: Host, login: str) -> bool:
     return bool(host.run(["getent", "passwd", login]).output.strip())
 
 
-def _others(host: Host, here: Iterable[str], sshd: Mapping[str, Any]) -> list[str]:
+def _others(host: Host, here: Iterable[str], sshd: Mapping[str, Any], lately: Iterable[str]) -> list[str]:
     """Return the accounts that nobody declared and that could come in by a key: not expired, and with a shell."""
     known = {each.login: each for each in accounts(host)}
     keys: Iterable[str] = known if sshd["keys_from_elsewhere"] else sshd["authorized_keys"]
-    of_elsewhere = [login for login in came_in(host) if login not in known and _there(host, login)]
+    of_elsewhere = [login for login in lately if login not in known and _there(host, login)]
     able = [login for login in keys if login in known and known[login].has_shell and not known[login].expired]
     return [login for login in (*able, *of_elsewhere) if login not in (*here, "root")]
 
