@@ -44,9 +44,26 @@ HEADER = b"$ANSIBLE_VAULT;"
 HOW = "give the vault's password with --vault-password-file or ANSIBLE_VAULT_PASSWORD_FILE"
 
 
+STEPS = 4
+"""Neighbours in a password that may be neighbours in the alphabet too, as `ab` or `Ba`.
+
+cracklib, which pam_pwquality asks, refuses as "too simplistic/systematic" what has more than 3 and 9 % of its length, in
+small letters (FascistLook, cracklib 2.9.6): more than 5 of 24.
+"""
+
+
 def password() -> str:
-    """Return a new password: 24 characters, 139 bits, from the operating system's generator."""
-    return "".join(secrets.choice(ALPHABET) for _place in range(LENGTH))
+    """Return a new password: 24 characters, 139 bits, from the operating system's generator, and none systematic."""
+    while True:
+        made = "".join(secrets.choice(ALPHABET) for _place in range(LENGTH))
+        if steps(made) <= STEPS:
+            return made
+
+
+def steps(text: str) -> int:
+    """Return how often a character follows its neighbour of the alphabet, capital or not."""
+    codes = [ord(each) for each in text.lower()]
+    return sum(abs(first - second) == 1 for first, second in zip(codes, codes[1:], strict=False))
 
 
 class Secrets:

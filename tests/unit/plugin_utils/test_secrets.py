@@ -28,6 +28,17 @@ def test_a_password_has_at_least_128_bits_and_no_character_that_orthanc_or_basic
     assert all(len(each) == 24 and set(each) <= set(secrets.ALPHABET) for each in made)
 
 
+@pytest.mark.parametrize(("text", "steps"), [("", 0), ("aceg", 0), ("abc", 2), ("BaB", 2), ("z9A", 0), ("98ed", 2)])
+def test_neighbours_of_the_alphabet_are_counted_as_cracklib_does(text, steps):
+    assert secrets.steps(text) == steps
+
+
+def test_no_password_is_made_that_cracklib_calls_systematic(monkeypatch):
+    drawn = iter("abcdefghjkmnpqrstuvwxyz2" + "acegikmqsuwy2468ACEGKMQS")
+    monkeypatch.setattr(secrets.secrets, "choice", lambda _alphabet: next(drawn))
+    assert secrets.password() == "acegikmqsuwy2468ACEGKMQS"
+
+
 def test_what_is_missing_is_made_saved_encrypted_and_found_again(tmp_path):
     here = secrets.Secrets(str(tmp_path / "clinic"), vault())
     assert here.get("passwords", "alice") is None
