@@ -13,6 +13,7 @@ once and saved at once; nothing here is ever printed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
@@ -47,8 +48,8 @@ HOW = "give the vault's password with --vault-password-file or ANSIBLE_VAULT_PAS
 STEPS = 4
 """Neighbours in a password that may be neighbours in the alphabet too, as `ab` or `Ba`.
 
-cracklib, which pam_pwquality asks, refuses as "too simplistic/systematic" what has more than 3 and 9 % of its length, in
-small letters (FascistLook, cracklib 2.9.6): more than 5 of 24.
+cracklib, which pam_pwquality asks, refuses as "too simplistic/systematic" what has more than 3 and 9 % of its length,
+in small letters (FascistLook, cracklib 2.9.6): more than 5 of 24.
 """
 
 
@@ -63,7 +64,7 @@ def password() -> str:
 def steps(text: str) -> int:
     """Return how often a character follows its neighbour of the alphabet, capital or not."""
     codes = [ord(each) for each in text.lower()]
-    return sum(abs(first - second) == 1 for first, second in zip(codes, codes[1:], strict=False))
+    return sum(abs(first - second) == 1 for first, second in itertools.pairwise(codes))
 
 
 class Secrets:
