@@ -4,8 +4,9 @@
 
     service.py [--rounds N] [--images N] [--release bookworm|trixie] [--json FILE]
 
-For each release three containers: a hardened server, an untouched package (in clear, its default configuration but for
-the one setting that lets other hosts ask its web server), and a workstation that uses both over the same network.
+For each release a box that tells the time, and three hosts: a hardened server, an untouched package (in clear, its
+default configuration but for the one setting that lets other hosts ask its web server), and a workstation that uses
+both over the same network.
 
 - `storescu`, `pynetdicom`: C-STORE of 300 images of 512 x 512 in one association, over TLS with the device's own
   certificate into the hardened server, against the untouched package in clear.
@@ -86,7 +87,7 @@ class Bench:
         """Take the number of the clinic and how many images are stored."""
         self.images = images
         self.clinic = next(name for name, known in TOPOLOGY.clinics.items() if known == number)
-        self.lab = Lab(f"{NAME}-{number}", tuple(f"{kind}-{number}" for kind in ("pacs", "ws", "laptop")))
+        self.lab = Lab(f"{NAME}-{number}", tuple(f"{kind}-{number}" for kind in ("pacs", "ws", "laptop", "box")))
         self.practice = Practice(self.lab, self.clinic)
         self.inventory = self.lab.state / "inventory"
         self.pacs, self.ws, self.stock = (f"{kind}-{number}" for kind in ("pacs", "ws", "laptop"))
