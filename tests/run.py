@@ -30,6 +30,7 @@ SCENARIOS = (
     "remote_access",
     "system",
     "workstation",
+    "reading_laptop",
 )
 PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
 

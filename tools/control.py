@@ -98,6 +98,7 @@ class Place:
 def places() -> tuple[Place, ...]:
     """Return all places."""
     lab, stations, machine = Lab(NAME, sabotage.HOSTS), Lab(f"{NAME}-ws", sabotage.STATIONS), VirtualMachine(NAME)
+    laptops = Lab(f"{NAME}-home", (*sabotage.HOSTS, *sabotage.STATIONS))
     return (
         Place(
             "containers",
@@ -116,6 +117,15 @@ def places() -> tuple[Place, ...]:
             sabotage.harden_containers,
             sabotage.break_at_workstations,
             stations.down,
+        ),
+        Place(
+            "laptops",
+            sabotage.AT_LAPTOPS,
+            laptops.runs,
+            lambda inventory: laptops.up(inventory, laptop=True),
+            sabotage.harden_containers,
+            sabotage.break_at_workstations,
+            laptops.down,
         ),
         Place(
             f"machine of {sabotage.RELEASE}",

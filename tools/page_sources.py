@@ -27,13 +27,14 @@ def load(path: Path) -> Any:
 
 def playbooks(role: str) -> list[tuple[str, str]]:
     """Return the playbooks that run a role, each with the hosts it runs it on."""
-    return [
+    found = [
         (path.stem, play["hosts"].partition(":!")[0])
         for path in sorted((ROOT / "playbooks").glob("*.yml"))
         for play in load(path)
         for each in play.get("roles", [])
         if each["role"].rpartition(".")[2] == role
     ]
+    return list(dict.fromkeys(found))  # a role may come twice in a playbook
 
 
 def repairs(control: catalogue.Control) -> list[tuple[str, str]]:

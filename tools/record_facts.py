@@ -3,6 +3,7 @@
 """Record what hardened servers say of themselves, for the agreement test.
 
 record_facts.py                      of both practices of a lab, which it makes, hardens by profile strict and removes
+record_facts.py laptops              of both practices' workstations as laptops that are carried home, likewise
 record_facts.py bookworm|trixie      of a virtual machine, which it makes and removes: the facts of its disks
 
 RADIOLOGY_LAB gives the lab another name.
@@ -72,13 +73,13 @@ PLAYBOOK = """
   become: true
   gather_facts: false
   vars:
-    scope: "{{ lookup('radiology.hardening.scope', 'workstation') }}"
+    scope: "{{ lookup('radiology.hardening.scope', role) }}"
   tasks:
-    - radiology.hardening.posture: {scope: {workstation: "{{ scope }}"}, surfaces: [workstation]}
+    - radiology.hardening.posture: {scope: "{{ {role: scope} }}", surfaces: ["{{ role }}"]}
       register: posture
     - ansible.builtin.copy:
         content: "{{ {'facts': posture.facts, 'scope': scope} | to_json }}"
-        dest: "{{ folder }}/workstation.{{ clinic.name }}.json"
+        dest: "{{ folder }}/{{ role }}.{{ clinic.name }}.json"
       become: false
       delegate_to: localhost
 """
@@ -109,6 +110,8 @@ def main(arguments: list[str]) -> int:
     """Record of servers in containers, or of a virtual machine."""
     if not arguments:
         return of_containers()
+    if arguments == ["laptops"]:
+        return of_laptops()
     (release,) = arguments
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -144,11 +147,31 @@ def of_containers() -> int:
         with tempfile.TemporaryDirectory() as folder:
             playbook = Path(folder) / "record.yml"
             playbook.write_text(PLAYBOOK, encoding="utf-8")
-            play(inventory, playbook, {"hardening_profile": "strict", "folder": folder})
+            play(inventory, playbook, {"hardening_profile": "strict", "folder": folder, "role": "workstation"})
             for clinic in TOPOLOGY.clinics:
                 keep(clinic, inventory / clinic, json.loads((Path(folder) / f"{clinic}.json").read_text("utf-8")))
                 seen = json.loads((Path(folder) / f"workstation.{clinic}.json").read_text("utf-8"))
                 put("workstation", clinic, seen, str(inventory / clinic))
+    finally:
+        lab.down()
+    return 0
+
+
+def of_laptops() -> int:
+    """Harden two laptops with their gateways, observe, and write a file a release."""
+    role = "reading_laptop"
+    lab = Lab(NAME, tuple(f"{kind}-{number}" for number in TOPOLOGY.clinics.values() for kind in ("pacs", "ws", "box")))
+    inventory = lab.state / "inventory"
+    lab.up(inventory, laptop=True)
+    try:
+        play(inventory, ROOT / "playbooks" / "harden.yml", {"hardening_profile": "strict"})
+        with tempfile.TemporaryDirectory() as folder:
+            playbook = Path(folder) / "record.yml"
+            playbook.write_text(PLAYBOOK, encoding="utf-8")
+            play(inventory, playbook, {"hardening_profile": "strict", "folder": folder, "role": role})
+            for clinic in TOPOLOGY.clinics:
+                seen = json.loads((Path(folder) / f"{role}.{clinic}.json").read_text("utf-8"))
+                put(role, clinic, seen, str(inventory / clinic))
     finally:
         lab.down()
     return 0

@@ -4,9 +4,9 @@
 
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
 machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, those of the
-role workstation on two workstations in containers, of Debian 12 and 13, all others on two servers alike, behind their
-boxes. Two can run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is
-`N controls: N broken, N named, N repaired`.
+role workstation on two workstations in containers, of Debian 12 and 13, those of reading_laptop on two such ones beside
+their servers, all others on two servers alike, behind their boxes. Two can run beside each other when RADIOLOGY_LAB
+gives one a lab of another name. The last line is `N controls: N broken, N named, N repaired`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ ON_DEVICES = ("device",)
 """No role keeps these: what is seen of a device from outside, and what a person attests of it."""
 STATIONS = ("ws-1", "ws-2")
 AT_WORKSTATIONS = ("workstation",)
+AT_LAPTOPS = ("reading_laptop",)
+"""Their tunnels lead to the servers, which are hardened beside them."""
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
 """Controls of which a server is not judged; the machine is made a workstation for their sabotage."""
 TALLY = re.compile(r"(\d+) controls: (\d+) broken, (\d+) named, (\d+) repaired")
@@ -54,6 +56,7 @@ def main(controls: list[str]) -> int:
     for roles, break_there in (
         (IN_CONTAINERS, in_containers),
         (AT_WORKSTATIONS, at_workstations),
+        (AT_LAPTOPS, at_laptops),
         (IN_MACHINE, in_machine),
         (ON_DEVICES, on_devices),
     ):
@@ -80,16 +83,26 @@ def at_workstations(roles: Sequence[str], controls: list[str]) -> tuple[int, ...
     return in_lab(STATIONS, lambda inventory: break_at_workstations(inventory, roles, controls), tunnel=True)
 
 
+def at_laptops(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Harden two laptops and their gateways in containers by the whole playbook, break and repair, return the tally."""
+    hosts = (*HOSTS, *STATIONS)
+    return in_lab(hosts, lambda inventory: break_at_workstations(inventory, roles, controls), laptop=True)
+
+
 def in_lab(
-    hosts: tuple[str, ...], break_there: Callable[[Path], tuple[int, ...]], *, tunnel: bool = False
+    hosts: tuple[str, ...],
+    break_there: Callable[[Path], tuple[int, ...]],
+    *,
+    tunnel: bool = False,
+    laptop: bool = False,
 ) -> tuple[int, ...]:
     """Harden hosts in containers by the whole playbook, break and repair, and return the tally.
 
-    With `tunnel` the viewers on workstations speak no TLS.
+    With `tunnel` the viewers on workstations speak no TLS; with `laptop` the workstations are carried home.
     """
     lab = Lab(NAME, hosts)
     inventory = lab.state / "inventory"
-    lab.up(inventory, tunnel=tunnel)
+    lab.up(inventory, tunnel=tunnel, laptop=laptop)
     try:
         harden_containers(inventory)
         return break_there(inventory)

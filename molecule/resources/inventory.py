@@ -24,11 +24,13 @@ DAYS = 300
 """For which a declaration in clear of the lab holds, whatever the day is."""
 
 
-def write(folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: bool = False) -> None:
+def write(
+    folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: bool = False, laptop: bool = False
+) -> None:
     """Write the clinic files and `lab.yml`, which says how to reach each host, into a folder.
 
     Of a host that this lab has not, nobody can log in: it counts as declared only. With `tunnel` the viewers on the
-    workstations are said to speak no TLS.
+    workstations are said to speak no TLS; with `laptop` the workstations are carried home, and read by the tunnel.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {host.name for host in hosts}
@@ -40,6 +42,7 @@ def write(folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: boo
             if tunnel
             else text
         )
+        text = carried(text) if laptop else text
         (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
         if STRANGER not in present:
             scanned.lay(folder / f"{clinic}.yml")
@@ -54,6 +57,14 @@ def write(folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: boo
     listed = {"all": {"children": {**children, "declared_only": {"hosts": absent}}}}
     (folder / "lab.yml").write_text(yaml.safe_dump(listed, width=1000), encoding="utf-8")
     password(state)
+
+
+def carried(text: str) -> str:
+    """Return a clinic file whose workstation is a laptop: a device of the tunnel, and no listener."""
+    four, six = re.search(r'  network: \["([0-9.]+)\.0/24", "([0-9a-f:]+::)/64"\]', text).groups()  # type: ignore[union-attr]
+    peer = f'{{person: a.martin, workstation: ws, addresses: ["{four}.4", "{six}4"], may: [web]}}'
+    text = text.replace("    port: 11112\n    tls: true\n", "    tls: true\n")
+    return text.replace("  peers:\n", f"  peers:\n    reading: {peer}\n")
 
 
 def until(text: str, days: int) -> str:

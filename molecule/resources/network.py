@@ -63,16 +63,37 @@ def lay(lab: str, hosts: list[Host]) -> None:
         here, there = ["link set lo up"], []
         for network, addresses in host.addresses.items():
             number += 1
-            leg = network if host.name == ADMIN else network.rstrip("0123456789")
-            here += [f"link add {leg} type veth peer name port{number} netns {switch}"]
-            here += [f"address add {address}{' nodad' if ':' in address else ''} dev {leg}" for address in addresses]
-            here += [f"link set {leg} up"]
+            leg = network if host.name == ADMIN else _leg(network)
+            here += [f"link add {leg} type veth peer name port{number} netns {switch}", *_standing(leg, addresses)]
             there += [f"link set port{number} master {network} up"]
         _batch(mine, here)
         _batch(switch, there)
         _batch(mine, _routes(host))
         if host.kind == "box":
             _play_box(mine, host)
+
+
+def carry(lab: str, host: Host, network: str, last: int) -> tuple[str, str]:
+    """Take a host out of its networks into another, as a laptop is carried; return its addresses there.
+
+    `last`: the last part of them, the same figure in IPv4 and IPv6.
+    """
+    mine, switch, port = namespace(lab, host.name), namespace(lab, "switch"), f"carried-{host.name}"
+    four, six = TOPOLOGY.networks[network]
+    there = four.replace(".0/", f".{last}/"), six.replace("::/", f"::{last}/")
+    _batch(mine, [f"link set {_leg(name)} down" for name in host.addresses])
+    _batch(mine, [f"link add {network} type veth peer name {port} netns {switch}", *_standing(network, there)])
+    _batch(switch, [f"link set {port} master {network} up"])
+    return there[0].partition("/")[0], there[1].partition("/")[0]
+
+
+def bring_back(lab: str, host: Host, network: str) -> None:
+    """Bring a host back that was carried into a network; what a leg forgets when it is down is given to it anew."""
+    mine = namespace(lab, host.name)
+    _batch(mine, [f"link delete {network}", *(f"address flush dev {_leg(name)}" for name in host.addresses)])
+    for name, addresses in host.addresses.items():
+        _batch(mine, _standing(_leg(name), addresses))
+    _batch(mine, _routes(host))
 
 
 def remove(lab: str) -> None:
@@ -83,6 +104,17 @@ def remove(lab: str) -> None:
         if inside:
             machine.root("kill", *inside, check=False)
         machine.root("ip", "netns", "delete", name)
+
+
+def _leg(network: str) -> str:
+    """Return what a host calls its interface on a network."""
+    return network.rstrip("0123456789")
+
+
+def _standing(leg: str, addresses: tuple[str, str]) -> list[str]:
+    """Return the lines that give an interface its addresses."""
+    given = [f"address add {address}{' nodad' if ':' in address else ''} dev {leg}" for address in addresses]
+    return [*given, f"link set {leg} up"]
 
 
 def _station(network: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class ActionModule(RequestingAction):
             try:
                 public = self.fetch_request(home_tunnel.PUBLIC, variables).strip()
                 files = home_devices.files(scope, public, str(variables["clinic_host"]["name"]))
-                written = home_devices.write(str(scope["clinic_directory"]), files)
+                written = home_devices.write(str(scope["clinic_directory"]), files, scope["tunnel"])
             except HardeningError as error:
                 raise AnsibleActionFail(str(error)) from None
             answer |= told([*answer["plan"], *written])

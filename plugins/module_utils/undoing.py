@@ -62,6 +62,10 @@ STAYS = {
         "Accounts that were made or closed are closed, and homes stay. "
         "Services that were stopped run again and answer whoever calls. Sessions that have begun keep their limits."
     ),
+    "reading_laptop": (
+        "Packages stay installed; the laptop's key goes, and the next hardening makes another, which the gateway lets "
+        "in once it was hardened too. The laptop then calls whoever has the archive's address where it is."
+    ),
     "disk_encryption": (
         "Disks that were encrypted stay so, and keys that were replaced stay replaced; what swap and the temporary "
         "folder held is gone. /tmp is on the disk again from the next start on."

@@ -51,12 +51,16 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
     disk_encryption,
     firewall,
     orthanc,
+    reading_laptop,
     remote_access,
     system,
     workstation,
 )
 
-SURFACES = (orthanc, dicom_tls, authentication, firewall, remote_access, disk_encryption, system, workstation)
+SURFACES = (
+    *(orthanc, dicom_tls, authentication, firewall, remote_access, disk_encryption, system, workstation),
+    reading_laptop,
+)
 
 
 def main() -> None:

@@ -19,7 +19,16 @@ options:
     description: Which part of the host is put back.
     type: str
     required: true
-    choices: [orthanc, dicom_tls, authentication, firewall, remote_access, disk_encryption, system, workstation]
+    choices:
+      - orthanc
+      - dicom_tls
+      - authentication
+      - firewall
+      - remote_access
+      - disk_encryption
+      - system
+      - workstation
+      - reading_laptop
   confirm:
     description: The name of the host in the inventory. Without it nothing is changed.
     type: str

@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_laptop
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import unusable
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic, Host, Network, literal
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
@@ -52,12 +53,37 @@ def tunnel(clinic: Clinic, server: Host) -> dict[str, Any]:
             {
                 "name": name,
                 "person": peer["person"],
-                "public_key": peer["public_key"],
+                "public_key": peer.get("public_key", ""),
+                "workstation": peer.get("workstation", ""),
                 "addresses": [str(ipaddress.ip_address(text)) for text in peer["addresses"]],
                 "services": {grant: services[grant] for grant in sorted(peer["may"])},
             }
             for name, peer in given["peers"].items()
         ],
+    }
+
+
+def laptop(clinic: Clinic, host: Host) -> dict[str, Any]:
+    """Return what a workstation needs that reads by the tunnel, for the role reading_laptop; {} for any other.
+
+    `closed` are the ranges that it reaches by the tunnel alone; the gateway's key is kept beside the clinic file.
+    """
+    given = clinic.given.get("remote_access", {"peers": {}})
+    mine = [name for name, peer in given["peers"].items() if peer.get("workstation") == host.name]
+    if not mine:
+        return {}
+    name, peer = mine[0], given["peers"][mine[0]]
+    server = next(each for each in clinic.servers if each.name == given["gateway"])
+    public = clinic_laptop.endpoint(clinic)
+    ranges = [str(ipaddress.ip_network(text)) for text in given["network"]]
+    return {
+        "name": name,
+        "gateway": server.name,
+        "addresses": [str(ipaddress.ip_address(text)) for text in peer["addresses"]],
+        "endpoint": f"{public}:{int(given.get('port', PORT))}",
+        "reached": [str(address) for address in clinic.addresses(server, "lan")],
+        "network": ranges,
+        "closed": [*clinic.cidrs("lan"), *clinic.cidrs("admin"), *ranges],
     }
 
 
@@ -120,7 +146,8 @@ def _peers(clinic: Clinic) -> Found:
         elif "ssh" in peer["may"] and people[person]["role"] != "administrator":
             clause = f"holds ssh, but {person} is a {people[person]['role']}; accepted: ssh for administrators alone"
             yield (*path, "may"), f"{dotted(path)}.may {clause}"
-        first = keys.setdefault(peer["public_key"], path)
+        yield from clinic_laptop.problems(clinic, path, peer)
+        first = keys.setdefault(peer["public_key"], path) if "public_key" in peer else path
         if first != path:
             clause = f"is that of {dotted(first)}; accepted: a key pair made on each device"
             yield (*path, "public_key"), f"{dotted(path)}.public_key {clause}"

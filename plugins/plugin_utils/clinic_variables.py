@@ -179,6 +179,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         found["clinic_tunnel"] = clinic_remote.tunnel(clinic, host)
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
+        found["clinic_home"] = clinic_remote.laptop(clinic, host)
         found["clinic_servers"] = [
             {"name": server.name, "ae_title": server.ae_title, "address": str(clinic.addresses(server, "lan")[0])}
             for server in clinic.servers

@@ -13,7 +13,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue impo
 SERVER, WORKSTATION = catalogue.HARDENED
 ROLES: dict[str, tuple[str, ...]] = {
     SERVER: ("orthanc", "disk_encryption", "dicom_tls", "authentication", "firewall", "remote_access", "system"),
-    WORKSTATION: ("disk_encryption", "authentication", "firewall", "system", "workstation"),
+    WORKSTATION: ("disk_encryption", "authentication", "firewall", "system", "workstation", "reading_laptop"),
 }
 """Kind of host -> the roles that the playbook harden runs on it, in their order."""
 DEVICES = tuple(catalogue.SYSTEMS)

@@ -9,15 +9,69 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_folder
 
 FOLDER = "remote_access"
 BOX = "internet-box.txt"
+GATEWAY = "gateway-public-key.txt"
+"""Holds the gateway's public key, which the laptops of the clinic file are given."""
+PUBLIC = ".pub"
+"""End of the name of the file that holds the public key which a laptop of the clinic file made."""
+KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
+ROLES = ("remote_access", "reading_laptop")
+"""The roles whose hosts need each other's public keys."""
 KEEPALIVE = 25
 """Seconds; what wg(8) advises behind the address translation of a home's box."""
+
+
+def with_keys(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scope with the public keys that hosts made and that lie beside the clinic file.
+
+    `waiting`, of a tunnel, are the devices whose workstation has made none yet: they are no peers so far.
+    """
+    found, directory = dict(scope), str(scope.get("clinic_directory", ""))
+    if laptop := scope.get("home"):
+        found["home"] = {**laptop, "gateway_key": public_key(directory, GATEWAY)}
+    if tunnel := scope.get("tunnel"):
+        peers = [
+            {**peer, "public_key": public_key(directory, f"{peer['name']}{PUBLIC}")} if _makes_it(peer) else peer
+            for peer in tunnel["peers"]
+        ]
+        found["tunnel"] = {
+            **tunnel,
+            "peers": [peer for peer in peers if peer["public_key"]],
+            "waiting": sorted(str(peer["name"]) for peer in peers if not peer["public_key"]),
+        }
+    return found
+
+
+def public_key(directory: str, name: str) -> str:
+    """Return a public key that is kept beside the clinic file; empty where there is none yet."""
+    path = os.path.join(directory, FOLDER, name)
+    text = clinic_folder.read(path).strip()
+    if text and not KEY.fullmatch(text):
+        raise HardeningError(f"{path} holds no public key of WireGuard: remove it, and harden the host that made it.")
+    return text
+
+
+def keep_key(directory: str, name: str, public: str) -> list[str]:
+    """Keep a public key that a host made, and return a sentence where that changes anything."""
+    folder = os.path.join(directory, FOLDER)
+    with clinic_folder.locked(folder, "the public keys of those who read from home"):
+        if clinic_folder.read(os.path.join(folder, name)) == f"{public}\n":
+            return []
+        clinic_folder.write(os.path.join(folder, name), f"{public}\n")
+    return [f"Write {FOLDER}/{name} beside the clinic file"]
+
+
+def _makes_it(peer: Mapping[str, Any]) -> bool:
+    """Tell whether a device is a workstation of the clinic file, which makes its key itself."""
+    return bool(peer.get("workstation"))
 
 
 def sentence(port: int, gateway: str, address: str) -> str:
@@ -36,17 +90,23 @@ def files(scope: Mapping[str, Any], public: str, gateway: str) -> dict[str, str]
     told = sentence(int(tunnel["port"]), gateway, address)
     return {
         BOX: f"{told[0].upper()}{told[1:]}.\n",
+        GATEWAY: f"{public}\n",
         **{
             f"{peer['name']}.conf": _ascii(
                 _device(peer, names.get(peer["person"], peer["person"]), tunnel, public, scope.get("internet") or [])
             )
             for peer in tunnel["peers"]
+            if not _makes_it(peer)
         },
     }
 
 
-def write(directory: str, wanted: Mapping[str, str]) -> list[str]:
-    """Bring the folder of the clinic to these files, and return a sentence for each change."""
+def write(directory: str, wanted: Mapping[str, str], tunnel: Mapping[str, Any]) -> list[str]:
+    """Bring the folder of the clinic to these files, and return a sentence for each change.
+
+    Public keys stay that laptops of the tunnel made.
+    """
+    made = {f"{peer['name']}{PUBLIC}" for peer in tunnel["peers"] if _makes_it(peer)}
     folder = os.path.join(directory, FOLDER)
     done = []
     with clinic_folder.locked(folder, "what devices at home are set to"):
@@ -55,7 +115,7 @@ def write(directory: str, wanted: Mapping[str, str]) -> list[str]:
                 clinic_folder.write(os.path.join(folder, name), text)
                 done.append(f"Write {FOLDER}/{name} beside the clinic file")
         for name in sorted(os.listdir(folder)):
-            if name.endswith(".conf") and name not in wanted:
+            if name.endswith((".conf", PUBLIC)) and name not in (*wanted, *made):
                 clinic_folder.remove(os.path.join(folder, name))
                 done.append(f"Remove {FOLDER}/{name} beside the clinic file")
     return done

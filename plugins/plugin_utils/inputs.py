@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, concerns, home_devices
 
 Template = Callable[[Any], Any]
 """Renders a value that may hold Jinja expressions, on the variables of one host."""
@@ -47,8 +47,12 @@ def wanted(role: str, variables: Mapping[str, Any], template: Template, trust: T
 
 
 def scope(role: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return inputs with the role's prefix removed, as modules and observers take them."""
-    return {name.removeprefix(f"{role}_"): value for name, value in given.items()}
+    """Return inputs with the role's prefix removed, as modules and observers take them.
+
+    Public keys that hosts made are read now: the same run may have made them.
+    """
+    found = {name.removeprefix(f"{role}_"): value for name, value in given.items()}
+    return home_devices.with_keys(found) if role in home_devices.ROLES else found
 
 
 def selection(variables: Mapping[str, Any], template: Template) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority_change,
     device_certificates,
     escrow_folders,
+    home_devices,
     revocation,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.remarks import Remarks
@@ -59,6 +60,17 @@ def check_first_passwords(remarks: Remarks, given: Mapping[str, Any], vault: Cal
         held = {login: str(secrets.get(FIRST, login)) for login in logins if f"{FIRST}.{login}" not in missing}
         for login in web_passwords.weak(held):
             remarks.problem(f"{secrets.path}: {FIRST}.{login} would be guessed; accepted: none, so that one is made")
+
+
+def check_laptops(remarks: Remarks, given: Mapping[str, Any]) -> None:
+    """Check the public keys of laptops that the gateway lets in; each is made when its laptop is hardened."""
+    if not {"remote_access_tunnel", "remote_access_clinic_directory"} <= given.keys():
+        return
+    scope = {"tunnel": given["remote_access_tunnel"], "clinic_directory": given["remote_access_clinic_directory"]}
+    with remarks.refusals():
+        waiting = (home_devices.with_keys(scope)["tunnel"] or {}).get("waiting", [])
+        if waiting:
+            remarks.note(f"remote_access: no key yet of {', '.join(waiting)}; a run of harden on each makes it.")
 
 
 def check_certificates(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:

@@ -8,15 +8,15 @@ is taken out or put in alone, while the tunnel stays up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
+    home_host,
     home_idle,
     home_tunnel,
     own_words,
-    packages,
     unit_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
@@ -51,7 +51,8 @@ FACTS: dict[str, str] = {
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; the private key itself goes to `wg pubkey` alone."""
     tunnel = scope.get("tunnel") or {}
-    public, entry = _public(host), host.stat(home_tunnel.KEY)
+    key = home_host.key(host)
+    public = key["public"]
     unit = unit_state.properties(host, home_tunnel.UNIT)
     shown = {name: host.run(["wg", "show", INTERFACE, name]) for name in ("public-key", "listen-port", "allowed-ips")}
     up = all(answer.ok for answer in shown.values())
@@ -61,12 +62,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     listing = host.run(["ip", "-json", "address", "show", "dev", INTERFACE]).output if up and tunnel else ""
     return {
         "declared": bool(tunnel),
-        "carrier": _carrier(host),
-        "key": {
-            "file": f"{entry.mode} {entry.owner}" if entry else None,
-            "public": public,
-            "published": (host.text(home_tunnel.PUBLIC) or "").strip() == public,
-        },
+        "carrier": home_host.carrier(host),
+        "key": key,
         "tunnel": {
             "up": up,
             "differs": home_tunnel.unlike(
@@ -75,7 +72,10 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             if up and tunnel
             else [],
         },
-        "peers": {"undeclared": undeclared, "missing": sorted(set(missing) - set(unused["shut_out"]))},
+        "peers": {
+            "undeclared": undeclared,
+            "missing": sorted({*missing, *tunnel.get("waiting", ())} - set(unused["shut_out"])),
+        },
         "unused": unused,
         "engineers": _engineers(host, running, tunnel),
         "persistent": {
@@ -99,13 +99,11 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         _keep_the_engineer(mine["engineers"], restarts=True)
         return [Step(does, _take_down)]
     tunnel, persistent = scope["tunnel"], mine["persistent"]
+    waiting = tunnel.get("waiting", ())
+    missing = [name for name in mine["peers"]["missing"] if name not in waiting]
     lost = mine["key"]["public"] is None or not mine["tunnel"]["up"] or mine["tunnel"]["differs"]
     _keep_the_engineer(mine["engineers"], restarts=bool(lost or persistent["altered"]))
-    steps = [] if mine["carrier"] else [Step("Install wireguard-go, since this kernel has no WireGuard", _install)]
-    if mine["key"]["public"] is None:
-        steps.append(Step("Make the tunnel's key, which stays on this host", _make_key))
-    elif "key.file" in unmet or not mine["key"]["published"]:
-        steps.append(Step("Keep the tunnel's private key for root alone, and its public key beside it", _keep_key))
+    steps = home_host.plan(mine["carrier"], mine["key"], "key.file" in unmet)
     kept = persistent["file_is_declared"] and persistent["enabled"] and not persistent["altered"]
     if not kept:
         strangers = own_words.strangers(persistent["altered"], home_tunnel.UNIT_FILE)
@@ -113,12 +111,14 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         does = f"Have the tunnel come up with the machine, for {_told(tunnel)}{without}"
         steps.append(Step(does, lambda host: _write(host, tunnel, strangers)))
     if lost or persistent["altered"]:
-        steps.append(Step(f"Bring the tunnel up on UDP port {tunnel['port']}", _restart))
-    elif mine["peers"]["undeclared"] or mine["peers"]["missing"]:
-        steps.append(Step(_changed(mine["peers"]), lambda host: _let_in(host, tunnel)))
+        steps.append(Step(f"Bring the tunnel up on UDP port {tunnel['port']}", home_host.restart))
+    elif mine["peers"]["undeclared"] or missing:
+        told = _changed(mine["peers"]["undeclared"], missing)
+        steps.append(Step(told, lambda host: _let_in(host, tunnel)))
     if {"unused.watched", "unused.let_in"} & unmet:
         steps.append(Step("Take out, now and each day, the keys that nobody used for 90 days", home_idle.keep))
-    return steps + [deliberate(_left(name)) for name in mine["unused"]["shut_out"]]
+    left = [*map(_unmade, waiting), *map(_left, mine["unused"]["shut_out"])]
+    return steps + [deliberate(sentence) for sentence in left]
 
 
 def _engineers(host: Host, running: Mapping[str, frozenset[str]], tunnel: Mapping[str, Any]) -> dict[str, bool]:
@@ -140,6 +140,10 @@ def _keep_the_engineer(engineers: Mapping[str, bool], *, restarts: bool) -> None
         )
 
 
+def _unmade(name: str) -> str:
+    return f"{name} cannot come in yet: harden the workstation that it is, which makes its key itself"
+
+
 def _left(name: str) -> str:
     return (
         f"{name} was shut out of the tunnel, since nobody used it for 90 days: take it out of the clinic file, or have "
@@ -147,52 +151,15 @@ def _left(name: str) -> str:
     )
 
 
-def _carrier(host: Host) -> str | None:
-    """Return what WireGuard is carried by; the kernel's module need not be loaded."""
-    if host.stat("/sys/module/wireguard") or host.run(["modprobe", "--dry-run", "--quiet", "wireguard"]).ok:
-        return "kernel"
-    return "wireguard-go" if host.stat(home_tunnel.PROGRAM) else None
-
-
-def _public(host: Host) -> str | None:
-    private = host.text(home_tunnel.KEY)
-    answer = host.run(["wg", "pubkey"], stdin=private) if private else None
-    return answer.output.strip() if answer and answer.ok else None
-
-
 def _told(tunnel: Mapping[str, Any]) -> str:
     return ", ".join(sorted(str(peer["name"]) for peer in tunnel["peers"])) or "nobody"
 
 
-def _changed(peers: Mapping[str, list[str]]) -> str:
-    said = [f"shut out {', '.join(peers['undeclared'])}"] if peers["undeclared"] else []
-    said += [f"let in {', '.join(peers['missing'])}"] if peers["missing"] else []
+def _changed(undeclared: Sequence[str], missing: Sequence[str]) -> str:
+    said = [f"shut out {', '.join(undeclared)}"] if undeclared else []
+    said += [f"let in {', '.join(missing)}"] if missing else []
     sentence = " and ".join(said)
     return f"{sentence[0].upper()}{sentence[1:]}, and leave the others as they are"
-
-
-def _install(host: Host) -> None:
-    for step in packages.plan(host, ["wireguard-go"]):
-        step.do(host)
-
-
-def _make_key(host: Host) -> None:
-    host.folder(home_tunnel.FOLDER, mode=0o700)
-    host.write(home_tunnel.KEY, host.must(["wg", "genkey"]), mode=0o600)
-    _publish(host)
-
-
-def _keep_key(host: Host) -> None:
-    host.folder(home_tunnel.FOLDER, mode=0o700)
-    host.own(home_tunnel.KEY, mode=0o600)
-    _publish(host)
-
-
-def _publish(host: Host) -> None:
-    public = _public(host)
-    if public is None:
-        raise HardeningError(f"{home_tunnel.KEY} is no key of WireGuard: remove it, so that the next run makes one.")
-    host.write(home_tunnel.PUBLIC, f"{public}\n")
 
 
 def _write(host: Host, tunnel: Mapping[str, Any], strangers: list[str]) -> None:
@@ -204,16 +171,6 @@ def _write(host: Host, tunnel: Mapping[str, Any], strangers: list[str]) -> None:
         host.remove(path)
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "--quiet", "enable", home_tunnel.UNIT])
-
-
-def _restart(host: Host) -> None:
-    """Bring it up anew; what is left of an interface that the unit does not know goes first."""
-    host.must(["systemctl", "stop", home_tunnel.UNIT])
-    host.run(["ip", "link", "delete", "dev", INTERFACE])
-    host.must(["systemctl", "restart", home_tunnel.UNIT])
-    if not host.run(["wg", "show", INTERFACE, "listen-port"]).ok:
-        words = host.run(["journalctl", "-u", home_tunnel.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output
-        raise HardeningError(f"The tunnel does not come up; it says: {words.strip()}")
 
 
 def _let_in(host: Host, tunnel: Mapping[str, Any]) -> None:

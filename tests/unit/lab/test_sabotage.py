@@ -28,7 +28,8 @@ def sabotage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_control_is_broken_in_one_place(sabotage: ModuleType) -> None:
-    roles = [*sabotage.IN_CONTAINERS, *sabotage.AT_WORKSTATIONS, *sabotage.IN_MACHINE, *sabotage.ON_DEVICES]
+    roles = [*sabotage.IN_CONTAINERS, *sabotage.AT_WORKSTATIONS, *sabotage.AT_LAPTOPS]
+    roles += [*sabotage.IN_MACHINE, *sabotage.ON_DEVICES]
     assert sorted(roles) == sorted({control.role for control in catalogue.load()})
 
 
@@ -48,6 +49,7 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
     for place, figures in (
         ("in_containers", (42, 42, 42, 42)),
         ("at_workstations", (5, 5, 5, 5)),
+        ("at_laptops", (3, 3, 3, 3)),
         ("in_machine", (10, 10, 10, 9)),
         ("on_devices", (5, 5, 5, 5)),
     ):
@@ -55,13 +57,16 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
             sabotage, place, lambda roles, chosen, figures=figures: given.append((roles, chosen)) or figures
         )
     assert sabotage.main([]) == 1
-    assert capsys.readouterr().out == "62 controls: 62 broken, 62 named, 61 repaired\n"
+    assert capsys.readouterr().out == "65 controls: 65 broken, 65 named, 64 repaired\n"
     given.clear()
     assert sabotage.main(["orthanc.webdav_off"]) == 0
     assert given == [(sabotage.IN_CONTAINERS, ["orthanc.webdav_off"])]
     given.clear()
     assert sabotage.main(["workstation.automount_off"]) == 0
     assert given == [(sabotage.AT_WORKSTATIONS, ["workstation.automount_off"])]
+    given.clear()
+    assert sabotage.main(["reading_laptop.key_private"]) == 0
+    assert given == [(sabotage.AT_LAPTOPS, ["reading_laptop.key_private"])]
     given.clear()
     sabotage.main(["disk_encryption.swap_encrypted"])
     assert given == [(sabotage.IN_MACHINE, ["disk_encryption.swap_encrypted"])]

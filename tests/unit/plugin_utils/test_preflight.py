@@ -83,11 +83,11 @@ def pair(folder: Path, *words: str, days: str = "30") -> tuple[str, str]:
 
 def test_a_host_is_judged_by_the_roles_that_harden_its_kind() -> None:
     plays = yaml.safe_load((ROOT / "playbooks" / "harden.yml").read_text(encoding="utf-8"))
-    hardening = {
-        KINDS[play["hosts"].partition(":!")[0]]: tuple(role["role"].rpartition(".")[2] for role in play["roles"])
-        for play in plays
-    }
-    assert hardening == concerns.ROLES
+    hardening: dict[str, dict[str, None]] = {}
+    for play in plays:  # laptops are led to the gateway once it is hardened: a role that comes again counts once
+        found = hardening.setdefault(KINDS[play["hosts"].partition(":!")[0]], {})
+        found |= dict.fromkeys(role["role"].rpartition(".")[2] for role in play["roles"])
+    assert {kind: tuple(found) for kind, found in hardening.items()} == concerns.ROLES
 
 
 @pytest.mark.parametrize(

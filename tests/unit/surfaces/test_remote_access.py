@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import home_tunnel, ssh_connections
+from ansible_collections.radiology.hardening.plugins.module_utils import home_host, home_tunnel, ssh_connections
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import remote_access
@@ -177,7 +177,7 @@ def test_a_file_that_is_no_key_is_told_and_never_shown() -> None:
     machine.files[home_tunnel.KEY] = "secret words"
     machine.answers("wg pubkey", status=1)
     with pytest.raises(HardeningError, match=r"private\.key is no key of WireGuard") as raised:
-        remote_access._publish(machine)
+        home_host._publish(machine)
     assert "secret" not in str(raised.value)
 
 
@@ -186,7 +186,7 @@ SET = {**SCOPE, "people": [{"login": "a.martin", "name": "Dr Anne Martín"}], "i
 
 def test_a_device_and_the_box_are_told_what_they_are_set_to() -> None:
     files = home_devices.files(SET, "GATEWAY", "pacs")
-    assert sorted(files) == ["internet-box.txt", "laptop.conf", "tablet.conf"]
+    assert sorted(files) == ["gateway-public-key.txt", "internet-box.txt", "laptop.conf", "tablet.conf"]
     assert "forward UDP port 51820 to 10.0.1.10 (pacs), and no other port" in files["internet-box.txt"]
     laptop = files["laptop.conf"].splitlines()
     assert laptop[0] == "# For the WireGuard program on laptop, of Dr Anne Mart?n."
@@ -200,10 +200,12 @@ def test_a_device_and_the_box_are_told_what_they_are_set_to() -> None:
 
 def test_files_are_written_once_and_go_with_their_device(tmp_path) -> None:
     wanted = home_devices.files(SET, "GATEWAY", "pacs")
-    assert len(home_devices.write(str(tmp_path), wanted)) == 3
-    assert home_devices.write(str(tmp_path), wanted) == []
+    assert len(home_devices.write(str(tmp_path), wanted, TUNNEL)) == 4
+    assert home_devices.write(str(tmp_path), wanted, TUNNEL) == []
     del wanted["tablet.conf"]
-    assert home_devices.write(str(tmp_path), wanted) == ["Remove remote_access/tablet.conf beside the clinic file"]
+    assert home_devices.write(str(tmp_path), wanted, TUNNEL) == [
+        "Remove remote_access/tablet.conf beside the clinic file"
+    ]
     assert not (tmp_path / "remote_access" / "tablet.conf").exists()
 
 
