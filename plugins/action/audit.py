@@ -11,7 +11,13 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import attestations, catalogue, concerns, inputs
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    attestations,
+    catalogue,
+    concerns,
+    inputs,
+    internet_scan,
+)
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, View, judge
 from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
 
@@ -108,5 +114,7 @@ def views(variables: dict[str, Any]) -> list[View]:
         why = str(exposure.get("msg", "this host was not probed from there")) if not facts else ""
         if facts and facts["wire"].get("reachable") is False:
             facts, why = None, " ".join(facts["wire"].get("errors", ["there is no way from there"]))
+        if facts and (deaf := internet_scan.deaf(host, theirs["clinic_vantage"], exposure)):
+            facts, why = None, deaf
         found.append(View(name=name, kind=theirs["clinic_vantage"]["kind"], facts=facts, why=why))
     return found

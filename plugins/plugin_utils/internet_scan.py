@@ -43,8 +43,7 @@ def path(directory: str) -> str:
 def looks(name: str, vantage: Mapping[str, Any], exposure: Mapping[str, Any]) -> Looks:
     """Return what a vantage point really looked at: an entry a host; none where it heard nothing at all."""
     targets = {host: seen["wire"].get("ports") or {} for host, seen in (exposure.get("targets") or {}).items()}
-    answered = [place for ports in targets.values() for place in ports.get("open", [])]
-    heard = {_version(place) for place in (*answered, *(exposure.get("answered") or []))}
+    heard = _heard(exposure)
     found = []
     for host, ports in targets.items():
         here, nowhere = (
@@ -57,6 +56,22 @@ def looks(name: str, vantage: Mapping[str, Any], exposure: Mapping[str, Any]) ->
             undeclared = [*ports["undeclared"], *over_udp]
             found.append({**about, "open": [*ports["open"], *over_udp], "undeclared": undeclared})
     return found
+
+
+def deaf(host: str, vantage: Mapping[str, Any], exposure: Mapping[str, Any]) -> str:
+    """Return why the silence of a host proves nothing, seen from a vantage point on the internet; empty where it does.
+
+    What answered there is told all the same.
+    """
+    ports = exposure["targets"][host]["wire"].get("ports") or {}
+    if vantage["kind"] != INTERNET or ports.get("open") or ports.get("udp"):
+        return ""
+    unheard = {ipaddress.ip_address(address).version for address in ports.get("looked_at", [])} - _heard(exposure)
+    if not unheard:
+        return ""
+    over = " and ".join(f"IPv{version}" for version in sorted(unheard))
+    asked = ", ".join(vantage.get("control_targets") or []) or "none"
+    return f"nobody answered it over {over}, so that silence proves nothing; control_targets that it asked: {asked}"
 
 
 def keep(clinic: Mapping[str, Any], found: Looks, now: datetime.datetime) -> str:
@@ -160,6 +175,15 @@ def _advice(found: Mapping[str, Any], why: str) -> str:
         places = ", ".join(found["undeclared"])
         return f"On {day} {places} answered the internet: close it in the pages of the internet box, then {LOOK}."
     return f"The last look from the internet is of {day}, {found['age_days']} days ago: {LOOK}."
+
+
+def _heard(exposure: Mapping[str, Any]) -> set[int]:
+    """Return the versions of IP over which anybody answered a vantage point."""
+    seen = [told["wire"].get("ports") or {} for told in (exposure.get("targets") or {}).values()]
+    return {
+        _version(place)
+        for place in (*(exposure.get("answered") or []), *(place for ports in seen for place in ports.get("open", [])))
+    }
 
 
 def _version(place: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.action import audit
 from ansible_collections.radiology.hardening.plugins.action import internet_scan as action
 from ansible_collections.radiology.hardening.plugins.module_utils import expectation
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
@@ -224,3 +225,42 @@ def test_all_vantage_points_of_a_clinic_are_heard_and_nobody_else(clinic: dict[s
     state = internet_scan.state(clinic, NOW)
     assert (state["addresses"], state["vantage_points"]) == ([BOX, SERVER], ["first", "second"])
     assert judged(clinic) == ["undeclared"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answered", "seen", "unheard"),
+    [
+        ("internet", CONTROLS, {}, None),
+        ("internet", [], {}, "IPv4 and IPv6"),
+        ("internet", CONTROLS[:1], {}, "IPv6"),
+        ("internet", CONTROLS[:1], {"reached": (BOX,)}, None),
+        ("internet", [], {"opened": (f"{BOX}:4242",)}, None),
+        ("internet", [], {"udp": (f"{BOX}:161 snmp",)}, None),
+        ("lan", [], {}, None),
+    ],
+)
+def test_a_vantage_point_that_hears_nobody_has_not_looked(
+    kind: str, answered: list[str], seen: dict[str, Any], unheard: str | None
+) -> None:
+    vantage = {"name": "stranger", "kind": kind, "control_targets": CONTROLS}
+    told = exposure(answered, **seen)
+    clinic = {"name": "practice"}
+    stranger = {
+        "clinic": clinic,
+        "clinic_vantage": vantage,
+        "clinic_targets": [{"host": "pacs.practice"}],
+        "hardening_exposure": told,
+    }
+    variables = {
+        "inventory_hostname": "pacs.practice",
+        "clinic": clinic,
+        "groups": {"vantage_points": ["stranger.practice"]},
+        "hostvars": {"stranger.practice": stranger},
+    }
+    (view,) = audit.views(variables)
+    if unheard is None:
+        assert (view.facts, view.why) == (told["targets"]["pacs.practice"], "")
+    else:
+        asked = "control_targets that it asked: 203.0.113.77:22, [2001:db8:113::77]:22"
+        assert view.facts is None
+        assert view.why == f"nobody answered it over {unheard}, so that silence proves nothing; {asked}"
