@@ -60,7 +60,7 @@ TUNNEL = {
 }
 
 
-def planned(scope: dict[str, Any] = SCOPE, **changes: Any) -> list[str]:
+def planned(scope: dict[str, Any] | None = None, **changes: Any) -> list[str]:
     mine = copy.deepcopy(FINE)
     for name, value in changes.items():
         part, _dot, fact = name.partition("__")
@@ -68,7 +68,9 @@ def planned(scope: dict[str, Any] = SCOPE, **changes: Any) -> list[str]:
             mine[part][fact] = value
         else:
             mine[part] = value
-    return [step.does for step in reading_laptop.plan({"reading_laptop": mine}, WANTED, scope)]
+    return [
+        step.does for step in reading_laptop.plan({"reading_laptop": mine}, WANTED, SCOPE if scope is None else scope)
+    ]
 
 
 def test_the_configuration_leads_to_the_gateway_alone_and_holds_no_private_key() -> None:
