@@ -31,7 +31,7 @@ class ActionModule(RequestingAction):
         if succeeded(answer) and laptop and not self._task.check_mode:
             try:
                 public = self.fetch_request(home_tunnel.PUBLIC, variables).strip()
-                name = f"{laptop['name']}{home_devices.PUBLIC}"
+                name = home_devices.made_by(laptop["name"], str(variables["clinic_host"]["name"]))
                 kept = home_devices.keep_key(str(scope["clinic_directory"]), name, public)
             except HardeningError as error:
                 raise AnsibleActionFail(str(error)) from None

@@ -131,6 +131,16 @@ def unlike(shown: Mapping[str, str], listing: str, public: str | None, laptop: M
     return found + others
 
 
+def astray(listing: str, routes: Mapping[str, str]) -> list[str]:
+    """Return what keeps the gateway from being reached: `ip -json address`, and `ip -json route get` an address."""
+    down = [f"the interface {INTERFACE} is down"] if "UP" not in home_tunnel.flags(listing) else []
+    return down + [
+        f"{address} does not go by it"
+        for address, told in sorted(routes.items())
+        if INTERFACE not in {str(route.get("dev")) for route in home_tunnel.read(told)}
+    ]
+
+
 def rules(closed: Sequence[str], ssh_port: int) -> str:
     """Return the ruleset by which the ranges of the clinic are reached by the tunnel alone."""
     lines = [

@@ -112,13 +112,22 @@ def unlike(port: str, public: str, listing: str, own: str | None, tunnel: Mappin
 
 def addresses(listing: str) -> list[str]:
     """Return the addresses, with prefix length, in `ip -json address show dev`; link-local ones left out."""
-    try:
-        links: Sequence[Mapping[str, Any]] = json.loads(listing or "[]")
-    except ValueError:
-        return []
     return sorted(
         f"{told['local']}/{told['prefixlen']}"
-        for link in links
+        for link in read(listing)
         for told in link.get("addr_info", [])
         if told.get("scope") == "global"
     )
+
+
+def flags(listing: str) -> set[str]:
+    """Return the flags of the interface in `ip -json address show dev`."""
+    return {str(flag) for link in read(listing) for flag in link.get("flags", [])}
+
+
+def read(told: str) -> Sequence[Mapping[str, Any]]:
+    """Read what `ip -json` told; empty where it told nothing."""
+    try:
+        return [each for each in json.loads(told or "[]") if isinstance(each, Mapping)]
+    except ValueError:
+        return []

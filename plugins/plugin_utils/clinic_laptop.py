@@ -18,11 +18,17 @@ Found = Iterator[tuple[Path, str]]
 OF_HOMES = tuple(
     ipaddress.ip_network(text)
     for text in (
-        *("192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24", "192.168.8.0/24", "192.168.31.0/24"),
-        *("192.168.50.0/24", "192.168.86.0/24", "192.168.88.0/24", "192.168.178.0/24", "10.0.0.0/24", "10.0.1.0/24"),
+        *("192.168.0.0/22", "192.168.4.0/22", "192.168.8.0/24", "192.168.31.0/24", "192.168.43.0/24"),
+        *("192.168.50.0/24", "192.168.68.0/22", "192.168.86.0/24", "192.168.88.0/24", "192.168.100.0/24"),
+        *("192.168.137.0/24", "192.168.178.0/24", "172.20.10.0/28", "10.0.0.0/24", "10.0.1.0/24"),
     )
 )
-"""Ranges that boxes for homes give out as they are sold (Orange, Free, SFR, Telekom, AVM, Huawei, ASUS...)."""
+"""The usual ranges of homes: what boxes (Orange, Free, SFR, Telekom, AVM, Huawei, ASUS, TP-Link, eero...) and the
+hotspots of telephones and of Windows give out as they are sold."""
+UNROUTED = tuple(
+    ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+"""Ranges that the internet has no way to: private ones (RFC 1918), and providers' shared ones (RFC 6598)."""
 
 
 def endpoint(clinic: Clinic) -> str:
@@ -30,6 +36,17 @@ def endpoint(clinic: Clinic) -> str:
     given = clinic.given.get("internet", {}).get("addresses", [])
     found = (address for text in given if (address := literal(text)) is not None and address.version == 4)
     return str(next(found, ""))
+
+
+def time_servers(clinic: Clinic) -> list[str]:
+    """Return the time servers that a laptop reaches at home as well; without any, its time service has its own."""
+    given = map(ipaddress.ip_address, clinic.given.get("outbound", {}).get("time_servers", []))
+    inside = [ipaddress.ip_network(text) for network in clinic.given["networks"].values() for text in network["cidrs"]]
+    return [
+        str(address)
+        for address in given
+        if not any(address.version == cidr.version and address in cidr for cidr in (*inside, *UNROUTED))
+    ]
 
 
 def problems(clinic: Clinic, path: Path, peer: Mapping[str, Any]) -> Found:
@@ -54,8 +71,12 @@ def _workstation(clinic: Clinic, path: Path, name: str) -> Found:
     if first != path[-1]:
         yield here, f"{key} is that of {dotted((*path[:-1], first))}; accepted: a workstation for each device"
     yield from _unfit(here, known[name])
-    if not endpoint(clinic):
+    public = endpoint(clinic)
+    if not public:
         clause = "but internet.addresses has no IPv4 address at which it would call"
+        yield here, f"{key} is {shown(name)}, {clause}; accepted: the public address of the internet box there"
+    elif any(ipaddress.ip_address(public) in each for each in UNROUTED):
+        clause = f"but internet.addresses has {public} first, to which the internet has no way"
         yield here, f"{key} is {shown(name)}, {clause}; accepted: the public address of the internet box there"
     yield from _at_home(clinic, here)
 
@@ -65,9 +86,13 @@ def _unfit(path: Path, host: Host) -> Found:
     key, given = dotted(path), host.given
     if "ssh" not in given or given.get("lost"):
         yield path, f"{key} is {shown(host.name)}, which is never logged in to; accepted: a workstation with ssh"
+    accepted = "accepted: a workstation without port, tunnel and cleartext"
     for listens in [each for each in ("port", "tunnel") if given.get(each)]:
         clause = f"which has {listens}, and so waits for DICOM wherever it is"
-        yield path, f"{key} is {shown(host.name)}, {clause}; accepted: a workstation without port and tunnel"
+        yield path, f"{key} is {shown(host.name)}, {clause}; {accepted}"
+    if "cleartext" in given:
+        clause = "which has cleartext, a port in clear that its address opens to whoever takes it while it is away"
+        yield path, f"{key} is {shown(host.name)}, {clause}; {accepted}"
 
 
 def _at_home(clinic: Clinic, path: Path) -> Found:

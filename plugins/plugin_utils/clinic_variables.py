@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_cleartext,
+    clinic_laptop,
     clinic_remote,
     clinic_services,
     known_hosts,
@@ -180,6 +181,8 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
         found["clinic_home"] = clinic_remote.laptop(clinic, host)
+        if found["clinic_home"]:
+            found["clinic_time_servers"] = clinic_laptop.time_servers(clinic)
         found["clinic_servers"] = [
             {"name": server.name, "ae_title": server.ae_title, "address": str(clinic.addresses(server, "lan")[0])}
             for server in clinic.servers

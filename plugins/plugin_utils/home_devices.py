@@ -39,15 +39,35 @@ def with_keys(scope: Mapping[str, Any]) -> dict[str, Any]:
         found["home"] = {**laptop, "gateway_key": public_key(directory, GATEWAY)}
     if tunnel := scope.get("tunnel"):
         peers = [
-            {**peer, "public_key": public_key(directory, f"{peer['name']}{PUBLIC}")} if _makes_it(peer) else peer
+            {**peer, "public_key": public_key(directory, made_by(peer["name"], peer["workstation"]))}
+            if _makes_it(peer)
+            else peer
             for peer in tunnel["peers"]
         ]
+        _refuse_shared(peers)
         found["tunnel"] = {
             **tunnel,
             "peers": [peer for peer in peers if peer["public_key"]],
             "waiting": sorted(str(peer["name"]) for peer in peers if not peer["public_key"]),
         }
     return found
+
+
+def made_by(name: str, workstation: str) -> str:
+    """Return the name of the file with the public key that a workstation made: another one is another device."""
+    return f"{name}.{workstation}{PUBLIC}"
+
+
+def _refuse_shared(peers: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse one key for two devices, as of a disk that was copied: WireGuard would know the last of them alone."""
+    first: dict[str, Any] = {}
+    for peer in peers:
+        other = first.setdefault(str(peer["public_key"]), peer["name"]) if peer["public_key"] else peer["name"]
+        if other != peer["name"]:
+            raise HardeningError(
+                f"{other} and {peer['name']} of remote_access.peers have one key: remove "
+                f"/etc/radiology-tunnel/private.key on the workstation that was copied from the other, and harden it."
+            )
 
 
 def public_key(directory: str, name: str) -> str:
@@ -106,7 +126,7 @@ def write(directory: str, wanted: Mapping[str, str], tunnel: Mapping[str, Any]) 
 
     Public keys stay that laptops of the tunnel made.
     """
-    made = {f"{peer['name']}{PUBLIC}" for peer in tunnel["peers"] if _makes_it(peer)}
+    made = {made_by(peer["name"], peer["workstation"]) for peer in tunnel["peers"] if _makes_it(peer)}
     folder = os.path.join(directory, FOLDER)
     done = []
     with clinic_folder.locked(folder, "what devices at home are set to"):

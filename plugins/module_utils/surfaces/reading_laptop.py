@@ -43,7 +43,8 @@ FACTS: dict[str, str] = {
     "persistent.altered": "list of str: path: what makes the tunnel's unit run otherwise than the role wrote it",
     "closed.missing_rules": "list of str: rules by which the clinic is reached by the tunnel alone that are not loaded",
     "closed.undeclared_rules": "list of str: rules of that table that are not ours",
-    "closed.at_start": "bool: the rules are loaded when the machine starts, before the network is up",
+    "closed.at_start": "bool: the rules are loaded when the machine starts, before the network is up; for another "
+    "workstation: none are",
     "closed.altered": "list of str: path: what makes that unit run otherwise than the role wrote it",
 }
 SHOWN = ["unshare", "--net", "sh", "-c", f"nft -f - && nft -j list table inet {home_laptop.TABLE}"]
@@ -60,13 +61,22 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     up = all(answer.ok for answer in answers.values())
     shown = {name: answer.output for name, answer in answers.items()}
     listing = host.run(["ip", "-json", "address", "show", "dev", INTERFACE]).output if up and laptop else ""
+    routes = {
+        address: host.run(["ip", "-json", "route", "get", address]).output
+        for address in (laptop["reached"] if up and laptop else ())
+    }
     return {
         "declared": bool(laptop),
         "carrier": home_host.carrier(host),
         "key": key,
         "tunnel": {
             "up": up,
-            "differs": home_laptop.unlike(shown, listing, key["public"], laptop) if up and laptop else [],
+            "differs": [
+                *home_laptop.unlike(shown, listing, key["public"], laptop),
+                *home_laptop.astray(listing, routes),
+            ]
+            if up and laptop
+            else [],
         },
         "persistent": {
             "enabled": unit_state.is_enabled(unit),
@@ -81,16 +91,15 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 def _closed(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts below `closed`; the rules are compared in the form that nftables gives them."""
     text = _rules(scope)
-    _policies, live = firewall_rules.read(
-        host.run(["nft", "-j", "list", "table", "inet", home_laptop.TABLE]).output,
-    )
-    _policies, declared = firewall_rules.read(host.run(SHOWN, stdin=text).output if text else "")
+    hooks, live = firewall_rules.read(host.run(["nft", "-j", "list", "table", "inet", home_laptop.TABLE]).output)
+    wanted, declared = firewall_rules.read(host.run(SHOWN, stdin=text).output if text else "")
     extra, lacking = firewall_rules.differing(live, declared, "output")
+    lacking += [f"the hook {hook}" for hook in wanted if wanted[hook] != hooks.get(hook)]
     unit = unit_state.properties(host, home_laptop.RULES_UNIT)
     return {
         "missing_rules": lacking or ([] if declared or not text else ["all of them"]),
         "undeclared_rules": [*extra, *(firewall_rules.describe(each) for each in live if each["chain"] != "output")],
-        "at_start": unit_state.is_enabled(unit) and host.text(home_laptop.RULES) == text,
+        "at_start": unit_state.is_enabled(unit) == bool(text) and host.text(home_laptop.RULES) == text,
         "altered": own_words.altered(host, unit, (home_laptop.RULES_UNIT_FILE, home_laptop.RULES_SERVICE)),
     }
 
@@ -98,17 +107,20 @@ def _closed(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
     """Return the steps; on a workstation that is no such laptop, those that take down what is left of one.
 
-    The rules come first: nothing is lost by them on a machine that is not let through the tunnel yet.
+    The rules come before the tunnel: nothing is lost by them on a machine that is not let through it yet. WireGuard alone
+    is installed before, from a mirror that they may close.
     """
     mine = facts[NAME]
     unmet = {name.removeprefix(f"{NAME}.") for name in expectation.unmet(facts, wanted)}
     if not mine["declared"]:
-        left = mine["tunnel"]["up"] or mine["persistent"]["enabled"] or mine["closed"]["undeclared_rules"]
+        persistent, closed = mine["persistent"], mine["closed"]
+        left = mine["tunnel"]["up"] or persistent["enabled"] or not persistent["file_is_declared"]
+        left = left or closed["undeclared_rules"] or not closed["at_start"]
         does = "Take down the tunnel to the clinic, which the clinic file gives this workstation no more"
         return [Step(does, _take_down)] if left else []
     laptop, persistent = scope["home"], mine["persistent"]
-    steps = _close(mine["closed"], scope)
-    steps += home_host.plan(mine["carrier"], mine["key"], "key.file" in unmet)
+    steps = home_host.plan(mine["carrier"], mine["key"], "key.file" in unmet)
+    steps += _close(mine["closed"], scope)
     if not laptop["gateway_key"]:
         waits = f"Harden {laptop['gateway']}, which makes the key of the gateway, then this workstation again"
         return [*steps, deliberate(waits)]
@@ -161,6 +173,8 @@ def _load(host: Host, text: str, strangers: list[str]) -> None:
 
 
 def _write(host: Host, laptop: Mapping[str, Any], strangers: list[str]) -> None:
+    """Write what the tunnel comes up by. It is stopped first: what is cut off between here and its start is seen so."""
+    host.run(["systemctl", "stop", home_tunnel.UNIT])
     host.folder(home_tunnel.FOLDER, mode=0o700)
     host.write(home_tunnel.CONFIGURATION, home_laptop.configuration(laptop), mode=0o600)
     host.write(home_tunnel.UNIT_FILE, home_laptop.SERVICE)

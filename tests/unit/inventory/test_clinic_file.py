@@ -142,6 +142,14 @@ def test_a_vantage_point_on_the_internet_has_somebody_to_hear() -> None:
     assert "control_targets" not in found["laptop.test"]["clinic_vantage"]
 
 
+def test_a_laptop_that_is_carried_home_asks_no_clock_that_it_reaches_in_the_practice_alone() -> None:
+    text = (HERE / "valid" / "remote_laptop.yml").read_text(encoding="utf-8")
+    text += 'outbound: {time_servers: ["10.0.1.1", "192.0.2.123", "192.168.9.1"]}\n'
+    found = clinic_file.build(text.encode(), "/clinics/test.yml", controls)
+    assert found.shared["clinic_time_servers"] == ["10.0.1.1", "192.0.2.123", "192.168.9.1"]
+    assert found.hosts["ws.test"]["clinic_time_servers"] == ["192.0.2.123"]
+
+
 def test_a_workstation_knows_the_servers_that_its_tunnels_lead_to() -> None:
     text = (ROOT / "inventories" / "lab" / "dmz-practice.yml").read_text(encoding="utf-8")
     assert not clinic_file.build(text.encode(), "/clinics/test.yml", controls).hosts["ws.dmz-practice"]["clinic_host"][

@@ -34,10 +34,11 @@ WANTED = catalogue.wanted(catalogue.load("reading_laptop"))
 ADDRESSES = json.dumps(
     [
         {
+            "flags": ["POINTOPOINT", "NOARP", "UP", "LOWER_UP"],
             "addr_info": [
                 {"local": "10.99.1.4", "prefixlen": 32, "scope": "global"},
                 {"local": "fd99:1::4", "prefixlen": 128, "scope": "global"},
-            ]
+            ],
         }
     ]
 )
@@ -119,13 +120,29 @@ def test_a_tunnel_that_is_not_as_declared_says_in_what(shown: dict[str, str], li
     assert home_laptop.unlike({**SHOWN, **shown}, listing, OWN, HOME) == told
 
 
+@pytest.mark.parametrize(
+    ("listing", "by", "told"),
+    [
+        (ADDRESSES, "wg-radiology", []),
+        (ADDRESSES, "eth0", ["10.0.1.10 does not go by it"]),
+        (ADDRESSES.replace('"UP", ', ""), "wg-radiology", ["the interface wg-radiology is down"]),
+    ],
+)
+def test_a_tunnel_that_leads_nowhere_says_so(listing: str, by: str, told: list[str]) -> None:
+    assert home_laptop.astray(listing, {"10.0.1.10": f'[{{"dst":"10.0.1.10","dev":"{by}"}}]'}) == told
+
+
+def test_a_gateway_to_which_there_is_no_route_is_told() -> None:
+    assert home_laptop.astray(ADDRESSES, {"10.0.1.10": ""}) == ["10.0.1.10 does not go by it"]
+
+
 def test_a_fine_laptop_has_no_plan_nor_has_another_workstation() -> None:
     assert planned() == []
     off = {"declared": False, "tunnel__up": False, "persistent__enabled": False}
-    assert planned({"home": {}}, **off, persistent__file_is_declared=True, closed__at_start=False) == []
+    assert planned({"home": {}}, **off, persistent__file_is_declared=True) == []
 
 
-def test_a_new_laptop_is_closed_first_and_makes_its_key() -> None:
+def test_a_new_laptop_has_what_carries_its_tunnel_before_it_is_closed() -> None:
     closing = [
         "Have nftables check the rules",
         "Let what is meant for 10.0.1.0/24, fd00:1::/64, 10.0.2.0/24, 10.99.1.0/24 out by the tunnel alone",
@@ -142,14 +159,14 @@ def test_a_new_laptop_is_closed_first_and_makes_its_key() -> None:
         "Make the tunnel's key, which stays on this host",
     ]
     assert planned(**new) == [
-        *closing,
         *making,
+        *closing,
         "Have the tunnel to pacs come up with the machine",
         "Bring the tunnel to pacs up",
     ]
     unknown = {**SCOPE, "home": {**HOME, "gateway_key": ""}}
     told = "Harden pacs, which makes the key of the gateway, then this workstation again"
-    assert planned(unknown, **new) == [*closing, *making, told]
+    assert planned(unknown, **new) == [*making, *closing, told]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +186,18 @@ def test_each_breach_is_put_right(changes: dict[str, Any], first: str) -> None:
     assert planned(**changes)[0] == first
 
 
-@pytest.mark.parametrize("left", ["tunnel__up", "persistent__enabled"])
-def test_what_the_clinic_file_gives_no_more_is_taken_down(left: str) -> None:
-    off = {"declared": False, "tunnel__up": False, "persistent__enabled": False, left: True}
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"tunnel__up": True},
+        {"persistent__enabled": True},
+        {"persistent__file_is_declared": False},
+        {"closed__at_start": False},
+        {"closed__undeclared_rules": ["loopback and tunnel"]},
+    ],
+)
+def test_what_the_clinic_file_gives_no_more_is_taken_down(left: dict[str, Any]) -> None:
+    off = {"declared": False, "tunnel__up": False, "persistent__enabled": False, **left}
     (told,) = planned({"home": {}}, **off)
     assert told == "Take down the tunnel to the clinic, which the clinic file gives this workstation no more"
     host = RecordedHost(asked={"runs": {"systemctl daemon-reload": [0, ""], f"sh -c {reading_laptop.UNLOAD}": [0, ""]}})
@@ -184,26 +210,40 @@ def test_keys_are_read_when_they_are_needed(tmp_path: Path) -> None:
     given = {"tunnel": TUNNEL, "clinic_directory": str(tmp_path)}
     found = home_devices.with_keys(given)["tunnel"]
     assert ([peer["name"] for peer in found["peers"]], found["waiting"]) == (["tablet"], ["reading"])
-    assert home_devices.keep_key(str(tmp_path), "reading.pub", OWN) == [
-        "Write remote_access/reading.pub beside the clinic file"
+    assert home_devices.keep_key(str(tmp_path), "reading.ws.pub", OWN) == [
+        "Write remote_access/reading.ws.pub beside the clinic file"
     ]
-    assert home_devices.keep_key(str(tmp_path), "reading.pub", OWN) == []
+    assert home_devices.keep_key(str(tmp_path), "reading.ws.pub", OWN) == []
     found = inputs.scope("remote_access", {f"remote_access_{name}": value for name, value in given.items()})["tunnel"]
     assert ([peer["public_key"] for peer in found["peers"]], found["waiting"]) == ([OWN, STRANGER], [])
-    (tmp_path / "remote_access" / "reading.pub").write_text("no key\n", encoding="ascii")
-    with pytest.raises(HardeningError, match=r"reading\.pub holds no public key of WireGuard: remove it"):
+    (tmp_path / "remote_access" / "reading.ws.pub").write_text("no key\n", encoding="ascii")
+    with pytest.raises(HardeningError, match=r"reading\.ws\.pub holds no public key of WireGuard: remove it"):
         home_devices.with_keys(given)
+
+
+def test_one_key_is_of_one_device(tmp_path: Path) -> None:
+    home_devices.keep_key(str(tmp_path), "reading.ws.pub", STRANGER)
+    with pytest.raises(HardeningError, match=r"reading and tablet of remote_access\.peers have one key: remove "):
+        home_devices.with_keys({"tunnel": TUNNEL, "clinic_directory": str(tmp_path)})
+
+
+def test_another_workstation_is_another_device(tmp_path: Path) -> None:
+    home_devices.keep_key(str(tmp_path), "reading.stolen.pub", OWN)
+    found = home_devices.with_keys({"tunnel": TUNNEL, "clinic_directory": str(tmp_path)})["tunnel"]
+    assert found["waiting"] == ["reading"]
 
 
 def test_the_gateways_key_is_kept_for_laptops_and_theirs_stay_while_they_are_devices(tmp_path: Path) -> None:
     scope = {"home": HOME, "clinic_directory": str(tmp_path)}
     assert home_devices.with_keys(scope)["home"]["gateway_key"] == ""
-    home_devices.keep_key(str(tmp_path), "reading.pub", OWN)
-    home_devices.keep_key(str(tmp_path), "former.pub", STRANGER)
+    home_devices.keep_key(str(tmp_path), "reading.ws.pub", OWN)
+    home_devices.keep_key(str(tmp_path), "reading.stolen.pub", STRANGER)
     tunnel = home_devices.with_keys({"tunnel": TUNNEL, "clinic_directory": str(tmp_path)})["tunnel"]
     files = home_devices.files({"tunnel": tunnel}, GATEWAY, "pacs")
     assert sorted(files) == ["gateway-public-key.txt", "internet-box.txt", "tablet.conf"]
-    assert "Remove remote_access/former.pub beside the clinic file" in home_devices.write(str(tmp_path), files, tunnel)
+    assert "Remove remote_access/reading.stolen.pub beside the clinic file" in home_devices.write(
+        str(tmp_path), files, tunnel
+    )
     assert home_devices.write(str(tmp_path), files, tunnel) == []
     assert home_devices.with_keys(scope)["home"]["gateway_key"] == GATEWAY
 
