@@ -126,8 +126,13 @@ class Lab:
         machine.root("ip", "netns", "exec", name, "nft", "flush", "ruleset")
 
     def give_power(self, host: str) -> None:
-        """Start a host whose power was cut, and wait until it has booted."""
-        machine.podman("start", network.namespace(self.name, host))
+        """Start a host whose power was cut, and wait until it has booted.
+
+        Podman clears away after a container that ends on its own time; one that is started before that finds no files.
+        """
+        name = network.namespace(self.name, host)
+        machine.podman("container", "cleanup", name)
+        machine.podman("start", name)
         self._booted(TOPOLOGY.hosts[host])
 
     def _start(self, host: Host) -> None:

@@ -107,8 +107,8 @@ def _closed(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
 def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> list[Step]:
     """Return the steps; on a workstation that is no such laptop, those that take down what is left of one.
 
-    The rules come before the tunnel: nothing is lost by them on a machine that is not let through it yet. WireGuard alone
-    is installed before, from a mirror that they may close.
+    The rules come before the tunnel: nothing is lost by them on a machine that is not let through it yet. But what
+    carries the tunnel is installed before them, from a mirror to which they may close the way.
     """
     mine = facts[NAME]
     unmet = {name.removeprefix(f"{NAME}.") for name in expectation.unmet(facts, wanted)}
