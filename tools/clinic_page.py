@@ -47,7 +47,8 @@ Beside what each key accepts, these hold:
   and addresses that no other has, and belongs to one of `people`; `ssh` is granted to administrators alone. In the
   place of a key it names a workstation with `ssh`, without `port` and `tunnel`, in a clinic whose networks of kind
   `admin` are none that boxes for homes give out.
-- A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
+- A gateway is a plain Debian host with `ssh`: it has no AE title, and is no DICOM device.
+- A host with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - An attestation is of a workstation or modality that nobody logs in to, about what persons are asked of it, and holds
   for a year at most.
 - No key is given twice; anchors, aliases and tags are not read.

@@ -19,7 +19,7 @@ DICOM_TLS, HTTPS, SSH = 2762, 443, 22
 
 
 def of_host(clinic: Clinic, host: Host) -> list[dict[str, Any]]:
-    """Return what a server or a workstation may be called for: name, TCP port, sources; none of another host.
+    """Return what a hardened host may be called for: name, TCP port, sources; none of another host.
 
     SSH is declared on the port of the host's `ssh` block, so that the engineer who came by it stays in.
     """
@@ -27,6 +27,8 @@ def of_host(clinic: Clinic, host: Host) -> list[dict[str, Any]]:
         return [*_of_server(clinic), _ssh(clinic, host), *clinic_cleartext.services(clinic)]
     if host.kind == "workstation" and _managed(host):
         return [*_of_viewer(clinic, host), _ssh(clinic, host)]
+    if host.kind == "gateway":
+        return [_ssh(clinic, host)]
     return []
 
 
