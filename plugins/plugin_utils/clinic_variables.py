@@ -178,6 +178,8 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     if host.kind in ("orthanc_server", "gateway"):
         found["clinic_destinations"] = destinations(clinic, host)
         found["clinic_tunnel"] = clinic_remote.tunnel(clinic, host)
+    if through := clinic_remote.through(clinic, host) if host.kind == "orthanc_server" else {}:
+        found["clinic_through_gateway"] = through
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
         found["clinic_home"] = clinic_remote.laptop(clinic, host)

@@ -129,7 +129,8 @@ def _short(name: str) -> str:
 
 
 def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[int, int]]) -> list[str]:
-    parts = []
+    parts: list[str] = []
+    of_the_right: dict[Reach, None] = {}
     for seen in point["sees"]:
         if seen["host"] not in places:
             continue
@@ -143,8 +144,13 @@ def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[
         bend = (start + end) // 2
         curve = f"M{start} {height} C{bend} {height} {bend} {target} {end} {target}"
         parts.append(f'<path class="line {kind}" d="{curve}"/>')
-        middle = height if not from_left or abs(height - target) < 20 else (height + target) // 2
-        parts += _labels(reached, start, end, middle)
+        if from_left:
+            middle = height if abs(height - target) < 20 else (height + target) // 2
+            parts += _labels(reached, start, end, middle)
+        else:
+            of_the_right |= dict.fromkeys(reached)
+    if x > SERVER and set(places) & {seen["host"] for seen in point["sees"]}:  # the lines begin at one place
+        parts += _labels(list(of_the_right), x, SERVER + BOX[0], y + BOX[1] // 2)
     if point["why"]:
         parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">could not look</text>')
     return parts

@@ -7,11 +7,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import second_factor
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     catalogue,
     clinic_file,
     clinic_variables,
     concerns,
+    home_devices,
 )
 
 GATEWAY = (Path(__file__).parent / "valid" / "gateway.yml").read_text(encoding="utf-8")
@@ -84,3 +86,71 @@ def test_a_gateway_is_judged_by_what_concerns_no_images() -> None:
         if control.applies_when and control.applies_when.fact == "orthanc.installed"
     }
     assert not asked & {*of_images, "firewall.connections_bounded", "firewall.loopback_callers"}
+
+
+REMOTE = (Path(__file__).parent / "valid" / "remote_gateway.yml").read_text(encoding="utf-8")
+
+
+def test_a_gateway_passes_the_web_of_all_servers_on_and_ssh_of_those_that_have_it() -> None:
+    found = clinic(REMOTE)
+    tunnel = found.hosts["gate.test"]["clinic_tunnel"]
+    assert (tunnel["reached"], tunnel["addresses"]) == (["10.0.1.9", "fd00:1::9"], ["10.99.1.1/24", "fd99:1::1/64"])
+    laptop, tablet = tunnel["peers"]
+    assert (laptop["services"], tablet["services"]) == ({}, {"ssh": 2200})
+    assert [(each["to"], each["address"], each["port"], each["as"]) for each in laptop["forwards"]] == [
+        ("pacs web", "10.0.1.10", 443, "10.0.1.9"),
+        ("pacs web", "fd00:1::10", 443, "fd00:1::9"),
+        ("old web", "10.0.1.11", 443, "10.0.1.9"),
+    ]
+    assert [each["to"] for each in tablet["forwards"]] == ["pacs web", "pacs web", "pacs ssh", "pacs ssh", "old web"]
+    assert {each["port"] for each in tablet["forwards"] if each["to"] == "pacs ssh"} == {22}
+    assert laptop["reached"] == ["10.0.1.10", "fd00:1::10", "10.0.1.11"]
+    assert tablet["reached"] == [*laptop["reached"], "10.0.1.9", "fd00:1::9"]
+    assert found.hosts["pacs.test"]["clinic_tunnel"] == {}
+    assert found.shared["clinic"]["forward"] == {"port": 4500, "gateway": "gate", "address": "10.0.1.9"}
+
+
+def test_servers_admit_the_gateway_s_address_for_what_is_granted_through_it() -> None:
+    def sources(text: str, server: str) -> dict[str, list[str]]:
+        return {
+            each["name"]: [source for source in each["sources"] if source in ("10.0.1.9", "fd00:1::9")]
+            for each in clinic(text).hosts[f"{server}.test"]["clinic_services"]
+        }
+
+    both = ["10.0.1.9", "fd00:1::9"]
+    assert sources(REMOTE, "pacs") == {"dicom-tls": [], "https": both, "ssh": both}
+    assert sources(REMOTE, "old") == {"dicom-tls": [], "https": both[:1], "ssh": []}
+    web = REMOTE.replace("may: [web, ssh]", "may: [web]")
+    assert sources(web, "pacs")["ssh"] == []
+    assert sources(REMOTE.replace("gateway: gate", "gateway: pacs"), "pacs") == {
+        key: [] for key in ("dicom-tls", "https", "ssh")
+    }
+
+
+def test_whoever_administers_a_server_through_the_gateway_is_asked_for_a_second_factor_there() -> None:
+    found = clinic(REMOTE)
+    through = found.hosts["pacs.test"]["clinic_through_gateway"]
+    assert through["network"] == ["10.0.1.9", "fd00:1::9"]
+    assert [(each["name"], each["person"], each["services"]) for each in second_factor.devices(through)] == [
+        ("tablet", "c.moreau", {"ssh": 22})
+    ]
+    assert second_factor.match({"tunnel": through}).startswith("Match Address 10.0.1.9,fd00:1::9\n")
+    for without in (REMOTE.replace("may: [web, ssh]", "may: [web]"), REMOTE.replace("gateway: gate", "gateway: pacs")):
+        assert "clinic_through_gateway" not in clinic(without).hosts["pacs.test"]
+    assert "clinic_through_gateway" not in found.hosts["old.test"]
+
+
+def test_a_laptop_calls_each_server_by_the_gateway() -> None:
+    text = REMOTE.replace("networks:\n", 'internet: {addresses: ["203.0.113.5"]}\nnetworks:\n', 1)
+    text = text.replace("    port: 11112\n", "").replace("[echo, find, get]", "[echo]\n    ssh: {user: engineer}")
+    text = text.replace("public_key: YS5tYXJ0aW4ncyBsYXB0b3AsIG1hZGUgdXAgaGVyZSE=", "workstation: ws")
+    home = clinic(text).hosts["ws.test"]["clinic_home"]
+    assert (home["gateway"], home["reached"]) == ("gate", ["10.0.1.10", "fd00:1::10", "10.0.1.11"])
+
+
+def test_a_device_is_told_the_pages_that_it_reaches() -> None:
+    tunnel = clinic(REMOTE).hosts["gate.test"]["clinic_tunnel"]
+    files = home_devices.files({"tunnel": tunnel}, "K", "gate")
+    assert "forward UDP port 4500 to 10.0.1.9 (gate)" in files["internet-box.txt"]
+    assert "as in the practice: https://10.0.1.10/, https://10.0.1.11/\n" in files["laptop.conf"]
+    assert "AllowedIPs = 10.0.1.10/32, fd00:1::10/128, 10.0.1.11/32\n" in files["laptop.conf"]
