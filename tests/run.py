@@ -31,6 +31,7 @@ SCENARIOS = (
     "system",
     "workstation",
     "reading_laptop",
+    "gateway",
 )
 PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
 

@@ -43,11 +43,12 @@ Beside what each key accepts, these hold:
   server has (443, 2762, 4242, 8042, and that of SSH). One that is over is no error: it opens nothing, and the audit
   says so.
 - A login is one person's: those that several people share, such as `admin`, are refused.
-- `remote_access` ends on a server with `ssh`, in a network that overlaps none of the clinic's. Each device has a key
-  and addresses that no other has, and belongs to one of `people`; `ssh` is granted to administrators alone. In the
-  place of a key it names a workstation with `ssh`, without `port` and `tunnel`, in a clinic whose networks of kind
-  `admin` are none that boxes for homes give out.
-- A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
+- `remote_access` ends on a server with `ssh` or on a gateway, in a network that overlaps none of the clinic's. Such a
+  gateway has a version of IP in common with each server. Each device has a key and addresses that no other has, and
+  belongs to one of `people`; `ssh` is granted to administrators alone. In the place of a key it names a workstation
+  with `ssh`, without `port` and `tunnel`, in a clinic whose networks of kind `admin` are none that homes have.
+- A gateway is a plain Debian host with `ssh`: it has no AE title, and is no DICOM device.
+- A host with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - An attestation is of a workstation or modality that nobody logs in to, about what persons are asked of it, and holds
   for a year at most.
 - No key is given twice; anchors, aliases and tags are not read.

@@ -3,11 +3,11 @@
 """Prove one control on a lab that stays: break it, have it named and repaired. Usage: control.py CONTROL ...
 
 The lab is made at the first call, and stays hardened for the next one: two containers, of Debian 12 and 13 (servers, or
-workstations for that role's controls), or a virtual machine where a control of disk_encryption is named; for a control
-of devices it is a lab of its own, which is made in seconds and goes at the end. It is hardened again when the sources
-of roles or plugins changed since, and made anew when the lab's own did, when it does not run, or when the last proof
-did not end well. `make demo-down` and `make clean` remove it. RADIOLOGY_LAB gives it another name. The last line is as
-of sabotage.py.
+workstations for that role's controls, or gateways for those that concern them alone), or a virtual machine where a
+control of disk_encryption is named; for a control of devices it is a lab of its own, which is made in seconds and goes
+at the end. It is hardened again when the sources of roles or plugins changed since, and made anew when the lab's own
+did, when it does not run, or when the last proof did not end well. `make demo-down` and `make clean` remove it.
+RADIOLOGY_LAB gives it another name. The last line is as of sabotage.py.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ class Place:
     harden: Callable[[Path], None]
     break_there: Break
     remove: Callable[[], None]
+    only: tuple[str, ...] = ()
+
+    def takes(self, control: str) -> bool:
+        """Tell whether a control is broken here: it is one of `only`, or of the roles and no gateway's alone."""
+        mine = control.partition(".")[0] in self.roles and control not in sabotage.OF_GATEWAYS
+        return control in self.only if self.only else mine
 
     @property
     def stamp(self) -> Path:
@@ -99,6 +105,7 @@ def places() -> tuple[Place, ...]:
     """Return all places."""
     lab, stations, machine = Lab(NAME, sabotage.HOSTS), Lab(f"{NAME}-ws", sabotage.STATIONS), VirtualMachine(NAME)
     laptops = Lab(f"{NAME}-home", (*sabotage.HOSTS, *sabotage.STATIONS))
+    gates = Lab(f"{NAME}-gate", sabotage.GATES)
     return (
         Place(
             "containers",
@@ -126,6 +133,16 @@ def places() -> tuple[Place, ...]:
             sabotage.harden_containers,
             sabotage.break_at_workstations,
             laptops.down,
+        ),
+        Place(
+            "gateways",
+            tuple(sabotage.roles_of(sabotage.OF_GATEWAYS)),
+            gates.runs,
+            gates.up,
+            sabotage.harden_containers,
+            sabotage.break_at_gateways,
+            gates.down,
+            sabotage.OF_GATEWAYS,
         ),
         Place(
             f"machine of {sabotage.RELEASE}",
@@ -170,7 +187,7 @@ def main(controls: list[str]) -> int:
     with (STAMPS / f"{NAME}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # one at a time on one lab
         for place in places():
-            chosen = [control for control in controls if control.partition(".")[0] in place.roles]
+            chosen = [control for control in controls if place.takes(control)]
             if chosen:
                 tallies.append(place.prove(chosen))
     of_devices = [control for control in controls if control.partition(".")[0] in sabotage.ON_DEVICES]

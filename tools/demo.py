@@ -19,7 +19,7 @@ sys.path[:0] = [str(RESOURCES), str(Path(__file__).resolve().parent)]
 
 import control
 import home
-from lab import Lab
+from lab import EVERYBODY, Lab
 from story import STUDIES, Practice, readable_series
 from topology import TOPOLOGY
 
@@ -36,7 +36,7 @@ class Demo:
 
     def __init__(self) -> None:
         """Prepare the lab's name, its inventory and the two practices."""
-        self.lab = Lab(NAME)
+        self.lab = Lab(NAME, (*EVERYBODY, "gate-2"))
         self.inventory = self.lab.state / "inventory"
         self.practices = [Practice(self.lab, clinic) for clinic in TOPOLOGY.clinics]
         self.laptops = [home.Device(practice, self.inventory / practice.clinic) for practice in self.practices]

@@ -4,6 +4,7 @@
 
 record_facts.py                      of both practices of a lab, which it makes, hardens by profile strict and removes
 record_facts.py laptops              of both practices' workstations as laptops that are carried home, likewise
+record_facts.py gateways             of both practices' gateways, by the controls that concern them alone, likewise
 record_facts.py bookworm|trixie      of a virtual machine, which it makes and removes: the facts of its disks
 
 RADIOLOGY_LAB gives the lab another name.
@@ -49,7 +50,7 @@ USED = {
     "system": ("system",),
 }
 PLAYBOOK = """
-- hosts: orthanc_servers
+- hosts: orthanc_servers:!declared_only
   become: true
   gather_facts: false
   vars:
@@ -69,7 +70,7 @@ PLAYBOOK = """
       become: false
       delegate_to: localhost
 
-- hosts: workstations
+- hosts: "{{ group | default('workstations') }}"
   become: true
   gather_facts: false
   vars:
@@ -111,7 +112,9 @@ def main(arguments: list[str]) -> int:
     if not arguments:
         return of_containers()
     if arguments == ["laptops"]:
-        return of_laptops()
+        return of_others("reading_laptop", ("pacs", "ws", "box"), "workstations", laptop=True)
+    if arguments == ["gateways"]:
+        return of_others("firewall", ("gate",), "gateways", ".gateway")
     (release,) = arguments
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -157,21 +160,20 @@ def of_containers() -> int:
     return 0
 
 
-def of_laptops() -> int:
-    """Harden two laptops with their gateways, observe, and write a file a release."""
-    role = "reading_laptop"
-    lab = Lab(NAME, tuple(f"{kind}-{number}" for number in TOPOLOGY.clinics.values() for kind in ("pacs", "ws", "box")))
+def of_others(role: str, kinds: tuple[str, ...], group: str, ends: str = "", *, laptop: bool = False) -> int:
+    """Harden hosts of these kinds, observe a group by one role, and write a file a release; `ends` ends its name."""
+    lab = Lab(NAME, tuple(f"{kind}-{number}" for number in TOPOLOGY.clinics.values() for kind in kinds))
     inventory = lab.state / "inventory"
-    lab.up(inventory, laptop=True)
+    lab.up(inventory, laptop=laptop)
     try:
         play(inventory, ROOT / "playbooks" / "harden.yml", {"hardening_profile": "strict"})
         with tempfile.TemporaryDirectory() as folder:
-            playbook = Path(folder) / "record.yml"
+            playbook, given = Path(folder) / "record.yml", {"folder": folder, "role": role, "group": group}
             playbook.write_text(PLAYBOOK, encoding="utf-8")
-            play(inventory, playbook, {"hardening_profile": "strict", "folder": folder, "role": role})
+            play(inventory, playbook, {"hardening_profile": "strict", **given})
             for clinic in TOPOLOGY.clinics:
                 seen = json.loads((Path(folder) / f"{role}.{clinic}.json").read_text("utf-8"))
-                put(role, clinic, seen, str(inventory / clinic))
+                put(f"{role}{ends}", clinic, seen, str(inventory / clinic))
     finally:
         lab.down()
     return 0

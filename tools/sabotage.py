@@ -5,8 +5,9 @@
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
 machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, those of the
 role workstation on two workstations in containers, of Debian 12 and 13, those of reading_laptop on two such ones beside
-their servers, all others on two servers alike, behind their boxes. Two can run beside each other when RADIOLOGY_LAB
-gives one a lab of another name. The last line is `N controls: N broken, N named, N repaired`.
+their servers, those that concern gateways alone on two gateways, all others on two servers alike, behind their boxes.
+Two can run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is `N controls: N
+broken, N named, N repaired`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ STATIONS = ("ws-1", "ws-2")
 AT_WORKSTATIONS = ("workstation",)
 AT_LAPTOPS = ("reading_laptop",)
 """Their tunnels lead to the servers, which are hardened beside them."""
+GATES = ("gate-1", "gate-2")
+OF_GATEWAYS = tuple(control.id for control in catalogue.load() if control.concerns == ("gateway",))
+"""Controls that no other host is held to; the others of a gateway's are broken on servers."""
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
 """Controls of which a server is not judged; the machine is made a workstation for their sabotage."""
 TALLY = re.compile(r"(\d+) controls: (\d+) broken, (\d+) named, (\d+) repaired")
@@ -60,10 +64,19 @@ def main(controls: list[str]) -> int:
         (IN_MACHINE, in_machine),
         (ON_DEVICES, on_devices),
     ):
-        chosen = [control for control in controls if control.partition(".")[0] in roles]
+        mine = [control for control in controls if control not in OF_GATEWAYS]
+        chosen = [control for control in mine if control.partition(".")[0] in roles]
         if chosen or not controls:
             tallies.append(break_there(roles, chosen))
+    of_gateways = [control for control in controls or OF_GATEWAYS if control in OF_GATEWAYS]
+    if of_gateways:
+        tallies.append(at_gateways(roles_of(of_gateways), of_gateways))
     return tell(tallies)
+
+
+def roles_of(controls: Sequence[str]) -> list[str]:
+    """Return the roles that keep some controls, each once."""
+    return list(dict.fromkeys(control.partition(".")[0] for control in controls))
 
 
 def tell(tallies: Sequence[tuple[int, ...]]) -> int:
@@ -87,6 +100,11 @@ def at_laptops(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
     """Harden two laptops and their gateways in containers by the whole playbook, break and repair, return the tally."""
     hosts = (*HOSTS, *STATIONS)
     return in_lab(hosts, lambda inventory: break_at_workstations(inventory, roles, controls), laptop=True)
+
+
+def at_gateways(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Harden two gateways in containers by the whole playbook, break and repair, and return the tally."""
+    return in_lab(GATES, lambda inventory: break_at_gateways(inventory, roles, controls))
 
 
 def in_lab(
@@ -146,6 +164,12 @@ def break_at_workstations(inventory: Path, roles: Sequence[str], controls: list[
     """Break and repair on workstations that harden_containers hardened, and return the tally."""
     path = "molecule/resources/sabotage.yml"
     return tally(playbook(inventory, path, roles, controls, held=STRICT, targets="workstations"))
+
+
+def break_at_gateways(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Break and repair on gateways that harden_containers hardened, and return the tally."""
+    path = "molecule/resources/sabotage.yml"
+    return tally(playbook(inventory, path, roles, controls, held=STRICT, targets="gateways"))
 
 
 def break_in_machine(inventory: Path, roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:

@@ -34,8 +34,8 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {host.name for host in hosts}
-    standing = {clinic: number for clinic, number in TOPOLOGY.clinics.items() if present & _hardened(number)}
-    for clinic in standing:
+    standing = {clinic: number for clinic, number in TOPOLOGY.clinics.items() if present & _hardened(number, present)}
+    for clinic, number in standing.items():
         text = (CLINIC_FILES / f"{clinic}.yml").read_text(encoding="utf-8")
         text = (
             text.replace("    may: [echo, find, move, get,", "    tunnel: true\n    may: [echo, find, move, get,")
@@ -43,6 +43,7 @@ def write(
             else text
         )
         text = carried(text) if laptop else text
+        text = by_gateway(text, TOPOLOGY.hosts[_gate(number)]) if _gate(number) in present else text
         (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
         if STRANGER not in present:
             scanned.lay(folder / f"{clinic}.yml")
@@ -52,7 +53,7 @@ def write(
     absent = {
         f"{name.partition('-')[0]}.{clinic}": {"clinic_managed": False}
         for clinic, number in standing.items()
-        for name in sorted(_hardened(number) - present)
+        for name in sorted(_hardened(number, present) - present)
     }
     listed = {"all": {"children": {**children, "declared_only": {"hosts": absent}}}}
     (folder / "lab.yml").write_text(yaml.safe_dump(listed, width=1000), encoding="utf-8")
@@ -67,15 +68,32 @@ def carried(text: str) -> str:
     return text.replace("  peers:\n", f"  peers:\n    reading: {peer}\n")
 
 
+def by_gateway(text: str, host: Host) -> str:
+    """Return a clinic file whose tunnel ends on a gateway of its own."""
+    (lan, admin), quoted = host.addresses, {name: [f'"{text}"' for text in host.plain(name)] for name in host.addresses}
+    gate = (
+        "gateways:\n  gate:\n    title: Way in from home\n    addresses:\n"
+        f"      lan: [{', '.join(quoted[lan])}]\n      admin: [{', '.join(quoted[admin])}]\n"
+        f"    ssh: {{address: {quoted[admin][0]}, user: engineer}}\n\n"
+    )
+    return text.replace("workstations:\n", f"{gate}workstations:\n", 1).replace(
+        "  gateway: pacs\n", "  gateway: gate\n"
+    )
+
+
 def until(text: str, days: int) -> str:
     """Return a clinic file whose declaration in clear ends in so many days from today, or ended before it."""
     day = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=days)
     return re.sub(r'(cleartext: .* expires: )"[0-9-]+"', rf'\g<1>"{day.isoformat()}"', text)
 
 
-def _hardened(number: int) -> set[str]:
-    """Return the hosts of a clinic that a run hardens, where they stand."""
-    return {f"pacs-{number}", f"ws-{number}"}
+def _hardened(number: int, present: set[str]) -> set[str]:
+    """Return the hosts of a clinic that a run hardens, where they stand; a gateway is declared only where it does."""
+    return {f"pacs-{number}", f"ws-{number}", *({_gate(number)} & present)}
+
+
+def _gate(number: int) -> str:
+    return f"gate-{number}"
 
 
 def password(state: Path) -> str:
@@ -92,6 +110,7 @@ def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str])
     """Return the connection variables of a clinic's hosts; only those with a leg in the admin network go through it."""
     names = {
         "pacs": f"pacs-{number}",
+        "gate": _gate(number),
         "ws": f"ws-{number}",
         "ct": f"ct-{number}",
         "us": f"us-{number}",

@@ -45,6 +45,9 @@ NEEDLESS = (
 
 TUNNELS = "/dev/net/tun"
 
+EVERYBODY = tuple(name for name, host in TOPOLOGY.hosts.items() if host.kind != "gate")
+"""The hosts of a lab that names none: a gateway changes where the tunnel of its clinic ends."""
+
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
@@ -52,7 +55,7 @@ class Lab:
     """One instance of the lab, by its name; `hosts` are those that it is made of."""
 
     def __init__(self, name: str, hosts: tuple[str, ...] = (), stations: tuple[str, ...] = ()) -> None:
-        """Take the instance's name and the names of its hosts, all of the topology's by default.
+        """Take the instance's name and the names of its hosts, those of EVERYBODY by default.
 
         Of `stations` the place on the networks is made alone, no container: what stands there is run by the machine.
         """
@@ -62,7 +65,7 @@ class Lab:
         if unknown:
             raise SystemExit(f"lab: no host {', '.join(sorted(unknown))}; accepted: {', '.join(TOPOLOGY.hosts)}.")
         self.name = name
-        self.hosts = [TOPOLOGY.hosts[host] for host in hosts] or list(TOPOLOGY.hosts.values())
+        self.hosts = [TOPOLOGY.hosts[host] for host in hosts or EVERYBODY]
         self.stations = [TOPOLOGY.hosts[station] for station in stations]
         self.state = machine.cache() / "labs" / name
 

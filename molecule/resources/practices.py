@@ -142,6 +142,11 @@ apt-get -qq install --no-download --no-install-recommends avahi-daemon dconf-gse
 """
 """The lab's image is a server's; where images are read, Orthanc was never installed, but what desktops come with."""
 
+GATE = """
+dpkg --purge orthanc-dicomweb orthanc >/dev/null 2>&1
+"""
+"""A gateway never had Orthanc, which the lab's image brings."""
+
 MODALITY = """
 echo 'ListenAddress 0.0.0.0' >/etc/ssh/sshd_config.d/modality.conf
 systemctl restart ssh
@@ -166,7 +171,7 @@ systemctl enable --quiet --now orthanc
 def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
-    own = {"pacs": _orthanc, "box": _box, "ws": lambda _host: WORKSTATION}
+    own = {"pacs": _orthanc, "box": _box, "ws": lambda _host: WORKSTATION, "gate": lambda _host: GATE}
     own |= dict.fromkeys(("ct", "us"), lambda _host: MODALITY)
     return script + own.get(host.kind, lambda _host: "")(host)
 

@@ -23,7 +23,7 @@ class Host:
 
     @property
     def kind(self) -> str:
-        """What it plays: attacker, home, box, pacs, ws, ct, laptop."""
+        """What it plays: attacker, home, box, gate, pacs, ws, ct, laptop."""
         return self.name.partition("-")[0]
 
     @property

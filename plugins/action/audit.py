@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
     def _sight(self, variables: dict[str, Any], wanted: list[str], look_inside: bool) -> Sight:
         inside: dict[str, Any] | None = None
         managed = variables.get("clinic_managed", True)
-        why = DECLARED_ONLY if not managed and concerns.kind_of(variables) == concerns.SERVER else ""
+        why = DECLARED_ONLY if not managed and concerns.kind_of(variables) not in concerns.DEVICES else ""
         if look_inside and managed and wanted:
             answer = self._execute_module(
                 module_name="radiology.hardening.posture",

@@ -8,11 +8,11 @@ author: radiology.hardening authors (@radiology-hardening)
 short_description: One clinic file yields hosts, groups and variables
 version_added: 0.1.0
 description:
-  - Reads a YAML file that describes one clinic. It names networks, Orthanc servers, workstations, modalities, people
-    and vantage points.
-  - Yields one host each, called C(<host>.<clinic>), in the groups C(orthanc_servers), C(workstations), C(modalities),
-    C(vantage_points), C(clinic_hosts) and C(clinic_<name>). Those without an C(ssh) block are in C(declared_only) as
-    well, and no playbook logs in to them.
+  - Reads a YAML file that describes one clinic. It names networks, Orthanc servers, gateways, workstations,
+    modalities, people and vantage points.
+  - Yields one host each, called C(<host>.<clinic>), in the groups C(orthanc_servers), C(gateways), C(workstations),
+    C(modalities), C(vantage_points), C(clinic_hosts) and C(clinic_<name>). Those without an C(ssh) block are in
+    C(declared_only) as well, and no playbook logs in to them.
   - Refuses a file that cannot work before anything is touched, in one sentence that names file, line, key, what was
     found and what is accepted.
   - What the file may hold is told by C(meta/clinic.schema.json) of this collection, from which editors complete and

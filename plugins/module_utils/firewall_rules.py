@@ -8,7 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output, firewall_tunnel
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    firewall_output,
+    firewall_passing,
+    firewall_tunnel,
+)
 
 TABLE = "radiology"
 FOLDER = "/etc/radiology-firewall"
@@ -66,14 +70,14 @@ accept comment "neighbours"
   }
   chain forward {
     type filter hook forward priority filter; policy %(forward)s;
-    limit rate 10/minute burst 20 packets log prefix "radiology drop forward: " level info comment "log forward"
+%(pass)s    limit rate 10/minute burst 20 packets log prefix "radiology drop forward: " level info comment "log forward"
     counter comment "not forwarded"
   }
   chain output {
     type filter hook output priority filter; policy %(output)s;
 %(outgoing)s
   }
-}
+%(translation)s}
 """
 
 Rule = dict[str, Any]
@@ -99,7 +103,7 @@ def render(
 
     With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
     rules about who on the host may call its own addresses. `networks` are the clinic's; `lost` are addresses of devices
-    that the clinic lost, whose open connections end as well. `tunnel`: see firewall_tunnel.
+    that the clinic lost, whose open connections end as well. `tunnel`: see firewall_tunnel, firewall_passing.
     """
     home = tunnel or {}
     services = [*services, *firewall_tunnel.services(home, services)]
@@ -124,6 +128,8 @@ def render(
                 *(line for service in services for line in (*_bounds(service), *_accepts(service))),
             )
         ),
+        "pass": "".join(f"    {line}\n" for line in firewall_passing.forward(home)),
+        "translation": firewall_passing.translation(home),
         "outgoing": _indented((*firewall_output.SILENT, *callers, *outgoing)),
     }
 

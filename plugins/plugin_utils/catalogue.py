@@ -20,7 +20,7 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 SEVERITIES = ("critical", "high", "medium", "low")
 PROFILES = ("baseline", "strict")
 VANTAGE_KINDS = ("internet", "lan", "peer", "admin")
-HARDENED = ("orthanc_server", "workstation")
+HARDENED = ("orthanc_server", "workstation", "gateway")
 """Kinds of host that roles harden."""
 SYSTEMS = {"workstation": ("windows", "macos"), "modality": ("modality",)}
 """Kind of a device -> the systems of such devices; a control that a person attests says of each where to look."""

@@ -121,7 +121,7 @@ def ae_titles(clinic: Clinic) -> Found:
     """AE titles: none that software has from the factory, none twice (in whatever case, as Orthanc compares them)."""
     seen: dict[str, str] = {}
     for host in clinic.hosts:
-        if host.kind == "vantage_point":
+        if not host.ae_title:
             continue
         path = (*host.path, "ae_title")
         key = dotted(path)

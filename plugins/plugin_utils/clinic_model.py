@@ -22,6 +22,7 @@ INTERNET = "internet"
 
 KINDS = {
     "orthanc_servers": "orthanc_server",
+    "gateways": "gateway",
     "workstations": "workstation",
     "modalities": "modality",
     "vantage_points": "vantage_point",
@@ -53,7 +54,7 @@ class Host:
 
     @property
     def ae_title(self) -> str:
-        """AE title without its padding, which is not significant (PS3.5 section 6.2); empty for a vantage point."""
+        """AE title without its padding, which is not significant (PS3.5 section 6.2); empty where there is none."""
         return str(self.given.get("ae_title", "")).strip(" ")
 
 
@@ -103,6 +104,11 @@ class Clinic:
     def servers(self) -> list[Host]:
         """The Orthanc servers."""
         return [host for host in self.hosts if host.kind == "orthanc_server"]
+
+    @property
+    def gateways(self) -> list[Host]:
+        """The hosts between the clinic and others, which keep no images and speak no DICOM of their own."""
+        return [host for host in self.hosts if host.kind == "gateway"]
 
 
 def clinic(given: dict[str, Any], today: datetime.date) -> Clinic:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where the servers of a clinic may call: what the clinic file says of it, checked, and as the firewall takes it."""
+"""Where servers and gateways may call: what the clinic file says of it, checked, and as the firewall takes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def problems(clinic: Clinic) -> Found:
         refusal = _refusal(text)
         if refusal:
             yield path, f"{dotted(path)} is {shown(text)}, {refusal}"
-    for server in clinic.servers if strict else ():
+    for server in (*clinic.servers, *clinic.gateways) if strict else ():
         url = _tang(server)
         if url and literal(urllib.parse.urlsplit(url).hostname or "") is None:
             path = (*server.path, "storage", "unlock", "tang", "url")
@@ -50,7 +50,7 @@ def problems(clinic: Clinic) -> Found:
 
 
 def destinations(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
-    """Return where a server may call: as outbound says, devices that take associations, and its Tang server."""
+    """Return where a server or a gateway may call: as outbound says, and its Tang server; a server, devices as well."""
     given = clinic.given.get("outbound", {})
     found = [
         _entry(name, protocol, ports, [str(literal(text)) for text in given[key]])
@@ -61,7 +61,7 @@ def destinations(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
     for name, other in given.get("others", {}).items():
         addresses = [str(literal(text)) for text in other["addresses"]]
         found.append(_entry(name, other.get("protocol", "tcp"), (other["port"],), addresses))
-    for device in clinic.devices:
+    for device in clinic.devices if server.kind == "orthanc_server" else ():
         if clinic_cleartext.is_called(clinic, device):
             addresses = [str(address) for address in clinic.addresses(device, "lan")]
             found.append(_entry(device.name, "tcp", (device.given["port"],), addresses))

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext, clinic_remote
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import INTERNET, Address, Clinic, Host
 
 MOST_CONNECTIONS = {"https": 200}
@@ -19,14 +19,16 @@ DICOM_TLS, HTTPS, SSH = 2762, 443, 22
 
 
 def of_host(clinic: Clinic, host: Host) -> list[dict[str, Any]]:
-    """Return what a server or a workstation may be called for: name, TCP port, sources; none of another host.
+    """Return what a hardened host may be called for: name, TCP port, sources; none of another host.
 
     SSH is declared on the port of the host's `ssh` block, so that the engineer who came by it stays in.
     """
     if host.kind == "orthanc_server":
-        return [*_of_server(clinic), _ssh(clinic, host), *clinic_cleartext.services(clinic)]
+        return [*_of_server(clinic, host), _ssh(clinic, host), *clinic_cleartext.services(clinic)]
     if host.kind == "workstation" and _managed(host):
         return [*_of_viewer(clinic, host), _ssh(clinic, host)]
+    if host.kind == "gateway":
+        return [_ssh(clinic, host)]
     return []
 
 
@@ -42,7 +44,7 @@ def answering(clinic: Clinic, vantage: Host, host: Host) -> list[int]:
     )
 
 
-def _of_server(clinic: Clinic) -> list[dict[str, Any]]:
+def _of_server(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
     devices = [
         address
         for host in clinic.devices
@@ -52,7 +54,9 @@ def _of_server(clinic: Clinic) -> list[dict[str, Any]]:
     workstations = [
         address for host in clinic.hosts if host.kind == "workstation" for address in clinic.addresses(host, "lan")
     ]
-    web = _service("https", HTTPS, [*_texts(workstations), *clinic.cidrs("admin")])
+    web = _service(
+        "https", HTTPS, [*_texts(workstations), *clinic.cidrs("admin"), *clinic_remote.callers(clinic, server, "web")]
+    )
     return [_service("dicom-tls", DICOM_TLS, _texts(devices)), web | {"most": MOST_CONNECTIONS["https"]}]
 
 
@@ -67,7 +71,8 @@ def _of_viewer(clinic: Clinic, host: Host) -> list[dict[str, Any]]:
 
 
 def _ssh(clinic: Clinic, host: Host) -> dict[str, Any]:
-    return _service("ssh", int(host.given.get("ssh", {}).get("port", SSH)), clinic.cidrs("admin"))
+    port = int(host.given.get("ssh", {}).get("port", SSH))
+    return _service("ssh", port, [*clinic.cidrs("admin"), *clinic_remote.callers(clinic, host, "ssh")])
 
 
 def _managed(host: Host) -> bool:

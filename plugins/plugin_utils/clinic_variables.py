@@ -66,10 +66,11 @@ def inventory_name(clinic: Clinic, host: Host) -> str:
 
 
 def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
-    """Return what to probe from a vantage point: each Orthanc server, where it may be reached, and what may answer.
+    """Return what to probe from a vantage point: each server and gateway, where it may be reached, what may answer.
 
     And each device that has an address of its own from there; a lost one is no longer there.
     """
+    outside = vantage.given["kind"] == INTERNET
     listed = [
         {
             "host": inventory_name(clinic, server),
@@ -79,9 +80,9 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
             "expected_ports": clinic_services.answering(clinic, vantage, server),
             "cleartext_ports": clinic_cleartext.ports(clinic),
         }
-        for server in clinic.servers
+        for server in (*clinic.servers, *clinic.gateways)
+        if server.kind == "orthanc_server" or not outside or _routed_of(clinic, server)
     ]
-    outside = vantage.given["kind"] == INTERNET
     for device in clinic.devices:
         known = clinic.addresses(device) if outside else _inside(clinic, vantage, device)
         addresses = _texts([address for address in known if _routed(address) or not outside])
@@ -175,9 +176,11 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may", "lost")}
     if services := clinic_services.of_host(clinic, host):
         found["clinic_services"] = services
-    if host.kind == "orthanc_server":
+    if host.kind in ("orthanc_server", "gateway"):
         found["clinic_destinations"] = destinations(clinic, host)
         found["clinic_tunnel"] = clinic_remote.tunnel(clinic, host)
+    if through := clinic_remote.through(clinic, host) if host.kind == "orthanc_server" else {}:
+        found["clinic_through_gateway"] = through
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
         found["clinic_home"] = clinic_remote.laptop(clinic, host)
@@ -244,17 +247,18 @@ def serial(text: str) -> str:
 def _worth_trying(clinic: Clinic, vantage: Host, server: Host) -> list[str]:
     """Return addresses of a server to try from a vantage point.
 
-    From the internet: the box's public addresses, and the server's own IPv6 addresses that are routed there (not
-    unique local ones, RFC 4193). From the administration network: its addresses there, else as from the LAN.
+    From the internet: the box's public addresses, unless it is a gateway, and its own IPv6 addresses that are routed
+    there (not unique local ones, RFC 4193). From the administration network: its addresses there, else as from the LAN.
     """
     if vantage.given["kind"] == "internet":
-        return _public(clinic) + _routed_of(clinic, server)
+        return [*(_public(clinic) if server.kind == "orthanc_server" else ()), *_routed_of(clinic, server)]
     return _texts(_inside(clinic, vantage, server))
 
 
 def _exposed(clinic: Clinic) -> list[str]:
-    """Return the addresses at which a vantage point on the internet comes to the servers, or to the box before them."""
-    return _public(clinic) + [address for server in clinic.servers for address in _routed_of(clinic, server)]
+    """Return the addresses at which a vantage point on the internet comes to hosts, or to the box before them."""
+    stand = (*clinic.servers, *clinic.gateways)
+    return _public(clinic) + [address for host in stand for address in _routed_of(clinic, host)]
 
 
 def _public(clinic: Clinic) -> list[str]:

@@ -10,10 +10,11 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Control
 
-SERVER, WORKSTATION = catalogue.HARDENED
+SERVER, WORKSTATION, GATEWAY = catalogue.HARDENED
 ROLES: dict[str, tuple[str, ...]] = {
     SERVER: ("orthanc", "disk_encryption", "dicom_tls", "authentication", "firewall", "remote_access", "system"),
     WORKSTATION: ("disk_encryption", "authentication", "firewall", "system", "workstation", "reading_laptop"),
+    GATEWAY: ("disk_encryption", "authentication", "firewall", "remote_access", "system"),
 }
 """Kind of host -> the roles that the playbook harden runs on it, in their order."""
 DEVICES = tuple(catalogue.SYSTEMS)
@@ -49,6 +50,6 @@ def controls(variables: Mapping[str, Any], profile: str, asked: Sequence[str] = 
 
 
 def is_judged(variables: Mapping[str, Any]) -> bool:
-    """Tell whether a report has to judge a host: each server, and each device that the clinic has not lost."""
+    """Tell whether a report has to judge a host: each server, gateway, and device that the clinic has not lost."""
     about = variables.get("clinic_host") or {}
-    return kind_of(variables) in (SERVER, *DEVICES) and not about.get("lost")
+    return kind_of(variables) in (SERVER, GATEWAY, *DEVICES) and not about.get("lost")

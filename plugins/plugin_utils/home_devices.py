@@ -145,13 +145,16 @@ def _device(
     peer: Mapping[str, Any], person: str, tunnel: Mapping[str, Any], public: str, internet: Sequence[str]
 ) -> str:
     own = ", ".join(_alone(address) for address in peer["addresses"])
-    reached = ", ".join(_alone(address) for address in tunnel["reached"])
+    reached = ", ".join(_alone(address) for address in peer["reached"])
+    passed = [str(each["address"]) for each in peer.get("forwards") or () if each["to"].endswith(" web")]
+    pages = passed if peer.get("forwards") else tunnel["reached"]
+    called = ", ".join(f"https://{text}/" for text in pages if ":" not in text) or "by SSH"
     public4 = next((address for address in internet if ":" not in address), "ADDRESS-OF-THE-INTERNET-BOX")
     box = f"{public4}:{tunnel['port']}"  # the box forwards the port to an IPv4 address
     return f"""\
 # For the WireGuard program on {peer["name"]}, of {person}.
 # Put the private key that was made there in the place of the words after PrivateKey; it never leaves that device.
-# The server is then called as in the practice: https://{next(text for text in tunnel["reached"] if ":" not in text)}/
+# The server is then called as in the practice: {called}
 [Interface]
 PrivateKey = PRIVATE-KEY-OF-THIS-DEVICE
 Address = {own}

@@ -19,6 +19,8 @@ SERVER = 458
 DEVICE = 800
 INTERNET_BOX = 252
 """Left edges, in the drawing's units, of the servers, the devices and the internet box."""
+STANDING = ("orthanc_server", "gateway")
+"""Kinds of host that are drawn in the middle, where lines from the vantage points end."""
 KINDS = {
     "internet": "the internet",
     "lan": "an undeclared device",
@@ -36,11 +38,11 @@ class Reach(NamedTuple):
 
 def svg(document: Mapping[str, Any]) -> str:
     """Return the drawing as an SVG element."""
-    servers = [host for host in document["hosts"] if host["kind"] == "orthanc_server"]
+    servers = [host for host in document["hosts"] if host["kind"] in STANDING]
     points = document["vantage_points"]
     outside = [point for point in points if point["kind"] == "internet"]
     inside = [point for point in points if point["kind"] != "internet"]
-    devices = [host for host in document["hosts"] if host["kind"] not in ("orthanc_server", "vantage_point")]
+    devices = [host for host in document["hosts"] if host["kind"] not in (*STANDING, "vantage_point")]
     rows = max(len(servers), len(outside) + len(document["tunnels"]), len(inside) + len(devices), 2)
     height = TOP + rows * ROW + 20
     title = f"What each vantage point reaches at {plain(document['clinic']['title'])}"
@@ -62,7 +64,7 @@ def svg(document: Mapping[str, Any]) -> str:
         parts += _tunnel(tunnel, TOP + number * ROW, places[tunnel["gateway"]])
     parts.append(_internet_box(outside or document["tunnels"], height))
     for server in servers:
-        parts.append(_host(*places[server["name"]], server["name"], server["ae_title"], "server"))
+        parts.append(_host(*places[server["name"]], server["name"], server["ae_title"] or server["kind"], "server"))
     for point, x, y in spots:
         parts.append(_host(x, y, point["name"], KINDS[point["kind"]], f"vantage {point['kind']}"))
     for number, device in enumerate(devices):
@@ -127,7 +129,8 @@ def _short(name: str) -> str:
 
 
 def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[int, int]]) -> list[str]:
-    parts = []
+    parts: list[str] = []
+    of_the_right: dict[Reach, None] = {}
     for seen in point["sees"]:
         if seen["host"] not in places:
             continue
@@ -141,8 +144,13 @@ def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[
         bend = (start + end) // 2
         curve = f"M{start} {height} C{bend} {height} {bend} {target} {end} {target}"
         parts.append(f'<path class="line {kind}" d="{curve}"/>')
-        middle = height if not from_left or abs(height - target) < 20 else (height + target) // 2
-        parts += _labels(reached, start, end, middle)
+        if from_left:
+            middle = height if abs(height - target) < 20 else (height + target) // 2
+            parts += _labels(reached, start, end, middle)
+        else:
+            of_the_right |= dict.fromkeys(reached)
+    if x > SERVER and set(places) & {seen["host"] for seen in point["sees"]}:  # the lines begin at one place
+        parts += _labels(list(of_the_right), x, SERVER + BOX[0], y + BOX[1] // 2)
     if point["why"]:
         parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">could not look</text>')
     return parts

@@ -34,6 +34,7 @@ def tunnels(hosts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> 
                 "person": names.get(peer["person"], peer["person"]),
                 "addresses": list(peer["addresses"]),
                 "services": dict(peer["services"]),
+                "forwards": _passed(peer),
             }
             for peer in tunnel["peers"]
         ]
@@ -44,6 +45,7 @@ def tunnels(hosts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> 
 def grants(tunnel: Mapping[str, Any]) -> list[str]:
     """Return what the tunnel lets through, as `443 HTTPS by the tunnel`, by port."""
     given = {int(port): name for device in tunnel["devices"] for name, port in device["services"].items()}
+    given |= {int(each["port"]): each["to"].split()[1] for device in tunnel["devices"] for each in device["forwards"]}
     return [f"{port} {SERVICES.get(name, name)} by the tunnel" for port, name in sorted(given.items())]
 
 
@@ -57,8 +59,16 @@ def sentences(tunnel: Mapping[str, Any]) -> list[str]:
 
 
 def granted(device: Mapping[str, Any]) -> str:
-    """Return what one device may reach, as `443 HTTPS and 22 SSH`."""
-    return " and ".join(f"{port} {SERVICES.get(name, name)}" for name, port in device["services"].items())
+    """Return what one device may reach, as `443 HTTPS and 22 SSH`; by a gateway, `443 HTTPS of pacs`."""
+    own = [f"{port} {SERVICES.get(name, name)}" for name, port in device["services"].items()]
+    passed = [(each["port"], *each["to"].split()) for each in device["forwards"]]
+    return " and ".join([*(f"{port} {SERVICES.get(name, name)} of {host}" for port, host, name in passed), *own])
+
+
+def _passed(peer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a gateway passes on for a device, each server and grant once, whatever the versions of IP."""
+    found = {each["to"]: {"to": each["to"], "port": int(each["port"])} for each in peer.get("forwards") or ()}
+    return list(found.values())
 
 
 def _state(verdicts: Mapping[str, str]) -> str:

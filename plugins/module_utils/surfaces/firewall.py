@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
+    kernel_forwarding,
     kernel_network,
     others,
     own_words,
@@ -18,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_box as box
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_passing as passing
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_scan as scan
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_segment as segment
@@ -72,6 +74,8 @@ FACTS: dict[str, str] = {
     **scan.FACTS,
     **segment.FACTS,
     **kernel_network.FACTS,
+    **kernel_forwarding.FACTS,
+    **passing.FACTS,
 }
 
 UNNEEDED = (
@@ -105,7 +109,10 @@ UNITS = ("firewall.unneeded_services", "firewall.upnp_services", "firewall.disco
 ELSEWHERE = (
     *UNITS,
     "firewall.discovery.resolver",
-    *(f"firewall.{name}" for name in (*box.FACTS, *scan.FACTS, *segment.FACTS, *kernel_network.FACTS)),
+    *(
+        f"firewall.{name}"
+        for name in (*box.FACTS, *scan.FACTS, *segment.FACTS, *kernel_network.FACTS, *kernel_forwarding.FACTS)
+    ),
 )
 """Facts that are mended without a change of the rules."""
 
@@ -118,6 +125,7 @@ UNDO = Undo(
     what="the firewall",
     role="firewall",
     finish=(
+        f"if [ ! -e {rules.FILE} ] && [ -e {kernel_forwarding.FILE} ]; then {kernel_forwarding.END}; fi",
         f"if [ -e {rules.FILE} ]; then nft -f {rules.FILE}; else nft delete table inet {rules.TABLE}; fi",
         "systemctl daemon-reload",
     ),
@@ -133,6 +141,8 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     _policies, declared = rules.read(host.run(SHOWN, stdin=text).output)
     extra, lacking = rules.differing(live, declared, "input")
     undeclared = _undeclared(live, declared, "input")
+    unneeded_forward, lacking_forward = rules.differing(live, declared, "forward")
+    passed = passing.observe(lacking_forward, rules.differing(live, declared, passing.CHAIN))
     unneeded_output, lacking_output = rules.differing(live, declared, "output")
     published = looks.published(host.run(["nft", "-j", "list", "ruleset"]).output, _listings(host))
     ssh = [int(service["port"]) for service in services if service["name"] == "ssh"] or [22]
@@ -150,8 +160,10 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "ipv6": {"undeclared_rules": [rules.describe(rule) for rule in undeclared if rules.is_ipv6_only(rule)]},
         "forward": {
             "policy": policies.get("forward"),
-            "undeclared_rules": rules.differing(live, declared, "forward")[0],
+            "undeclared_rules": unneeded_forward,
+            **passed["forward"],
         },
+        "translation": passed["translation"],
         "output": {
             "missing_rules": _about(lacking_output, output.UPNP) if live else ["all of them"],
             "restricted": policies.get("output") == "drop",
@@ -192,6 +204,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             segment.standing(host), [*(scope.get("networks") or []), {"cidrs": _home(scope).get("network") or []}]
         ),
         "kernel_network": kernel_network.observe(host),
+        "forwarding": kernel_forwarding.observe(host, passing.families(_home(scope))),
     }
 
 
@@ -242,6 +255,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         told = f"Close the firewall but for {_told(services)}{limits}"
         without = f", without {', '.join(strangers)}" if strangers else ""
         steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
+    if _any_of(unmet, kernel_forwarding.FACTS):
+        steps += kernel_forwarding.plan(mine["forwarding"], passing.families(_home(scope)))
     return steps
 
 

@@ -52,12 +52,13 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
         ("at_laptops", (3, 3, 3, 3)),
         ("in_machine", (10, 10, 10, 9)),
         ("on_devices", (5, 5, 5, 5)),
+        ("at_gateways", (1, 1, 1, 1)),
     ):
         monkeypatch.setattr(
             sabotage, place, lambda roles, chosen, figures=figures: given.append((roles, chosen)) or figures
         )
     assert sabotage.main([]) == 1
-    assert capsys.readouterr().out == "65 controls: 65 broken, 65 named, 64 repaired\n"
+    assert capsys.readouterr().out == "66 controls: 66 broken, 66 named, 65 repaired\n"
     given.clear()
     assert sabotage.main(["orthanc.webdav_off"]) == 0
     assert given == [(sabotage.IN_CONTAINERS, ["orthanc.webdav_off"])]
@@ -67,6 +68,9 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
     given.clear()
     assert sabotage.main(["reading_laptop.key_private"]) == 0
     assert given == [(sabotage.AT_LAPTOPS, ["reading_laptop.key_private"])]
+    given.clear()
+    sabotage.main(["firewall.forwards_granted_alone"])
+    assert given == [(["firewall"], ["firewall.forwards_granted_alone"])]
     given.clear()
     sabotage.main(["disk_encryption.swap_encrypted"])
     assert given == [(sabotage.IN_MACHINE, ["disk_encryption.swap_encrypted"])]

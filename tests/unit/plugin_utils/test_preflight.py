@@ -27,7 +27,11 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 ROOT = Path(__file__).resolve().parents[3]
-KINDS = {"orthanc_servers": concerns.SERVER, "workstations": concerns.WORKSTATION}
+KINDS = {
+    "orthanc_servers": concerns.SERVER,
+    "gateways": concerns.GATEWAY,
+    "workstations": concerns.WORKSTATION,
+}
 SMALL = (ROOT / "tests" / "unit" / "inventory" / "valid" / "small.yml").read_text(encoding="utf-8")
 VAULT = VaultLib([("default", VaultSecret(b"a clinic's vault password"))])
 OTHER = VaultLib([("default", VaultSecret(b"another"))])
@@ -95,6 +99,7 @@ def test_a_host_is_judged_by_the_roles_that_harden_its_kind() -> None:
     [
         ("orthanc_server", True, concerns.ROLES["orthanc_server"], False),
         ("orthanc_server", False, concerns.ROLES["orthanc_server"], False),
+        ("gateway", True, concerns.ROLES["gateway"], False),
         ("workstation", True, concerns.ROLES["workstation"], False),
         ("workstation", False, (), True),
         ("modality", True, (), True),
@@ -108,7 +113,7 @@ def test_a_host_is_judged_by_its_roles_or_by_what_persons_tell(
     assert concerns.is_judged(known)
     assert (concerns.roles(known), concerns.told_by_persons(known)) == (roles, persons)
     asked = {control.role for control in concerns.controls(known, "strict")}
-    assert asked == {*roles, *(() if kind == "orthanc_server" else ("device",))}
+    assert asked == {*roles, *(("device",) if kind in concerns.DEVICES else ())}
 
 
 def test_no_workstation_is_asked_what_an_orthanc_server_does() -> None:

@@ -8,7 +8,13 @@ import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.plugin_utils import report_document, report_home, report_page
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    report_document,
+    report_drawing,
+    report_home,
+    report_page,
+)
+from test_report import CLOSED, opened
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.UTC)
 GATEWAY = "pacs.practice"
@@ -75,6 +81,31 @@ def test_each_device_is_told_with_its_person_and_what_it_reaches() -> None:
     assert "pacs.practice, by UDP port 51820" in page
 
 
+def test_a_gateway_stands_beside_the_servers_and_says_what_it_passes_on() -> None:
+    passed = [{"to": "pacs web", "port": 443, "address": address, "as": ""} for address in ("10.0.0.10", "fd00::10")]
+    known = {
+        "clinic": {
+            "name": "practice",
+            "title": "A practice",
+            "internet": {"addresses": []},
+            "networks": [{"name": "lan", "kind": "lan", "cidrs": ["10.0.0.0/24"]}],
+        },
+        "clinic_host": {"name": "gate", "kind": "gateway", "addresses": ["10.0.0.9"], "ae_title": ""},
+        "clinic_managed": True,
+        "clinic_tunnel": {"port": 51820, "peers": [{**PEERS[0], "services": {"ssh": 22}, "forwards": passed}]},
+        "hardening_audit": {
+            "findings": [finding(each, "pass", "gate.practice") for each in (report_home.KEPT, report_home.PEERS)]
+        },
+    }
+    (built,) = report_document.build({"gate.practice": known}, {"clinic_hosts": ["gate.practice"]}, NOW)
+    page = report_page.html(built, "{}")
+    assert "home of a.martin may reach 443 HTTPS of pacs and 22 SSH there." in page
+    assert "443 HTTPS by the tunnel</text>" in page
+    assert '<g class="host server"' in page
+    assert ">gateway</text>" in page
+    assert [host["judged"] for host in built["hosts"]] == [True]
+
+
 def test_without_a_tunnel_nothing_is_said_of_home() -> None:
     built = document(tunnel=False)
     assert built["tunnels"] == []
@@ -84,3 +115,13 @@ def test_without_a_tunnel_nothing_is_said_of_home() -> None:
 def test_a_gateway_that_nobody_looked_at_proves_nothing() -> None:
     (tunnel,) = document()["tunnels"]
     assert tunnel["state"] == "not audited"
+
+
+def test_what_a_place_on_the_right_reaches_of_several_hosts_is_written_once() -> None:
+    sees = [{"host": "pacs", "facts": {"wire": opened()}}, {"host": "gate", "facts": {"wire": CLOSED}}]
+    point = {"name": "ct-probe", "kind": "peer", "why": "", "sees": sees}
+    places = {"pacs": (report_drawing.SERVER, 84), "gate": (report_drawing.SERVER, 188)}
+    told = "".join(report_drawing._lines(point, 780, 84, places))
+    assert (told.count("<path "), told.count("<text "), "4242 DICOM in clear" in told) == (2, 1, True)
+    nowhere = "".join(report_drawing._lines({**point, "sees": sees[1:]}, 780, 84, places))
+    assert "nothing answers" in nowhere

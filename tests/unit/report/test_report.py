@@ -28,6 +28,8 @@ from hypothesis import strategies as st
 
 NOW = datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.UTC)
 HARDENED = Path(__file__).resolve().parents[1] / "surfaces" / "hardened"
+KEPT = tuple(control for control in catalogue.kept_by_roles() if control.concerns != ("gateway",))
+"""Facts of gateways are recorded apart from those of servers."""
 SERVER, ATTACKER = "pacs.practice", "attacker.practice"
 CLOSED: dict[str, Any] = {
     "reachable": True,
@@ -85,7 +87,7 @@ def hostvars(wire: dict[str, Any] | None, *, title: str = "A practice", audit: A
     view = judge.View(ATTACKER, "internet", {"wire": wire} if wire else None, "no route")
     if audit is None:
         sight = judge.Sight(SERVER, facts(), (view,))
-        audit = {"findings": judge.judge(catalogue.kept_by_roles(), sight, [], NOW.date())}
+        audit = {"findings": judge.judge(KEPT, sight, [], NOW.date())}
     exposure = {"targets": {SERVER: {"wire": wire}}} if wire else {"unreachable": True, "msg": "no route"}
     server = {
         "name": "pacs",
@@ -123,7 +125,7 @@ def document(known: dict[str, Any]) -> dict[str, Any]:
 def test_a_hardened_practice_passes_and_says_so() -> None:
     built = document(hostvars(CLOSED))
     assert built["verdict"] == "pass"
-    assert built["counts"] == {"pass": len(catalogue.kept_by_roles())}
+    assert built["counts"] == {"pass": len(KEPT)}
     assert "no image series can be read" in report_page.sentence(built)
     assert "PASS: " in report_console.table(built)
 
@@ -140,13 +142,13 @@ def test_an_open_practice_fails_in_every_form() -> None:
     suite = ElementTree.fromstring(report_junit.xml(built)).find("testsuite")
     assert suite is not None
     assert int(suite.attrib["failures"]) == built["counts"]["fail"] == len(suite.findall("testcase/failure"))
-    assert int(suite.attrib["tests"]) == len(catalogue.kept_by_roles())
+    assert int(suite.attrib["tests"]) == len(KEPT)
 
 
 def test_what_does_not_concern_a_host_stands_apart_with_its_reason() -> None:
     seen = facts()
     seen["disk_encryption"] = {"own_disks": False, "workstation": False}
-    findings = judge.judge(catalogue.kept_by_roles(), judge.Sight(SERVER, seen), [], NOW.date())
+    findings = judge.judge(KEPT, judge.Sight(SERVER, seen), [], NOW.date())
     built = document(hostvars(CLOSED, audit={"findings": findings}))
     spared = built["counts"]["not_applicable"]
     assert f"Not applicable: {spared}, each with its reason" in report_page.sentence(built)
@@ -174,11 +176,7 @@ def test_images_in_clear_come_with_the_command_and_the_minutes_in_every_form() -
         {"unreachable": True, "msg": "no answer on port 22"},
         {},
         {"findings": []},
-        {
-            "findings": judge.judge(
-                catalogue.kept_by_roles(), judge.Sight(SERVER, {"orthanc": {"installed": False}}), [], NOW.date()
-            )
-        },
+        {"findings": judge.judge(KEPT, judge.Sight(SERVER, {"orthanc": {"installed": False}}), [], NOW.date())},
     ],
 )
 def test_a_server_that_nobody_judged_never_passes(audit: dict[str, Any]) -> None:
@@ -276,14 +274,14 @@ def test_no_name_breaks_out_of_any_form(hostile: str) -> None:
     known = hostvars(
         opened(),
         title=hostile,
-        audit={"findings": judge.not_audited(catalogue.kept_by_roles()[:2], SERVER, hostile, NOW.date())},
+        audit={"findings": judge.not_audited(KEPT[:2], SERVER, hostile, NOW.date())},
     )
     built = document(known)
     usual = document(
         hostvars(
             opened(),
             title="x",
-            audit={"findings": judge.not_audited(catalogue.kept_by_roles()[:2], SERVER, "x", NOW.date())},
+            audit={"findings": judge.not_audited(KEPT[:2], SERVER, "x", NOW.date())},
         )
     )
     page = report_page.html(built, "{}")
@@ -306,7 +304,7 @@ def test_waivers_are_listed_with_what_they_are_worth() -> None:
     known = hostvars(CLOSED)
     about = {"reason": "the old archive", "owner": "Ms Roux"}
     tries = "authentication.sshd.MaxAuthTries"
-    bounded = next(each.id for each in catalogue.kept_by_roles() if tries in [clause.fact for clause in each.expect])
+    bounded = next(each.id for each in KEPT if tries in [clause.fact for clause in each.expect])
     listed = [
         {**about, "control": bounded, "expires": "2027-01-01", "value": 6},
         {**about, "control": "orthanc.webdav_off", "expires": "2026-11-24"},
@@ -315,7 +313,7 @@ def test_waivers_are_listed_with_what_they_are_worth() -> None:
     seen = facts()
     seen["authentication"]["sshd"]["MaxAuthTries"] = 6
     waivers = catalogue.waivers_of(listed)
-    findings = judge.judge(catalogue.kept_by_roles(), judge.Sight(SERVER, seen), waivers, NOW.date())
+    findings = judge.judge(KEPT, judge.Sight(SERVER, seen), waivers, NOW.date())
     known[SERVER] |= {"hardening_waivers": listed, "hardening_audit": {"findings": findings}}
     built = document(known)
     assert [(each["state"], each["said"]) for each in built["waivers"]] == [
@@ -335,9 +333,7 @@ def test_a_waiver_that_ended_is_told_in_every_form() -> None:
     ended = {"control": "orthanc.webdav_off", "reason": "r", "owner": "Ms Roux", "expires": "2026-11-23"}
     seen = facts()
     seen["orthanc"]["config"]["WebDavEnabled"] = True
-    findings = judge.judge(
-        catalogue.kept_by_roles(), judge.Sight(SERVER, seen), catalogue.waivers_of([ended]), NOW.date()
-    )
+    findings = judge.judge(KEPT, judge.Sight(SERVER, seen), catalogue.waivers_of([ended]), NOW.date())
     known[SERVER] |= {"hardening_waivers": [ended], "hardening_audit": {"findings": findings}}
     built = document(known)
     said = "the waiver of Ms Roux ended on 2026-11-23"

@@ -56,7 +56,8 @@ TUNNEL = {
     "reached": ["10.0.1.10"],
     "peers": [
         {"name": "reading", "person": "a", "public_key": "", "workstation": "ws", "addresses": ["10.99.1.4"]},
-        {"name": "tablet", "person": "c", "public_key": STRANGER, "workstation": "", "addresses": ["10.99.1.3"]},
+        {"name": "tablet", "person": "c", "public_key": STRANGER, "workstation": "", "addresses": ["10.99.1.3"]}
+        | {"reached": ["10.0.1.10"]},
     ],
 }
 

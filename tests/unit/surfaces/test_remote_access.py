@@ -17,13 +17,16 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import catalog
 from disk_host import RecordedHost
 
 LAPTOP_KEY, TABLET_KEY, STRANGER = "L" * 43 + "=", "T" * 43 + "=", "S" * 43 + "="
+REACHED = ["fd00:1::10", "10.0.1.10"]
 LAPTOP = {"name": "laptop", "person": "a.martin", "public_key": LAPTOP_KEY, "addresses": ["fd99:1::2", "10.99.1.2"]}
+LAPTOP |= {"reached": REACHED}
 TABLET = {"name": "tablet", "person": "c.moreau", "public_key": TABLET_KEY, "addresses": ["10.99.1.3", "fd99:1::3"]}
+TABLET |= {"reached": REACHED}
 TUNNEL = {
     "port": 51820,
     "network": ["10.99.1.0/24", "fd99:1::/64"],
     "addresses": ["10.99.1.1/24", "fd99:1::1/64"],
-    "reached": ["fd00:1::10", "10.0.1.10"],
+    "reached": REACHED,
     "peers": [TABLET, LAPTOP],
 }
 SCOPE = {"tunnel": TUNNEL}

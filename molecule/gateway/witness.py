@@ -1,0 +1,207 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Witness those who read from home by a gateway apart from the server: what it passes on, for whom, and nothing else.
+
+Usage: witness.py before|after|removed|withdrawn LAB INVENTORY. Prints a line a check and `N passed, N failed`. The
+laptop is the lab's host `home`, the tablet its host `attacker`, which scans as well; the box plays the rest of the LAN.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESOURCES = HERE.parent / "resources"
+sys.path[:0] = [str(RESOURCES), str(HERE.parent / "remote_access")]
+
+from administering import Administering
+from home import INSTALL, NO_ANSWER, Device, enlist, set_box
+from story import STUDIES, Practice
+from topology import TOPOLOGY
+from witnessing import Check, witness
+
+PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
+"""Device of the clinic file -> host of the lab that plays it, and its person."""
+LISTENER = 8099
+LOGINS = 8
+"""Of the checks of Administering: up to the first login by key and code; the rest the scenario remote_access sees."""
+Done = subprocess.CompletedProcess[str]
+LEAST = 6 * 128 * 128 * 2
+"""Bytes that the pixels of a study take."""
+
+
+class Witness:
+    """Looks at one practice."""
+
+    def __init__(self, practice: Practice, directory: Path) -> None:
+        """Take the practice and the clinic's folder on the controller."""
+        self.practice, self.directory, self.number = practice, directory, practice.number
+        self.server, self.server6 = practice.address("pacs"), practice.address("pacs", 6)
+        self.gate, self.gate6 = practice.address("gate"), practice.address("gate", 6)
+        self.inside = f"10.99.{10 + self.number}"
+        self.devices = {name: Device(practice, directory, name, *known) for name, known in PLACES.items()}
+        self.home, self.tablet = self.devices["home"], self.devices["tablet"]
+
+    def ran(self, host: str, *command: str, stdin: str | None = None) -> Done:
+        """Run a command on a device, or on one of the practice's hosts, and return what came of it."""
+        if host in self.devices:
+            return self.devices[host].on(*command, stdin=stdin)
+        return self.practice.lab.execute(f"{host}-{self.number}", *command, stdin=stdin, check=False)
+
+    def before(self) -> Iterator[Check]:
+        """Store studies, make each device's key on it, and put its public key into the clinic file."""
+        self.practice.run("pacs", "studies.py", "/root/studies", self.practice.clinic, str(STUDIES))
+        post = "curl -sfo /dev/null -u orthanc:orthanc 127.0.0.1:8042/instances --data-binary @$f"
+        kept = self.ran("pacs", "bash", "-c", f"for f in /root/studies/*; do {post} || exit; done").returncode
+        yield "the archive keeps the studies", kept, 0
+        for name, device in self.devices.items():
+            enlist(self.directory, device.make_key(), name)
+        for host in ("pacs", "gate"):
+            self.ran(host, "bash", "-c", INSTALL % "oathtool")
+
+    def after(self) -> Iterator[Check]:
+        """Read from home, and try every other way."""
+        yield "the box takes the one forward", set_box(self.practice, self.directory), 0
+        yield from self.nothing("without the tunnel")
+        for name, device in self.devices.items():
+            yield f"{name} brings its tunnel up", device.up(), 0
+        yield from self.reading()
+        yield from self.reach()
+        yield from self.across()
+        yield from self.administering()
+        yield from self.power()
+        self.home.switch("down")
+        yield from self.nothing("with the tunnel down")
+        self.home.switch("up")
+        yield from self.hold()
+
+    def nothing(self, when: str) -> Iterator[Check]:
+        """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
+        for address in (self.server, self.server6, self.gate, self.gate6, self.practice.box):
+            yield f"{when}, {address} tells the laptop nothing", self.home.status(address), NO_ANSWER
+
+    def reading(self) -> Iterator[Check]:
+        """Read by DICOMweb over HTTPS, at the server's own addresses."""
+        for name, device in self.devices.items():
+            for address in (self.server, self.server6):
+                yield f"{name} lists the studies at {address}", len(device.studies(address)), STUDIES
+        listed = self.home.studies(self.server)
+        size = self.home.fetch(self.server, listed[0]) if listed else 0
+        yield "home fetches a study whole", size > LEAST, True
+
+    def reach(self) -> Iterator[Check]:
+        """Each device reaches what it is granted and no more, though it sends all that it has into the tunnel."""
+        every = (self.server, self.server6, self.gate, self.gate6)
+        yield (
+            "tablet finds open",
+            self.tablet.scan(*every),
+            dict(zip(every, ([22, 443], [22, 443], [22], [22]), strict=True)),
+        )
+        name, box = self.home.interface, self.practice.address("box")
+        lan, lan6 = TOPOLOGY.networks[f"lan{self.number}"]
+        key = self.home.shell(f"wg show {name} peers")
+        wider = [lan, lan6, f"{self.inside}.0/24"]
+        self.home.shell(f"wg set {name} peer {key} allowed-ips {','.join(wider)}")
+        self.home.shell("; ".join(f"ip route add {each} dev {name}" for each in wider))
+        yield "home finds open", self.home.scan(*every), dict(zip(every, ([443], [443], [], []), strict=True))
+        self.ran("box", "systemd-run", "--quiet", "--unit=listener", "nc", "-lk", box, str(LISTENER))
+        self.tablet.on(
+            "systemd-run", "--quiet", f"--unit=listener-{self.number}", "nc", "-lk", f"{self.inside}.3", str(LISTENER)
+        )
+        self.tablet.shell("sleep 1")
+        answers = {
+            "pacs to the box": self.calls("pacs", box),
+            "tablet to itself": self.calls("tablet", f"{self.inside}.3"),
+            "home to the box": self.calls("home", box),
+            "home to the tablet": self.calls("home", f"{self.inside}.3"),
+        }
+        due = {"pacs to the box": 0, "tablet to itself": 0, "home to the box": 1, "home to the tablet": 1}
+        yield "others of the practice, and other devices, answer", answers, due
+        for claimed in (self.practice.address("ws"), f"{self.inside}.3"):
+            self.home.on("ip", "address", "add", f"{claimed}/32", "dev", name)
+            yield f"home as {claimed}", self.home.studies(self.server, "--interface", claimed), []
+            self.home.on("ip", "address", "delete", f"{claimed}/32", "dev", name)
+
+    def across(self) -> Iterator[Check]:
+        """Nobody on the LAN comes through the gateway, into the tunnel or into the network of administration."""
+        admin = TOPOLOGY.hosts[f"pacs-{self.number}"].plain(f"admin{self.number}")[0]
+        place, host = f"{self.inside}.2", f"listener-{self.number}"
+        self.home.on("systemd-run", "--quiet", f"--unit={host}", "nc", "-lk", place, str(LISTENER))
+        for there in (f"{self.inside}.0/24", f"{admin}/32"):
+            self.ran("box", "ip", "route", "add", there, "via", self.gate)
+        yield "the box calls the laptop by the gateway", self.calls("box", place), 1
+        yield "the laptop answers itself", self.calls("home", place), 0
+        yield "the box calls the server's address of administration by the gateway", self.calls("box", admin, 22), 1
+
+    def calls(self, host: str, address: str, port: int = LISTENER) -> int:
+        """Return 0 when a connection was taken, else 1."""
+        return self.ran(host, "nc", "-z", "-w", "3", address, str(port)).returncode
+
+    def administering(self) -> Iterator[Check]:
+        """Over SSH key and code are asked of the tablet, on the server that sees the gateway, and on the gateway."""
+        for kind in ("pacs", "gate"):
+            shell = functools.partial(self.on_what_is_administered, kind)
+            asked = Administering(shell, (self.practice.address(kind), self.practice.address(kind, 6)))
+            for what, seen, due in itertools.islice(asked.checks(), LOGINS):
+                yield f"at {kind}: {what}", seen, due
+
+    def on_what_is_administered(self, kind: str, host: str, *command: str, stdin: str | None = None) -> Done:
+        """Run a command on a device, or on the host that it administers, which Administering calls pacs."""
+        return self.ran(kind if host == "pacs" else host, *command, stdin=stdin)
+
+    def power(self) -> Iterator[Check]:
+        """After a power cut the gateway passes on as before, by itself."""
+        self.practice.lab.cut_power(f"gate-{self.number}")
+        self.practice.lab.give_power(f"gate-{self.number}")
+        line = (
+            f"for _ in $(seq 60); do curl -sk -m 3 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
+        )
+        for name, device in self.devices.items():  # each finds out, 15 s after it calls, that its session is gone
+            yield f"{name} is answered after a power cut", device.on("bash", "-c", line).returncode, 0
+        yield "... and finds open", self.tablet.scan(self.server6), {self.server6: [22, 443]}
+
+    @property
+    def asked(self) -> str:
+        """Where the tablet's program tells of its one connection to this practice."""
+        return f"/root/asked-{self.number}"
+
+    def hold(self) -> Iterator[Check]:
+        """Let the tablet read over one connection, which stays open; the server sees the gateway's address."""
+        program = (RESOURCES / "witnesses" / "keep_asking.py").read_text(encoding="utf-8")
+        self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
+        asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
+        self.tablet.on(*asking, self.server, self.asked)
+        self.tablet.shell("sleep 2")
+        seen = self.ran("pacs", "sh", "-c", "ss -Htn state established sport = :443 | awk '{print $4}'").stdout
+        callers = {line.rpartition(":")[0].removeprefix("[::ffff:").rstrip("]") for line in seen.splitlines()}
+        yield "the server is called by", callers, {self.gate}
+
+    def removed(self) -> Iterator[Check]:
+        """The laptop's key is taken out: it gets no answer at all, and the tablet never notices."""
+        self.home.switch("down")
+        yield "home brings its tunnel up again", self.home.switch("up"), 0
+        yield from self.nothing("with a key that was taken out")
+        yield "tablet still reads", len(self.tablet.studies(self.server)), STUDIES
+        said = [self.tablet.shell(f"sleep {wait}; cat {self.asked}") for wait in (0, 3)]
+        yield "... also over the connection that it has open", said[1] != said[0] and said[1].endswith("answers"), True
+
+    def withdrawn(self) -> Iterator[Check]:
+        """The tablet is granted the web no more: its open connection ends as well, while its tunnel stays up."""
+        line = f"for _ in $(seq 40); do grep -q none {self.asked} && break; sleep 1; done; cat {self.asked}"
+        yield "the tablet's open connection", self.tablet.shell(line).partition(", ")[2], "then none"
+        yield "the tablet finds open", self.tablet.scan(self.server), {self.server: [22]}
+
+
+if __name__ == "__main__":
+    LOOKS = {
+        "before": lambda practice, directory: Witness(practice, directory).before(),
+        "after": lambda practice, directory: Witness(practice, directory).after(),
+        "withdrawn": lambda practice, directory: Witness(practice, directory).withdrawn(),
+        "removed": lambda practice, directory: Witness(practice, directory).removed(),
+    }
+    sys.exit(witness(LOOKS, *sys.argv[1:]))
