@@ -32,6 +32,7 @@ SCENARIOS = (
     "workstation",
     "reading_laptop",
     "gateway",
+    "modality_box",
 )
 PLUGINS = ".ansible/collections/ansible_collections/radiology/hardening/plugins"
 

@@ -48,6 +48,9 @@ Beside what each key accepts, these hold:
   belongs to one of `people`; `ssh` is granted to administrators alone. In the place of a key it names a workstation
   with `ssh`, without `port` and `tunnel`, in a clinic whose networks of kind `admin` are none that homes have.
 - A gateway is a plain Debian host with `ssh`: it has no AE title, and is no DICOM device.
+- With `room` it stands beside one modality, which has `tls: true`, is not `lost`, and has the very addresses of kind
+  lan that the gateway has; no other two hosts share one. The room's network overlaps no other and holds both addresses
+  in it; no port of it or of the modality is that of the gateway's SSH.
 - A host with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - An attestation is of a workstation or modality that nobody logs in to, about what persons are asked of it, and holds
   for a year at most.
@@ -69,6 +72,7 @@ def page() -> str:
     unlock = storage["properties"]["unlock"]
     parts += [
         section("`remote_access.peers`: a device that reads from home", schema["$defs"]["remote_peer"]),
+        section("`gateways.room`", schema["$defs"]["room"]),
         section("`cleartext`", schema["$defs"]["cleartext"]),
         section("`ssh`", schema["$defs"]["ssh"]),
         section("`storage`", storage),

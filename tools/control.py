@@ -106,6 +106,7 @@ def places() -> tuple[Place, ...]:
     lab, stations, machine = Lab(NAME, sabotage.HOSTS), Lab(f"{NAME}-ws", sabotage.STATIONS), VirtualMachine(NAME)
     laptops = Lab(f"{NAME}-home", (*sabotage.HOSTS, *sabotage.STATIONS))
     gates = Lab(f"{NAME}-gate", sabotage.GATES)
+    boxes = Lab(f"{NAME}-side", sabotage.BOXES)
     return (
         Place(
             "containers",
@@ -143,6 +144,15 @@ def places() -> tuple[Place, ...]:
             sabotage.break_at_gateways,
             gates.down,
             sabotage.OF_GATEWAYS,
+        ),
+        Place(
+            "boxes",
+            sabotage.AT_BOXES,
+            boxes.runs,
+            boxes.up,
+            sabotage.harden_containers,
+            sabotage.break_at_gateways,
+            boxes.down,
         ),
         Place(
             f"machine of {sabotage.RELEASE}",

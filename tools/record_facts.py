@@ -5,6 +5,7 @@
 record_facts.py                      of both practices of a lab, which it makes, hardens by profile strict and removes
 record_facts.py laptops              of both practices' workstations as laptops that are carried home, likewise
 record_facts.py gateways             of both practices' gateways, by the controls that concern them alone, likewise
+record_facts.py boxes                of both practices' boxes beside an old modality, likewise
 record_facts.py bookworm|trixie      of a virtual machine, which it makes and removes: the facts of its disks
 
 RADIOLOGY_LAB gives the lab another name.
@@ -115,6 +116,8 @@ def main(arguments: list[str]) -> int:
         return of_others("reading_laptop", ("pacs", "ws", "box"), "workstations", laptop=True)
     if arguments == ["gateways"]:
         return of_others("firewall", ("gate",), "gateways", ".gateway")
+    if arguments == ["boxes"]:
+        return of_others("modality_box", ("side",), "gateways", ".gateway")
     (release,) = arguments
     with tempfile.TemporaryDirectory() as folder:
         try:

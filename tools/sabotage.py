@@ -5,9 +5,9 @@
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
 machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, those of the
 role workstation on two workstations in containers, of Debian 12 and 13, those of reading_laptop on two such ones beside
-their servers, those that concern gateways alone on two gateways, all others on two servers alike, behind their boxes.
-Two can run beside each other when RADIOLOGY_LAB gives one a lab of another name. The last line is `N controls: N
-broken, N named, N repaired`.
+their servers, those of modality_box on two boxes beside modalities, the others that concern gateways alone on two
+gateways, all others on two servers alike, behind their internet boxes. Two can run beside each other when
+RADIOLOGY_LAB gives one a lab of another name. The last line is `N controls: N broken, N named, N repaired`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,12 @@ STATIONS = ("ws-1", "ws-2")
 AT_WORKSTATIONS = ("workstation",)
 AT_LAPTOPS = ("reading_laptop",)
 """Their tunnels lead to the servers, which are hardened beside them."""
+BOXES = ("side-1", "side-2")
+AT_BOXES = ("modality_box",)
 GATES = ("gate-1", "gate-2")
-OF_GATEWAYS = tuple(control.id for control in catalogue.load() if control.concerns == ("gateway",))
+OF_GATEWAYS = tuple(
+    control.id for control in catalogue.load() if control.concerns == ("gateway",) and control.role not in AT_BOXES
+)
 """Controls that no other host is held to; the others of a gateway's are broken on servers."""
 ON_A_WORKSTATION = "disk_encryption.system_and_homes_encrypted,disk_encryption.removable_media"
 """Controls of which a server is not judged; the machine is made a workstation for their sabotage."""
@@ -61,6 +65,7 @@ def main(controls: list[str]) -> int:
         (IN_CONTAINERS, in_containers),
         (AT_WORKSTATIONS, at_workstations),
         (AT_LAPTOPS, at_laptops),
+        (AT_BOXES, at_boxes),
         (IN_MACHINE, in_machine),
         (ON_DEVICES, on_devices),
     ):
@@ -105,6 +110,11 @@ def at_laptops(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
 def at_gateways(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
     """Harden two gateways in containers by the whole playbook, break and repair, and return the tally."""
     return in_lab(GATES, lambda inventory: break_at_gateways(inventory, roles, controls))
+
+
+def at_boxes(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
+    """Harden two boxes beside modalities in containers by the whole playbook, break and repair, return the tally."""
+    return in_lab(BOXES, lambda inventory: break_at_gateways(inventory, roles, controls))
 
 
 def in_lab(

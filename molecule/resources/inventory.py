@@ -22,6 +22,8 @@ STRANGER = "attacker"
 """Looks from the internet. A lab without him has evidence of a look laid beside its clinic files."""
 DAYS = 300
 """For which a declaration in clear of the lab holds, whatever the day is."""
+LOW = 104
+"""The port that the oldest modalities call, whatever they are told."""
 
 
 def write(
@@ -34,7 +36,11 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {host.name for host in hosts}
-    standing = {clinic: number for clinic, number in TOPOLOGY.clinics.items() if present & _hardened(number, present)}
+    standing = {
+        clinic: number
+        for clinic, number in TOPOLOGY.clinics.items()
+        if present & {*_hardened(number, present), f"side-{number}"}
+    }
     for clinic, number in standing.items():
         text = (CLINIC_FILES / f"{clinic}.yml").read_text(encoding="utf-8")
         text = (
@@ -44,7 +50,9 @@ def write(
         )
         text = carried(text) if laptop else text
         text = by_gateway(text, TOPOLOGY.hosts[_gate(number)]) if _gate(number) in present else text
-        (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
+        text = until(text, DAYS)
+        text = beside(text, number) if f"side-{number}" in present else text
+        (folder / f"{clinic}.yml").write_text(text, encoding="utf-8")
         if STRANGER not in present:
             scanned.lay(folder / f"{clinic}.yml")
     children = {
@@ -79,6 +87,36 @@ def by_gateway(text: str, host: Host) -> str:
     return text.replace("workstations:\n", f"{gate}workstations:\n", 1).replace(
         "  gateway: pacs\n", "  gateway: gate\n"
     )
+
+
+def beside(text: str, number: int) -> str:
+    """Return a clinic file with an old modality that speaks no TLS, and the small box that stands beside it."""
+    box, old = TOPOLOGY.hosts[f"side-{number}"], TOPOLOGY.hosts[f"old-{number}"]
+    room = f"room{number}"
+    given = yaml.safe_load(text)
+    lan, admin = (list(box.plain(f"{network}{number}")) for network in ("lan", "admin"))
+    given.setdefault("gateways", {})["old-box"] = {
+        "title": "Small box beside the radiography room's detector",
+        "addresses": {"lan": lan, "admin": admin},
+        "ssh": {"address": admin[0], "user": "engineer"},
+        "room": {
+            "modality": "old",
+            "interface": "room",
+            "network": TOPOLOGY.networks[room][0],
+            "address": box.plain(room)[0],
+            "modality_address": old.plain(room)[0],
+            "port": LOW,
+        },
+    }
+    given["modalities"]["old"] = {
+        "title": "Detector of 2006",
+        "ae_title": f"{given['modalities']['us']['ae_title'][:4]}OLD1",
+        "addresses": {"lan": [*lan]},
+        "port": 11112,
+        "tls": True,
+        "may": ["echo", "find", "move", "store"],
+    }
+    return str(yaml.safe_dump(given, width=1000, sort_keys=False, allow_unicode=True))
 
 
 def until(text: str, days: int) -> str:
@@ -116,6 +154,7 @@ def _reached(lab: str, state: Path, clinic: str, number: int, present: set[str])
         "us": f"us-{number}",
         "ct-probe": f"ct-{number}",
         "us-probe": f"us-{number}",
+        "old-box": f"side-{number}",
         "laptop": f"laptop-{number}",
         "attacker": STRANGER,
         "box": f"box-{number}",

@@ -45,8 +45,8 @@ NEEDLESS = (
 
 TUNNELS = "/dev/net/tun"
 
-EVERYBODY = tuple(name for name, host in TOPOLOGY.hosts.items() if host.kind != "gate")
-"""The hosts of a lab that names none: a gateway changes where the tunnel of its clinic ends."""
+EVERYBODY = tuple(name for name, host in TOPOLOGY.hosts.items() if host.kind not in ("gate", "side", "old"))
+"""The hosts of a lab that names none: a gateway changes where the tunnel of its clinic ends, a box adds a modality."""
 
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 

@@ -111,7 +111,7 @@ def _leg(network: str) -> str:
     return network.rstrip("0123456789")
 
 
-def _standing(leg: str, addresses: tuple[str, str]) -> list[str]:
+def _standing(leg: str, addresses: tuple[str, ...]) -> list[str]:
     """Return the lines that give an interface its addresses."""
     given = [f"address add {address}{' nodad' if ':' in address else ''} dev {leg}" for address in addresses]
     return [*given, f"link set {leg} up"]
@@ -126,7 +126,7 @@ def _routes(host: Host) -> list[str]:
     if host.kind in ("attacker", "home"):
         boxes = [other for other in TOPOLOGY.hosts.values() if other.kind == "box"]
         return [f"route add {TOPOLOGY.networks[_lan(box)][1]} via {box.plain('internet')[1]}" for box in boxes]
-    if host.kind in ("box", ADMIN):
+    if host.kind in ("box", ADMIN) or _lan(host) not in host.addresses:
         return []
     gateway = TOPOLOGY.hosts[f"box-{host.name.partition('-')[2]}"].plain(_lan(host))
     return [f"route add default via {address}" for address in gateway]

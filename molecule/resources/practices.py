@@ -172,7 +172,7 @@ def settle(host: Host, key: str) -> str:
     """Return the script that lets the engineer in with this public key and leaves the host as the practice did."""
     script = ENGINEER.format(key=key, name=host.name)
     own = {"pacs": _orthanc, "box": _box, "ws": lambda _host: WORKSTATION, "gate": lambda _host: GATE}
-    own |= dict.fromkeys(("ct", "us"), lambda _host: MODALITY)
+    own |= dict.fromkeys(("ct", "us", "old"), lambda _host: MODALITY)
     return script + own.get(host.kind, lambda _host: "")(host)
 
 

@@ -19,11 +19,11 @@ class Host:
 
     name: str
     release: str
-    addresses: dict[str, tuple[str, str]]
+    addresses: dict[str, tuple[str, ...]]
 
     @property
     def kind(self) -> str:
-        """What it plays: attacker, home, box, gate, pacs, ws, ct, laptop."""
+        """What it plays: attacker, home, box, gate, pacs, ws, ct, us, laptop, side, old."""
         return self.name.partition("-")[0]
 
     @property
@@ -41,7 +41,7 @@ class Host:
 class Topology:
     """Networks, clinics (name to number) and hosts."""
 
-    networks: dict[str, tuple[str, str]]
+    networks: dict[str, tuple[str, ...]]
     clinics: dict[str, int]
     hosts: dict[str, Host]
 
@@ -51,12 +51,16 @@ def read() -> Topology:
     known = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     networks = {name: tuple(cidrs) for name, cidrs in known["networks"].items()}
 
-    def address(network: str, last: int) -> tuple[str, str]:
-        four, six = (ipaddress.ip_network(cidr) for cidr in networks[network])
-        return f"{four[last]}/{four.prefixlen}", f"{six[int(str(last), 16)]}/{six.prefixlen}"
+    def address(network: str, last: int) -> tuple[str, ...]:
+        ranges = (ipaddress.ip_network(cidr) for cidr in networks[network])
+        return tuple(f"{each[last if each.version == 4 else int(str(last), 16)]}/{each.prefixlen}" for each in ranges)
 
     hosts = {
-        name: Host(name, told["release"], {where: address(where, last) for where, last in told["addresses"].items()})
+        name: Host(
+            name,
+            told["release"],
+            {where: address(where, last) for where, last in told["addresses"].items()},
+        )
         for name, told in known["hosts"].items()
     }
     return Topology(networks, known["clinics"], hosts)

@@ -8,20 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_tunnel, web_passwords
-from ansible_collections.radiology.hardening.plugins.module_utils.dicom_tunnel_state import REQUESTED
+from ansible_collections.radiology.hardening.plugins.module_utils import web_passwords
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.dicom_tls import TO_BE_SIGNED
-from ansible_collections.radiology.hardening.plugins.plugin_utils import (
-    authority,
-    authority_change,
-    clinic_folder,
-    device_certificates,
-)
-from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight_files import FIRST
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from ansible_collections.radiology.hardening.plugins.plugin_utils.tunnel_certificates import TunnelAction
 
 MODULE = "radiology.hardening.workstation"
 
@@ -39,7 +31,7 @@ def first_passwords(secrets: Secrets, scope: Mapping[str, Any]) -> dict[str, str
     return found
 
 
-class ActionModule(RequestingAction):
+class ActionModule(TunnelAction):
     """Run the module, have signed what it asks for, and hand it the certificate."""
 
     TRANSFERS_FILES = False
@@ -55,7 +47,7 @@ class ActionModule(RequestingAction):
             )
             self._first = first_passwords(secrets, scope)
             made = [f"Make a first password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
-            answer = self._tunnelled(variables, scope) if scope.get("tunnel") else self._call(variables, {})
+            answer = self.tunnelled(variables, scope) if scope.get("tunnel") else self.call(variables, {})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
@@ -63,40 +55,8 @@ class ActionModule(RequestingAction):
             result.update(told([*made, *answer["plan"]]))
         return result
 
-    def _tunnelled(self, variables: dict[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
-        authority.demand_cryptography()
-        directory, device = str(scope["clinic_directory"]), scope["device"]
-        name, check_mode = str(device["name"]), bool(self._task.check_mode)
-        if not check_mode:
-            authority_change.settle(directory)
-        answer = self._call(variables, self._given(directory, name))
-        if not succeeded(answer) or check_mode:
-            return answer
-        if REQUESTED not in answer["plan"] and authority.lasts(directory, name, device=True):
-            return answer
-        clinic_folder.write(
-            authority.request_path(directory, name), self.fetch_request(dicom_tunnel.REQUEST, variables)
-        )
-        secrets = Secrets(directory, self._loader._vault, check_mode=False)
-        signed, waiting = device_certificates.sign(secrets, directory, [device], check_mode=False)
-        if waiting:
-            raise HardeningError(
-                f"{name} asks for a certificate with a key that was revoked: remove {dicom_tunnel.KEY} there, so that "
-                "the next run makes another."
-            )
-        made = [*answer["plan"], *(f"Sign the certificate of {each}" for each in signed)]
-        answer = self._call(variables, self._given(directory, name))
-        return {**answer, **told([*made, *answer["plan"]])} if succeeded(answer) else answer
-
-    def _given(self, directory: str, name: str) -> dict[str, Any]:
-        """Return what the controller knows: a certificate that lasts, and the authorities."""
-        own = authority.lasting(directory, name, device=True)
-        return {
-            "certificate": own or (TO_BE_SIGNED if self._task.check_mode else ""),
-            "authority": "".join(authority.authorities(directory)),
-        }
-
-    def _call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    def call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        """Run the module, with what the controller knows."""
         answer: dict[str, Any] = self._execute_module(
             module_name=MODULE,
             module_args={**self._task.args, **given, "initial_passwords": self._first},

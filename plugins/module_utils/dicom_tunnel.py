@@ -1,13 +1,15 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The TLS tunnels of a viewer that speaks none: what their files say. Pure text; nothing here touches the host.
+"""The TLS tunnels of a device that speaks none: what their files say. Pure text; nothing here touches the host.
 
-stunnel as a unit of its own. The viewer calls each server at a port of loopback, and listens on loopback alone; what
-crosses the network is TLS between this workstation's certificate and the server's, each checked by chain and name.
+stunnel as a unit of its own. What crosses the clinic's network is TLS between the device's certificate and the
+server's, each checked by chain and name. The side in clear is loopback where a viewer runs on this host. Where this
+host is a box that stands beside a modality, it is the cable to the modality (`room` of the role's inputs).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,15 +31,13 @@ PORT = 2762
 """Where a hardened server takes DICOM over TLS (IANA)."""
 LOCAL_PORT = 4242
 """Of loopback: where the viewer calls the first server; the next ones follow."""
+LOOPBACK = "127.0.0.1"
+PRIVILEGED = 1024
+"""The first port that takes no privilege to listen on."""
 FROM_SERVERS = "from-servers"
-"""The service by which servers send what the viewer asked them for."""
-DESCRIPTION = "TLS tunnels of a DICOM viewer"
-ACCOUNT = front_unit.account("workstation", USER, DESCRIPTION)
-SERVICE = front_unit.service(
-    "workstation", USER, DESCRIPTION, memory_mib=256, start=f"{PROGRAM} /etc/{{name}}/stunnel.conf"
-)
+"""The service by which servers send what the device asked them for."""
 HEAD = f"""\
-; Kept by radiology.hardening (role workstation).
+; Kept by radiology.hardening (role {{role}}).
 foreground = yes
 syslog = no
 debug = warning
@@ -50,34 +50,87 @@ CAfile = {AUTHORITY}
 verifyChain = yes
 """
 CALLING = """
-; The viewer calls {name}.
+; The {device} calls {name}.
 [to-{name}]
 client = yes
-accept = 127.0.0.1:{local}
+accept = {local}
 connect = {target}
 checkHost = {name}
 """
 CALLED = """
-; Servers send what the viewer asked for.
+; Servers send what the {device} asked for.
 [{service}]
-accept = {address}:{port}
-connect = 127.0.0.1:{port}
+accept = {address}
+connect = {local}
 requireCert = yes
 {names}"""
 SECTION = re.compile(r"\[([^\]]+)\]")
 SETTING = re.compile(r"(\w+)\s*=\s*(.*)")
 
 
+@dataclasses.dataclass(frozen=True)
+class Clear:
+    """The side in clear, as the role's inputs give it."""
+
+    role: str
+    device: str
+    """What speaks no TLS, in a word."""
+    listens: str
+    """The address at which the device calls us."""
+    called: str
+    """The device's own address."""
+    first: int
+    """The TCP port at which the device calls the first server; the next ones follow."""
+
+
+def clear(scope: Mapping[str, Any]) -> Clear:
+    """Return the side in clear."""
+    room = scope.get("room")
+    if not room:
+        return Clear("workstation", "viewer", LOOPBACK, LOOPBACK, LOCAL_PORT)
+    return Clear("modality_box", "modality", str(room["address"]), str(room["modality_address"]), int(room["ports"][0]))
+
+
+def account(scope: Mapping[str, Any]) -> str:
+    """Return the sysusers.d(5) file of the tunnels' account."""
+    side = clear(scope)
+    return front_unit.account(side.role, USER, f"TLS tunnels of a DICOM {side.device}")
+
+
+def service(scope: Mapping[str, Any]) -> str:
+    """Return the unit; modalities of old call port 104, whatever they are told."""
+    side = clear(scope)
+    return front_unit.service(
+        side.role,
+        USER,
+        f"TLS tunnels of a DICOM {side.device}",
+        memory_mib=256,
+        low_port=side.first < PRIVILEGED or 0 < int(scope["device"]["port"]) < PRIVILEGED,
+        start=f"{PROGRAM} /etc/{{name}}/stunnel.conf",
+    )
+
+
 def configuration(scope: Mapping[str, Any]) -> str:
     """Return stunnel.conf for the role's inputs."""
-    servers, device = list(scope["servers"]), scope["device"]
+    servers, device, side = list(scope["servers"]), scope["device"], clear(scope)
     calling = [
-        CALLING.format(name=each["name"], local=LOCAL_PORT + place, target=endpoint(str(each["address"]), PORT))
+        CALLING.format(
+            device=side.device,
+            name=each["name"],
+            local=endpoint(side.listens, side.first + place),
+            target=endpoint(str(each["address"]), PORT),
+        )
         for place, each in enumerate(servers)
     ]
-    names = "".join(f"checkHost = {each['name']}\n" for each in servers)
-    called = CALLED.format(service=FROM_SERVERS, address=device["address"], port=device["port"], names=names)
-    return HEAD + "".join(calling) + (called if device["port"] else "")
+    port = int(device["port"])
+    called = CALLED.format(
+        device=side.device,
+        service=FROM_SERVERS,
+        address=endpoint(str(device["address"]), port),
+        local=endpoint(side.called, port),
+        names="".join(f"checkHost = {each['name']}\n" for each in servers),
+    )
+    return HEAD.format(role=side.role) + "".join(calling) + (called if port else "")
 
 
 def endpoint(address: str, port: int) -> str:
@@ -120,11 +173,12 @@ def unverified(text: str, servers: Sequence[str]) -> list[str]:
     return found
 
 
-def exposed(text: str) -> list[str]:
-    """Return the services whose side in clear is not on loopback, each with its address."""
+def exposed(text: str, side: Clear) -> list[str]:
+    """Return the services whose side in clear is not where it belongs, each with its address."""
     found = []
     for name, told in services(text).items():
-        side = told.get("accept" if told.get("client") == ["yes"] else "connect", [""])[0]
-        if not side.startswith("127.0.0.1:"):
-            found.append(f"{name}: {side or 'nowhere'}")
+        calls = told.get("client") == ["yes"]
+        place = told.get("accept" if calls else "connect", [""])[0]
+        if not place.startswith(f"{side.listens if calls else side.called}:"):
+            found.append(f"{name}: {place or 'nowhere'}")
     return found

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is seen of the tunnels of a viewer, and the steps that bring them to what their files should say."""
+"""What is seen of the tunnels of a device, and the steps that bring them to what their files should say."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     own_key,
     own_words,
     unit_state,
+    web_front_plan,
     web_front_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -22,12 +23,12 @@ from ansible_collections.radiology.hardening.plugins.module_utils.host import Ho
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 FACTS: dict[str, str] = {
-    "tunnel.wanted": "bool: the clinic file has this workstation's viewer wrapped",
+    "tunnel.wanted": "bool: the clinic file has this host carry the DICOM of a viewer or modality that speaks no TLS",
     "tunnel.active": "bool: the tunnels run",
     "tunnel.enabled": "bool: they start with the machine",
     "tunnel.older_than_configuration": "bool: they run with files that changed since",
     "tunnel.unverified": "list of str: services that take a peer whose chain or name is not checked: what they lack",
-    "tunnel.exposed": "list of str: services whose side in clear is not on loopback",
+    "tunnel.exposed": "list of str: services whose side in clear is not on loopback, or not in the modality's room",
     "tunnel.altered": "list of str: path: what makes the tunnels run otherwise than the role wrote it",
     "tunnel.request": "str: SHA-256 of the certificate request; null: none",
     "tunnel.certificate": "str: SHA-256 of the certificate; null: none",
@@ -58,11 +59,11 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "enabled": unit_state.is_enabled(unit),
         "older_than_configuration": unit_state.is_older(host, unit, READ),
         "unverified": dicom_tunnel.unverified(text, servers),
-        "exposed": dicom_tunnel.exposed(text),
+        "exposed": dicom_tunnel.exposed(text, dicom_tunnel.clear(scope)),
         "altered": own_words.altered(
             host,
             unit,
-            (dicom_tunnel.UNIT_FILE, dicom_tunnel.SERVICE),
+            (dicom_tunnel.UNIT_FILE, dicom_tunnel.service(scope)),
             (dicom_tunnel.CONFIGURATION, own_words.foreign(text or None, dicom_tunnel.configuration(scope))),
         ),
         "request": host.digest(dicom_tunnel.REQUEST),
@@ -89,11 +90,13 @@ def _loose(host: Host) -> list[str]:
 
 
 def steps(tunnel: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -> list[Step]:
-    """Return what has the tunnels as the clinic file wants them; without a certificate that fits, the request alone."""
+    """Return what has the tunnels as the clinic file wants them.
+
+    Where a request is made, perhaps of a new key, that alone: no certificate that is here or given need fit it before
+    the controller has signed, and called again. A check tells what comes then as well.
+    """
     if not tunnel["wanted"]:
-        return (
-            [Step("Stop the viewer's tunnels, which the clinic file names no more", _stop)] if tunnel["active"] else []
-        )
+        return [Step("Stop the DICOM tunnels, which the clinic file names no more", _stop)] if tunnel["active"] else []
     given = {
         dicom_tunnel.CERTIFICATE: str(scope.get("certificate") or ""),
         dicom_tunnel.AUTHORITY: str(scope.get("authority") or ""),
@@ -103,14 +106,18 @@ def steps(tunnel: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any])
         path: text for path, text in given.items() if text and known[path] != hashlib.sha256(text.encode()).hexdigest()
     }
     found: list[Step] = []
-    if tunnel["request"] is None or (not tunnel["certificate_fits"] and not changed) or tunnel["weak"]:
+    unfit = (not tunnel["certificate_fits"] or tunnel["weak"]) and dicom_tunnel.CERTIFICATE not in changed
+    requested = tunnel["request"] is None or unfit
+    if requested:
         found.append(Step(REQUESTED, lambda host: _request(host, scope)))
     if tunnel["loose_keys"]:
         found.append(Step("Keep the tunnels' key from all but root and the tunnels", _tighten))
     if changed or tunnel["altered"] or [name for name in unmet if name != "tunnel.loose_keys"]:
         servers = ", ".join(str(each["name"]) for each in scope["servers"])
-        does = f"Carry the viewer's DICOM to {servers} and back in TLS, both ends checked by chain and name"
-        if given[dicom_tunnel.CERTIFICATE] or tunnel["certificate"]:
+        device = dicom_tunnel.clear(scope).device
+        does = f"Carry the {device}'s DICOM to {servers} and back in TLS, both ends checked by chain and name"
+        told = given[dicom_tunnel.CERTIFICATE] == web_front_plan.TO_BE_SIGNED
+        if told or (not requested and (given[dicom_tunnel.CERTIFICATE] or tunnel["certificate"])):
             found.append(Step(does, lambda host: _serve(host, changed, tunnel["altered"], scope)))
     return found
 
@@ -122,7 +129,7 @@ def _stop(host: Host) -> None:
 def _request(host: Host, scope: Mapping[str, Any]) -> None:
     """Make the key, unless a strong one is here, and the request."""
     host.folder("/etc/sysusers.d")
-    host.write(dicom_tunnel.ACCOUNT_FILE, dicom_tunnel.ACCOUNT)
+    host.write(dicom_tunnel.ACCOUNT_FILE, dicom_tunnel.account(scope))
     host.must(["systemd-sysusers", dicom_tunnel.ACCOUNT_FILE])
     host.folder(dicom_tunnel.FOLDER, mode=0o750, group=dicom_tunnel.USER)
     if not own_key.is_strong(host, dicom_tunnel.KEY):
@@ -147,7 +154,7 @@ def _serve(host: Host, changed: Mapping[str, str], altered: list[str], scope: Ma
     try:
         for path, text in texts.items():
             _write(host, path, text)
-        host.write(dicom_tunnel.UNIT_FILE, dicom_tunnel.SERVICE)
+        host.write(dicom_tunnel.UNIT_FILE, dicom_tunnel.service(scope))
         _start(host, scope)
     except HardeningError:
         if former[dicom_tunnel.CONFIGURATION] is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     firewall_output,
     firewall_passing,
+    firewall_room,
     firewall_tunnel,
 )
 
@@ -92,6 +93,7 @@ def render(
     networks: Sequence[str] = (),
     lost: Sequence[str] = (),
     tunnel: Mapping[str, Any] | None = None,
+    room: Mapping[str, Any] | None = None,
     input_policy: str = "drop",
     forward_policy: str = "drop",
 ) -> str:
@@ -104,13 +106,15 @@ def render(
     With destinations, even none, nothing else goes out (see firewall_output); with None everything does. `callers` are
     rules about who on the host may call its own addresses. `networks` are the clinic's; `lost` are addresses of devices
     that the clinic lost, whose open connections end as well. `tunnel`: see firewall_tunnel, firewall_passing.
+    `room`: see firewall_room.
     """
-    home = tunnel or {}
+    home, beside = tunnel or {}, room or {}
     services = [*services, *firewall_tunnel.services(home, services)]
     outgoing = [] if destinations is None else firewall_output.lines(services, destinations, networks)
     if destinations is not None:
         outgoing[-len(firewall_output.LAST) : -len(firewall_output.LAST)] = firewall_tunnel.answers(home)
-    dropped = [
+    dropped = firewall_room.entering(beside)
+    dropped += [
         f'{keyword} saddr {found} drop comment "lost {keyword}"' for keyword, found in firewall_output.sets(lost)
     ]
     dropped += [_over(service) for service in services if service.get("until")]
@@ -120,7 +124,7 @@ def render(
         "input": input_policy,
         "forward": forward_policy,
         "output": "accept" if destinations is None else "drop",
-        "sets": "".join(line for service in services for line in _counted(service)),
+        "sets": "".join(line for service in services for line in _counted(service)) + firewall_room.chains(beside),
         "lost": "".join(f"    {line}\n" for line in dropped),
         "services": _indented(
             (
@@ -130,7 +134,7 @@ def render(
         ),
         "pass": "".join(f"    {line}\n" for line in firewall_passing.forward(home)),
         "translation": firewall_passing.translation(home),
-        "outgoing": _indented((*firewall_output.SILENT, *callers, *outgoing)),
+        "outgoing": _indented((*firewall_room.leaving(beside), *firewall_output.SILENT, *callers, *outgoing)),
     }
 
 

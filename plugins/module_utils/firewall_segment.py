@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
@@ -71,6 +72,27 @@ def standing(host: Host) -> list[Standing]:
         for told in link.get("addr_info", [])
         if told.get("scope") == "global"
     ]
+
+
+def sharing(standing: Sequence[Standing], room: Mapping[str, Any]) -> list[str]:
+    """Return the addresses on the interface of a modality's room that are none of the room's; none without a room."""
+    if not room:
+        return []
+    network = ipaddress.ip_network(str(room["network"]))
+    return [
+        str(each)
+        for each in standing
+        if each.interface == room["interface"] and not _lies_in(each.address.network, network)
+    ]
+
+
+def demand_apart(host: Host, room: Mapping[str, Any]) -> None:
+    """Refuse an interface of the clinic's as a modality's room: the rules of a room would shut out who comes by it."""
+    if shared := sharing(standing(host), room):
+        raise HardeningError(
+            f"room.interface names an interface of the clinic's networks: {', '.join(shared)}. The rules would shut "
+            "them out; name the interface of the cable to the modality."
+        )
 
 
 def _kind(link: Mapping[str, Any]) -> str:

@@ -62,6 +62,10 @@ STAYS = {
         "Accounts that were made or closed are closed, and homes stay. "
         "Services that were stopped run again and answer whoever calls. Sessions that have begun keep their limits."
     ),
+    "modality_box": (
+        "Packages and the account dicom-tunnel stay; the tunnels' key goes, and the next hardening makes another. The "
+        "modality reaches no server meanwhile, since the firewall lets it out of its room by the box alone."
+    ),
     "reading_laptop": (
         "Packages stay installed; the laptop's key goes, and the next hardening makes another, which the gateway lets "
         "in once it was hardened too. The laptop then calls whoever has the archive's address where it is."

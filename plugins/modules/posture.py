@@ -50,6 +50,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
     dicom_tls,
     disk_encryption,
     firewall,
+    modality_box,
     orthanc,
     reading_laptop,
     remote_access,
@@ -59,7 +60,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.surfaces impor
 
 SURFACES = (
     *(orthanc, dicom_tls, authentication, firewall, remote_access, disk_encryption, system, workstation),
-    reading_laptop,
+    *(reading_laptop, modality_box),
 )
 
 

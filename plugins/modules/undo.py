@@ -29,6 +29,7 @@ options:
       - system
       - workstation
       - reading_laptop
+      - modality_box
   confirm:
     description: The name of the host in the inventory. Without it nothing is changed.
     type: str

@@ -79,15 +79,20 @@ def public(clinic: Clinic) -> Found:
 
 
 def hosts(clinic: Clinic) -> Found:
-    """Hosts: literal addresses inside the networks they are given under, no address twice, one to image from."""
+    """Hosts: literal addresses inside the networks they are given under, no address twice, one to image from.
+
+    A modality alone has the addresses of another: of the box that stands beside it (see clinic_room).
+    """
     seen: dict[Address, str] = {}
     for host in clinic.hosts:
         unreadable = list(_texts(clinic, host))
         yield from unreadable
+        box = clinic.box_of(host)
+        of_box = [dotted(placed.path) for placed in box.placed] if box else []
         for placed in host.placed:
             key = dotted(placed.path)
             first = seen.setdefault(placed.address, key)
-            if first != key:
+            if first not in (key, *of_box):
                 yield (
                     placed.path,
                     f"{key} is {shown(str(placed.address))}, as {first} is; accepted: an address of its own",

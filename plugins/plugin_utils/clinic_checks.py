@@ -19,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_days,
     clinic_outbound,
     clinic_remote,
+    clinic_room,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import INTERNET, Clinic, Host, literal
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_schema import nearest
@@ -81,7 +82,8 @@ def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str
         *waivers(clinic, controls),
         *clinic_attestations.problems(clinic),
     ]
-    for check in (*checks, clinic_outbound.problems, clinic_cleartext.problems, clinic_remote.problems):
+    further = (clinic_outbound, clinic_cleartext, clinic_remote, clinic_room)
+    for check in (*checks, *(each.problems for each in further)):
         found += check(clinic)
     return sorted({Problem(document.line(path), clause) for path, clause in found})
 

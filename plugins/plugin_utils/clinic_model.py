@@ -110,6 +110,11 @@ class Clinic:
         """The hosts between the clinic and others, which keep no images and speak no DICOM of their own."""
         return [host for host in self.hosts if host.kind == "gateway"]
 
+    def box_of(self, host: Host) -> Host | None:
+        """Return the gateway that stands beside a modality and has its addresses for everybody else."""
+        beside = (each for each in self.gateways if each.given.get("room", {}).get("modality") == host.name)
+        return next(beside, None) if host.kind == "modality" else None
+
 
 def clinic(given: dict[str, Any], today: datetime.date) -> Clinic:
     """Build the objects from data that the schema accepts; `today` tells what has expired."""

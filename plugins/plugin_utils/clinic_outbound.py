@@ -8,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.dicom_tunnel import PORT as DICOM_TLS
 from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_cleartext
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import useless
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import Clinic, Host, literal
@@ -50,7 +51,10 @@ def problems(clinic: Clinic) -> Found:
 
 
 def destinations(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
-    """Return where a server or a gateway may call: as outbound says, and its Tang server; a server, devices as well."""
+    """Return where a server or a gateway may call: as outbound says, and its Tang server.
+
+    A server calls devices as well, and a box beside a modality the servers.
+    """
     given = clinic.given.get("outbound", {})
     found = [
         _entry(name, protocol, ports, [str(literal(text)) for text in given[key]])
@@ -65,6 +69,10 @@ def destinations(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
         if clinic_cleartext.is_called(clinic, device):
             addresses = [str(address) for address in clinic.addresses(device, "lan")]
             found.append(_entry(device.name, "tcp", (device.given["port"],), addresses))
+    if "room" in server.given:
+        for archive in clinic.servers:
+            addresses = [str(address) for address in clinic.addresses(archive, "lan")]
+            found.append(_entry(archive.name, "tcp", (DICOM_TLS,), addresses))
     url = urllib.parse.urlsplit(_tang(server))
     address = literal(url.hostname or "")
     if address is not None:

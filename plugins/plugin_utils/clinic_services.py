@@ -28,7 +28,8 @@ def of_host(clinic: Clinic, host: Host) -> list[dict[str, Any]]:
     if host.kind == "workstation" and _managed(host):
         return [*_of_viewer(clinic, host), _ssh(clinic, host)]
     if host.kind == "gateway":
-        return [_ssh(clinic, host)]
+        spoken_for = [device for device in clinic.devices if clinic.box_of(device) == host]
+        return [*(each for device in spoken_for for each in _of_viewer(clinic, device)), _ssh(clinic, host)]
     return []
 
 
@@ -61,7 +62,7 @@ def _of_server(clinic: Clinic, server: Host) -> list[dict[str, Any]]:
 
 
 def _of_viewer(clinic: Clinic, host: Host) -> list[dict[str, Any]]:
-    """Return the port on which a viewer waits for what it asked of the servers (C-MOVE): they alone call it there."""
+    """Return the port on which a device waits for what it asked of the servers (C-MOVE): they alone call it there."""
     if not clinic_cleartext.is_called(clinic, host):
         return []
     servers = [address for server in clinic.servers for address in clinic.addresses(server, "lan")]

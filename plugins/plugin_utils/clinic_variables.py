@@ -12,6 +12,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     clinic_cleartext,
     clinic_laptop,
     clinic_remote,
+    clinic_room,
     clinic_services,
     known_hosts,
 )
@@ -93,7 +94,7 @@ def targets(clinic: Clinic, vantage: Host) -> list[dict[str, Any]]:
                     "kind": device.kind,
                     "addresses": addresses,
                     "ae_title": device.ae_title,
-                    "expected_ports": clinic_services.answering(clinic, vantage, device),
+                    "expected_ports": clinic_services.answering(clinic, vantage, clinic.box_of(device) or device),
                     "ports": [device.given["port"]] if device.given.get("port") else [],
                 }
             )
@@ -181,11 +182,14 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         found["clinic_tunnel"] = clinic_remote.tunnel(clinic, host)
     if through := clinic_remote.through(clinic, host) if host.kind == "orthanc_server" else {}:
         found["clinic_through_gateway"] = through
+    if host.kind == "gateway":
+        found["clinic_room"] = clinic_room.room(clinic, host)
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
         found["clinic_home"] = clinic_remote.laptop(clinic, host)
         if found["clinic_home"]:
             found["clinic_time_servers"] = clinic_laptop.time_servers(clinic)
+    if host.kind == "workstation" or "room" in host.given:
         found["clinic_servers"] = [
             {"name": server.name, "ae_title": server.ae_title, "address": str(clinic.addresses(server, "lan")[0])}
             for server in clinic.servers

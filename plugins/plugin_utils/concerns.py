@@ -14,7 +14,7 @@ SERVER, WORKSTATION, GATEWAY = catalogue.HARDENED
 ROLES: dict[str, tuple[str, ...]] = {
     SERVER: ("orthanc", "disk_encryption", "dicom_tls", "authentication", "firewall", "remote_access", "system"),
     WORKSTATION: ("disk_encryption", "authentication", "firewall", "system", "workstation", "reading_laptop"),
-    GATEWAY: ("disk_encryption", "authentication", "firewall", "remote_access", "system"),
+    GATEWAY: ("disk_encryption", "authentication", "firewall", "modality_box", "remote_access", "system"),
 }
 """Kind of host -> the roles that the playbook harden runs on it, in their order."""
 DEVICES = tuple(catalogue.SYSTEMS)

@@ -194,9 +194,10 @@ def _daemon(
     found, lacking = mine["ssh_access"], _below(unmet, "ssh_access")
     more = ssh_group.within(found, lacking, scope, wanted=limited)
     paths = ssh_group.touched(found) if more else []
+    parts = ("sshd", "outside") if mine["outside"]["declared"] else ("sshd",)
     return [
         *ssh_group.before(found, scope, wanted=limited),
-        *ssh_daemon.plan(mine["sshd"], _below(unmet, "sshd", "outside"), text, scope, (more, paths)),
+        *ssh_daemon.plan(mine["sshd"], _below(unmet, *parts), text, scope, (more, paths)),
         *ssh_group.left(found, lacking, scope),
     ]
 

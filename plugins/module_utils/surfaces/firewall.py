@@ -20,6 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import firewal
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_passing as passing
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_room as room
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_rules as rules
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_scan as scan
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_segment as segment
@@ -248,11 +249,11 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if changes:
         services = [*scope["services"], *tunnel.services(_home(scope), scope["services"])]
         _keep_the_engineer(mine["engineers"], services)
-        steps.append(Step("Have nftables check the rules", lambda host: _check(host, text)))
+        steps.append(Step("Have nftables check the rules", lambda host: _check(host, text, scope.get("room") or {})))
         strangers = own_words.strangers(persistent["altered"], rules.UNIT_FILE)
         steps.append(UNDO.arm((rules.FILE, rules.UNIT_FILE, *strangers), str(scope.get("arming") or "")))
         limits = "" if _destinations(scope) is None else f"; let nothing out but to {_named(scope['destinations'])}"
-        told = f"Close the firewall but for {_told(services)}{limits}"
+        told = f"Close the firewall but for {_told(services)}{room.told(scope.get('room') or {})}{limits}"
         without = f", without {', '.join(strangers)}" if strangers else ""
         steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
     if _any_of(unmet, kernel_forwarding.FACTS):
@@ -275,6 +276,7 @@ def _ruleset(scope: Mapping[str, Any], accounts: Mapping[str, int], **policies: 
         networks=[cidr for network in scope.get("networks") or [] for cidr in network["cidrs"]],
         lost=[address for device in gone for address in (device["address"], device["address6"]) if address],
         tunnel=_home(scope),
+        room=scope.get("room"),
         **policies,
     )
 
@@ -372,8 +374,9 @@ def _told(services: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{each['name']} (TCP {each['port']}, {len(each['sources'])} sources)" for each in services)
 
 
-def _check(host: Host, text: str) -> None:
-    """Have nftables refuse what it does not understand, before anything changes."""
+def _check(host: Host, text: str, beside: Mapping[str, Any]) -> None:
+    """Refuse to close the clinic's interface as a room's, and what nftables does not understand; nothing changes."""
+    segment.demand_apart(host, beside)
     host.must(["nft", "--check", "--file", "-"], stdin=text)
 
 

@@ -62,6 +62,25 @@ def test_what_a_lab_has_not_counts_as_declared_only(tmp_path: Path) -> None:
     assert "ws.forwarded-practice" in listed["lab_2"]["hosts"]
 
 
+def test_the_box_beside_an_old_modality_is_of_labs_that_name_it(tmp_path: Path) -> None:
+    import inventory
+    from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_file
+    from lab import Lab
+    from topology import TOPOLOGY
+
+    assert not [host.name for host in Lab("demo").hosts if host.kind in ("side", "old")]
+    (tmp_path / "id.pub").write_text("ssh-ed25519 key\n", encoding="utf-8")
+    for number in TOPOLOGY.clinics.values():
+        present = [TOPOLOGY.hosts[f"{kind}-{number}"] for kind in ("pacs", "side", "old")]
+        inventory.write(tmp_path / str(number), "lab", tmp_path, present)
+        (file,) = (tmp_path / str(number)).glob("*-practice.yml")
+        found = clinic_file.build(file.read_bytes(), str(file)).hosts
+        room = found[f"old-box.{file.stem}"]["clinic_room"]
+        told = (room["modality"], room["address"], room["modality_address"], room["ports"], room["called"])
+        assert told == ("old", "192.168.77.1", "192.168.77.2", [104], 11112)
+        assert f"old.{file.stem}" in found
+
+
 @pytest.mark.parametrize(
     ("listening", "passwords", "attested"),
     [

@@ -28,7 +28,7 @@ def sabotage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_control_is_broken_in_one_place(sabotage: ModuleType) -> None:
-    roles = [*sabotage.IN_CONTAINERS, *sabotage.AT_WORKSTATIONS, *sabotage.AT_LAPTOPS]
+    roles = [*sabotage.IN_CONTAINERS, *sabotage.AT_WORKSTATIONS, *sabotage.AT_LAPTOPS, *sabotage.AT_BOXES]
     roles += [*sabotage.IN_MACHINE, *sabotage.ON_DEVICES]
     assert sorted(roles) == sorted({control.role for control in catalogue.load()})
 
@@ -50,6 +50,7 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
         ("in_containers", (42, 42, 42, 42)),
         ("at_workstations", (5, 5, 5, 5)),
         ("at_laptops", (3, 3, 3, 3)),
+        ("at_boxes", (2, 2, 2, 2)),
         ("in_machine", (10, 10, 10, 9)),
         ("on_devices", (5, 5, 5, 5)),
         ("at_gateways", (1, 1, 1, 1)),
@@ -58,7 +59,7 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
             sabotage, place, lambda roles, chosen, figures=figures: given.append((roles, chosen)) or figures
         )
     assert sabotage.main([]) == 1
-    assert capsys.readouterr().out == "66 controls: 66 broken, 66 named, 65 repaired\n"
+    assert capsys.readouterr().out == "68 controls: 68 broken, 68 named, 67 repaired\n"
     given.clear()
     assert sabotage.main(["orthanc.webdav_off"]) == 0
     assert given == [(sabotage.IN_CONTAINERS, ["orthanc.webdav_off"])]
@@ -71,6 +72,9 @@ def test_the_last_line_is_one_tally_over_containers_and_machine(
     given.clear()
     sabotage.main(["firewall.forwards_granted_alone"])
     assert given == [(["firewall"], ["firewall.forwards_granted_alone"])]
+    given.clear()
+    assert sabotage.main(["modality_box.key_private"]) == 0
+    assert given == [(sabotage.AT_BOXES, ["modality_box.key_private"])]
     given.clear()
     sabotage.main(["disk_encryption.swap_encrypted"])
     assert given == [(sabotage.IN_MACHINE, ["disk_encryption.swap_encrypted"])]

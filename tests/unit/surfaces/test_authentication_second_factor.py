@@ -14,6 +14,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils import second_
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
+from test_agreement import hardened, surface
 
 PAM = "# PAM configuration for sshd\n@include common-auth\naccount required pam_nologin.so\n"
 TABLET = {"name": "tablet", "person": "c.moreau", "addresses": ["10.99.1.3"], "services": {"ssh": 22, "web": 443}}
@@ -167,3 +169,15 @@ def test_secrets_that_others_read_are_closed(host):
     found = {**seen(host), "secrets_private": False}
     steps = second_factor.steps(found, ["authentication.outside.secrets_private"], SCOPE)
     assert [step.does for step in steps] == [f"Keep {second_factor.SECRETS} for root alone"]
+
+
+@pytest.mark.parametrize(("declared", "reloads"), [(True, True), (False, False)])
+def test_sshd_is_not_reloaded_for_a_code_that_nobody_is_asked_for(declared, reloads):
+    known = hardened("authentication", "debian12")
+    outside = {"declared": declared, "asked": False, "present": False, "one_factor": []}
+    mine = known["facts"]["authentication"]
+    facts = {**known["facts"], "authentication": {**mine, "outside": {**mine["outside"], **outside}}}
+    wanted = catalogue.wanted(catalogue.load("authentication"))
+    told = [step.does for step in surface("authentication").plan(facts, wanted, known["scope"])]
+    assert any(does.startswith("Reload sshd") for does in told) is reloads
+    assert bool(told) is reloads
