@@ -57,12 +57,12 @@ FINE: dict[str, Any] = {
 SERVES = "Carry the modality's DICOM to pacs, archive and back in TLS, both ends checked by chain and name"
 
 
-def planned(scope: dict[str, Any] = SCOPE, **changes: Any) -> list[str]:
+def planned(scope: dict[str, Any] | None = None, **changes: Any) -> list[str]:
     mine = copy.deepcopy(FINE)
     for name, value in changes.items():
         part, _underscores, fact = name.partition("__")
         mine[part][fact] = value
-    return [step.does for step in modality_box.plan({"modality_box": mine}, WANTED, scope)]
+    return [step.does for step in modality_box.plan({"modality_box": mine}, WANTED, scope or SCOPE)]
 
 
 def test_the_side_in_clear_is_the_room_s_and_the_other_is_the_lan_s() -> None:
