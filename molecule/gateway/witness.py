@@ -159,7 +159,7 @@ class Witness:
         self.practice.lab.cut_power(f"gate-{self.number}")
         self.practice.lab.give_power(f"gate-{self.number}")
         line = (
-            f"for _ in $(seq 60); do curl -sk -m 3 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
+            f"for _ in $(seq 60); do curl -sk -m 15 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
         )
         for name, device in self.devices.items():  # each finds out, 15 s after it calls, that its session is gone
             yield f"{name} is answered after a power cut", device.on("bash", "-c", line).returncode, 0
@@ -176,7 +176,7 @@ class Witness:
         self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
         asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
         self.tablet.on(*asking, self.server, self.asked)
-        self.tablet.shell("sleep 2")
+        self.tablet.shell(f"for _ in $(seq 60); do grep -qs answers {self.asked} && break; sleep 1; done")
         seen = self.ran("pacs", "sh", "-c", "ss -Htn state established sport = :443 | awk '{print $4}'").stdout
         callers = {line.rpartition(":")[0].removeprefix("[::ffff:").rstrip("]") for line in seen.splitlines()}
         yield "the server is called by", callers, {self.gate}

@@ -96,7 +96,7 @@ class Witness:
     def reading(self, where: str) -> Iterator[Check]:
         """Read by DICOMweb over HTTPS through the tunnel."""
         line = (
-            f"for _ in $(seq 30); do curl -sk -m 3 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
+            f"for _ in $(seq 30); do curl -sk -m 15 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
         )
         yield f"{where} the archive answers", self.laptop.on("bash", "-c", line).returncode, 0
         for address in (self.server, self.server6):

@@ -163,7 +163,7 @@ class Witness:
         self.practice.lab.cut_power(f"pacs-{self.number}")
         self.practice.lab.give_power(f"pacs-{self.number}")
         line = (
-            f"for _ in $(seq 60); do curl -sk -m 3 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
+            f"for _ in $(seq 60); do curl -sk -m 15 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
         )
         for name, device in self.devices.items():  # each finds out, 15 s after it calls, that its session is gone
             yield f"{name} is answered after a power cut", device.on("bash", "-c", line).returncode, 0
