@@ -147,7 +147,7 @@ def _device(
     own = ", ".join(_alone(address) for address in peer["addresses"])
     reached = ", ".join(_alone(address) for address in peer["reached"])
     passed = [str(each["address"]) for each in peer.get("forwards") or () if each["to"].endswith(" web")]
-    pages = passed if peer.get("forwards") else tunnel["reached"]
+    pages = tunnel["reached"] if "web" in peer.get("services", ()) else passed
     called = ", ".join(f"https://{text}/" for text in pages if ":" not in text) or "by SSH"
     public4 = next((address for address in internet if ":" not in address), "ADDRESS-OF-THE-INTERNET-BOX")
     box = f"{public4}:{tunnel['port']}"  # the box forwards the port to an IPv4 address
