@@ -24,7 +24,7 @@ import network
 from practices import AE_TITLES, PREFIXES
 from story import FRONT, STUDIES, Practice, readable_series
 from topology import TOPOLOGY
-from witnessing import Check, witness
+from witnessing import Check, side_by_side, witness
 
 WEAK = ("AES128-SHA", "AES256-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384")
 DEVICE = "/etc/dicom-device"
@@ -81,16 +81,17 @@ class Witness:
 
     def cleartext(self) -> Iterator[Check]:
         """Nobody gets an association in clear but the one device that is declared so, by its own AE title."""
-        for kind, address in (
+        places = (
             ("ct", self.server),
             ("laptop", self.server),
             ("laptop", self.practice.address("pacs", 6)),
             ("attacker", TOPOLOGY.hosts[f"box-{self.practice.number}"].plain("internet")[0]),
             ("attacker", self.practice.address("pacs", 6)),
-        ):
-            for port in (FRONT, 4242, CLEAR):
-                ended = self.associate(kind, f"{self.prefix}_CT1", port, address)
-                yield f"cleartext from {kind} to {address} port {port}", ended, "refused"
+        )
+        cases = [(kind, port, address) for kind, address in places for port in (FRONT, 4242, CLEAR)]
+        ends = side_by_side(lambda case: self.associate(case[0], f"{self.prefix}_CT1", *case[1:]), cases)
+        for (kind, port, address), ended in ends.items():
+            yield f"cleartext from {kind} to {address} port {port}", ended, "refused"
         for family in (4, 6):
             ended = self.associate("us", f"{self.prefix}_US1", CLEAR, self.practice.address("pacs", family))
             yield f"cleartext from us, which is declared so, by IPv{family}", ended, "accepted"
@@ -153,8 +154,9 @@ class Witness:
 
     def web(self) -> Iterator[Check]:
         """HTTPS with a login for those entitled, nothing else."""
-        for kind in ("ws", "laptop", "ct"):
-            yield f"8042 from {kind}", self.status(kind, f"http://{self.server}:8042/system"), "000"
+        kinds, plain = ("ws", "laptop", "ct"), f"http://{self.server}"
+        for kind, status in side_by_side(lambda kind: self.status(kind, f"{plain}:8042/system"), kinds).items():
+            yield f"8042 from {kind}", status, "000"
         url = f"https://{self.server}"
         for path in ("/system", "/patients", "/dicom-web/studies", "/app/explorer.html", "/webdav/"):
             yield f"ws without login {path}", self.status("ws", url + path), "401"
@@ -184,23 +186,29 @@ class Witness:
         station = TOPOLOGY.hosts[f"ws-{number}"].plain(f"lan{number}")
         from_desk = TOPOLOGY.hosts[f"ws-{number}"].plain(f"admin{number}")
         box = TOPOLOGY.hosts[f"box-{number}"].plain("internet")[0]
-        for vantage, addresses, expected in (
-            ("attacker", (box, inside[1]), []),
-            (f"laptop-{number}", inside, []),
-            (f"ct-{number}", inside, [FRONT]),
-            (f"us-{number}", inside, [CLEAR]),
-            (f"ws-{number}", inside, [443, FRONT]),
-            (network.ADMIN, administered, [22, 443]),
-            ("attacker", (station[1],), []),
-            (f"laptop-{number}", station, []),
-            (f"ct-{number}", station, []),
-            (network.ADMIN, from_desk, [22]),
-        ):
-            entered = network.namespace(self.practice.lab.name, vantage)
-            scan = [sys.executable, str(WITNESSES / "open_ports.py"), "1", "12000", *addresses]
-            found = json.loads(machine.root("nsenter", f"--net=/run/netns/{entered}", *scan).stdout)
+        looks: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...] = (
+            ("attacker", (box, inside[1]), ()),
+            (f"laptop-{number}", inside, ()),
+            (f"ct-{number}", inside, (FRONT,)),
+            (f"us-{number}", inside, (CLEAR,)),
+            (f"ws-{number}", inside, (443, FRONT)),
+            (network.ADMIN, administered, (22, 443)),
+            ("attacker", (station[1],), ()),
+            (f"laptop-{number}", station, ()),
+            (f"ct-{number}", station, ()),
+            (network.ADMIN, from_desk, (22,)),
+        )
+        scans = side_by_side(lambda look: self.scan(*look[:2]), looks, at_once=3)
+        for (vantage, addresses, expected), found in scans.items():
             for address in addresses:
-                yield f"ports of {address} from {vantage}", found[address], expected
+                yield f"ports of {address} from {vantage}", found[address], list(expected)
+
+    def scan(self, vantage: str, addresses: tuple[str, ...]) -> dict[str, list[int]]:
+        """Return the TCP ports of each address that take a connection from there."""
+        entered = network.namespace(self.practice.lab.name, vantage)
+        scan = [sys.executable, str(WITNESSES / "open_ports.py"), "1", "12000", *addresses]
+        found: dict[str, list[int]] = json.loads(machine.root("nsenter", f"--net=/run/netns/{entered}", *scan).stdout)
+        return found
 
 
 def before(practice: Practice, directory: Path) -> Iterator[Check]:

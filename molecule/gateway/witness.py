@@ -23,7 +23,7 @@ from administering import Administering
 from home import INSTALL, NO_ANSWER, Device, enlist, set_box
 from story import STUDIES, Practice
 from topology import TOPOLOGY
-from witnessing import Check, witness
+from witnessing import Check, side_by_side, witness
 
 PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 """Device of the clinic file -> host of the lab that plays it, and its person."""
@@ -82,8 +82,9 @@ class Witness:
 
     def nothing(self, when: str) -> Iterator[Check]:
         """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
-        for address in (self.server, self.server6, self.gate, self.gate6, self.practice.box):
-            yield f"{when}, {address} tells the laptop nothing", self.home.status(address), NO_ANSWER
+        addresses = (self.server, self.server6, self.gate, self.gate6, self.practice.box)
+        for address, status in side_by_side(self.home.status, addresses).items():
+            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
 
     def reading(self) -> Iterator[Check]:
         """Read by DICOMweb over HTTPS, at the server's own addresses."""
@@ -114,18 +115,13 @@ class Witness:
             "systemd-run", "--quiet", f"--unit=listener-{self.number}", "nc", "-lk", f"{self.inside}.3", str(LISTENER)
         )
         self.tablet.shell("sleep 1")
-        answers = {
-            "pacs to the box": self.calls("pacs", box),
-            "tablet to itself": self.calls("tablet", f"{self.inside}.3"),
-            "home to the box": self.calls("home", box),
-            "home to the tablet": self.calls("home", f"{self.inside}.3"),
-        }
-        due = {"pacs to the box": 0, "tablet to itself": 0, "home to the box": 1, "home to the tablet": 1}
+        calls = (("pacs", box), ("tablet", f"{self.inside}.3"), ("home", box), ("home", f"{self.inside}.3"))
+        answers = side_by_side(lambda call: self.calls(*call), calls)
+        due = dict(zip(calls, (0, 0, 1, 1), strict=True))
         yield "others of the practice, and other devices, answer", answers, due
-        for claimed in (self.practice.address("ws"), f"{self.inside}.3"):
-            self.home.on("ip", "address", "add", f"{claimed}/32", "dev", name)
-            yield f"home as {claimed}", self.home.studies(self.server, "--interface", claimed), []
-            self.home.on("ip", "address", "delete", f"{claimed}/32", "dev", name)
+        others = (self.practice.address("ws"), f"{self.inside}.3")
+        for claimed, listed in self.home.studies_as(others, self.server).items():
+            yield f"home as {claimed}", listed, []
 
     def across(self) -> Iterator[Check]:
         """Nobody on the LAN comes through the gateway, into the tunnel or into the network of administration."""

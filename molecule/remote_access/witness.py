@@ -21,7 +21,7 @@ from administering import Administering
 from home import INSTALL, NO_ANSWER, Device, enlist, set_box
 from story import STUDIES, Practice
 from topology import TOPOLOGY
-from witnessing import Check, witness
+from witnessing import Check, side_by_side, witness
 
 PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 """Device of the clinic file -> host of the lab that plays it, and its person."""
@@ -91,8 +91,8 @@ class Witness:
 
     def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
         """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
-        for address in addresses:
-            yield f"{when}, {address} tells the laptop nothing", self.home.status(address), NO_ANSWER
+        for address, status in side_by_side(self.home.status, addresses).items():
+            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
 
     def reading(self) -> Iterator[Check]:
         """Read by DICOMweb over HTTPS."""
@@ -117,10 +117,9 @@ class Witness:
         calls = {"pacs": self.on("pacs", "bash", "-c", call), "home": self.home.on("bash", "-c", call).returncode}
         yield "the box answers the server, and nobody through it", calls, {"pacs": 0, "home": 1}
         yield "home still reads", len(self.home.studies(self.server)), STUDIES
-        for claimed in (self.practice.address("ws"), f"10.99.{10 + self.number}.3"):
-            self.home.on("ip", "address", "add", f"{claimed}/32", "dev", name)
-            yield f"home as {claimed}", self.home.studies(self.server, "--interface", claimed), []
-            self.home.on("ip", "address", "delete", f"{claimed}/32", "dev", name)
+        others = (self.practice.address("ws"), f"10.99.{10 + self.number}.3")
+        for claimed, listed in self.home.studies_as(others, self.server).items():
+            yield f"home as {claimed}", listed, []
 
     def outside(self) -> Iterator[Check]:
         """From the internet, nothing answers who has no key: no TCP port, and no word by UDP."""

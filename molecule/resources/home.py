@@ -11,12 +11,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from story import Practice
 from topology import TOPOLOGY
+from witnessing import side_by_side
 
 RESOURCES = Path(__file__).parent
 NOBODYS = {
@@ -138,6 +140,14 @@ class Device:
     def studies(self, address: str, *more: str) -> list[dict[str, Any]]:
         """Return the studies that DICOMweb lists there."""
         listed: list[dict[str, Any]] = json.loads(self.ask(address, "/dicom-web/studies", *more) or "[]")
+        return listed
+
+    def studies_as(self, own: Sequence[str], address: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the studies that it is listed there by each of these addresses of somebody else's."""
+        change = "; ".join(f"ip address %(way)s {each}/32 dev {self.interface}" for each in own)
+        self.shell(change % {"way": "add"})
+        listed = side_by_side(lambda each: self.studies(address, "--interface", each), own)
+        self.shell(change % {"way": "delete"})
         return listed
 
     def fetch(self, address: str, study: dict[str, Any]) -> int:

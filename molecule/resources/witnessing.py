@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from lab import Lab
 from story import Practice
@@ -16,6 +17,7 @@ Check = tuple[str, object, object]
 """What was tried, what came of it, what has to come of it."""
 Look = Callable[[Practice, Path], Iterator[Check]]
 """Takes a practice, and its clinic's folder on the controller."""
+Case, Seen = TypeVar("Case"), TypeVar("Seen")
 
 
 def witness(looks: Mapping[str, Look], when: str, lab: str, inventory: str) -> int:
@@ -25,6 +27,12 @@ def witness(looks: Mapping[str, Look], when: str, lab: str, inventory: str) -> i
     verdicts = [verdict for practice in told for verdict in practice]
     print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
     return 0 if verdicts and all(verdicts) else 1
+
+
+def side_by_side(do: Callable[[Case], Seen], cases: Sequence[Case], at_once: int = 8) -> dict[Case, Seen]:
+    """Return what came of each case, tried at the same time: who is not answered waits, and most are not to be."""
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        return dict(zip(cases, pool.map(do, cases), strict=True))
 
 
 def _tell(look: Look, practice: Practice, inventory: str) -> list[bool]:
