@@ -47,6 +47,8 @@ Beside what each key accepts, these hold:
   and addresses that no other has, and belongs to one of `people`; `ssh` is granted to administrators alone. In the
   place of a key it names a workstation with `ssh`, without `port` and `tunnel`, in a clinic whose networks of kind
   `admin` are none that boxes for homes give out.
+- With `protocol: ipsec` there is no `port`, and no device has `public_key` or `workstation`; `internet.addresses` has
+  an IPv4 address, which the gateway's certificate names.
 - A server with `storage` needs the clinic's `escrow`, and strategy `volume` the disk that it goes `onto`.
 - An attestation is of a workstation or modality that nobody logs in to, about what persons are asked of it, and holds
   for a year at most.

@@ -25,12 +25,20 @@ DAYS = 300
 
 
 def write(
-    folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: bool = False, laptop: bool = False
+    folder: Path,
+    lab: str,
+    state: Path,
+    hosts: list[Host],
+    *,
+    tunnel: bool = False,
+    laptop: bool = False,
+    ipsec: bool = False,
 ) -> None:
     """Write the clinic files and `lab.yml`, which says how to reach each host, into a folder.
 
     Of a host that this lab has not, nobody can log in: it counts as declared only. With `tunnel` the viewers on the
-    workstations are said to speak no TLS; with `laptop` the workstations are carried home, and read by the tunnel.
+    workstations are said to speak no TLS; with `laptop` the workstations are carried home, and read by the tunnel; with
+    `ipsec` that is one of IPsec.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {host.name for host in hosts}
@@ -43,6 +51,7 @@ def write(
             else text
         )
         text = carried(text) if laptop else text
+        text = by_ipsec(text) if ipsec else text
         (folder / f"{clinic}.yml").write_text(until(text, DAYS), encoding="utf-8")
         if STRANGER not in present:
             scanned.lay(folder / f"{clinic}.yml")
@@ -65,6 +74,12 @@ def carried(text: str) -> str:
     peer = f'{{person: a.martin, workstation: ws, addresses: ["{four}.4", "{six}4"], may: [web]}}'
     text = text.replace("    port: 11112\n    tls: true\n", "    tls: true\n")
     return text.replace("  peers:\n", f"  peers:\n    reading: {peer}\n")
+
+
+def by_ipsec(text: str) -> str:
+    """Return a clinic file whose tunnel is one of IPsec, in which devices have no keys of WireGuard."""
+    text = re.sub(r"      public_key: .*\n", "", text)
+    return re.sub(r"(remote_access:\n  gateway: pacs\n)(  port: .*\n)?", r"\1  protocol: ipsec\n", text)
 
 
 def until(text: str, days: int) -> str:
