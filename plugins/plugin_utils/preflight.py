@@ -131,7 +131,7 @@ def _check_kept(
 ) -> None:
     """Check what the clinic keeps beside its file for a server: secrets, certificates, escrow."""
     preflight_files.check_secrets(remarks, given, controller.vault)
-    preflight_files.check_laptops(remarks, given)
+    preflight_files.check_laptops(remarks, given, controller.vault)
     directory = os.path.dirname(str(variables["clinic"]["file"]))
     with remarks.refusals():
         authority.demand_cryptography()
