@@ -22,11 +22,17 @@ INNER = ("veth", "tun")
 """Kinds of links whose other end is a container or a virtual machine on this host."""
 
 
+STACKED = ("vlan", "macvlan", "ipvlan")
+"""Kinds of links that lie on another, which they share with others."""
+
+
 class Standing(NamedTuple):
     """An address of an interface, with its network."""
 
     interface: str
     address: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+    cable: str
+    """The interface that carries it: the one below it where several share one, as VLANs do."""
 
     def __str__(self) -> str:
         """Write it as `ip address` does."""
@@ -66,12 +72,22 @@ def standing(host: Host) -> list[Standing]:
         link["master"] for link in links if "master" in link and _kind(link) not in INNER
     }
     return [
-        Standing(link["ifname"], ipaddress.ip_interface(f"{told['local']}/{told['prefixlen']}"))
+        Standing(link["ifname"], ipaddress.ip_interface(f"{told['local']}/{told['prefixlen']}"), _cable(link))
         for link in links
         if link.get("ifname") not in inner and "LOOPBACK" not in link.get("flags", [])
         for told in link.get("addr_info", [])
         if told.get("scope") == "global"
     ]
+
+
+def _cable(link: Mapping[str, Any]) -> str:
+    return str(link["link"] if _kind(link) in STACKED and "link" in link else link["ifname"])
+
+
+def on_one_cable(standing: Sequence[Standing], room: Mapping[str, Any]) -> list[str]:
+    """Return the addresses of other interfaces that share the cable of a modality's room, as VLANs of one do."""
+    cables = {each.cable for each in standing if each.interface == room["interface"]}
+    return [str(each) for each in standing if each.cable in cables and each.interface != room["interface"]]
 
 
 def sharing(standing: Sequence[Standing], room: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,7 @@ def configuration(tunnel: Mapping[str, Any]) -> str:
 def pages(peer: Mapping[str, Any], tunnel: Mapping[str, Any]) -> str:
     """Return what a device opens in its browser: a server's own page, or that of each server behind a gateway."""
     passed = [str(each["address"]) for each in peer.get("forwards") or () if each["to"].endswith(" web")]
-    shown = passed if peer.get("forwards") else tunnel["reached"]
+    shown = tunnel["reached"] if "web" in peer.get("services", ()) else passed
     return ", ".join(f"https://{text}/" for text in shown if ":" not in text) or "by SSH"
 
 

@@ -22,15 +22,24 @@ FACTS: dict[str, str] = {
 FILE = "/etc/sysctl.d/zz-radiology-forwarding.conf"
 """Read before the file of kernel_network: to change IPv4's sets what that one sets anew."""
 WHERE = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-END = "; ".join([f"rm {FILE}", *(f"echo 0 >/proc/sys/{path}" for path in WHERE.values())])
-"""For sh: pass nothing on, now and at the next start."""
+INTERFACES = "net/ipv4/conf"
+"""Here IPv4 is passed on by each interface's own setting, which `ip_forward` sets only where it is changed itself."""
+END = "; ".join(
+    [
+        f"rm {FILE}",
+        *(f"echo 0 >/proc/sys/{path}" for path in WHERE.values()),
+        f"[ ! -e {kernel_network.FILE} ] || /usr/lib/systemd/systemd-sysctl {kernel_network.FILE}",
+    ]
+)
+"""For sh: pass nothing on, now and at the next start; what IPv4's change sets anew is set as before."""
 
 
 def text(families: Sequence[int]) -> str:
     """Return the file for the families of IP that are passed on."""
     lines = ["# Kept by radiology.hardening (role firewall): this gateway passes on what is granted, and nothing else."]
     lines += [f"{path} = {int(version in families)}" for version, path in WHERE.items()]
-    return "\n".join([*lines, "net/ipv6/conf/*/forwarding = 0", ""])
+    lines += [f"{INTERFACES}/*/forwarding = {int(4 in families)}", "net/ipv6/conf/*/forwarding = 0"]
+    return "\n".join([*lines, ""])
 
 
 def observe(host: Host, families: Sequence[int]) -> dict[str, Any]:
@@ -44,6 +53,10 @@ def observe(host: Host, families: Sequence[int]) -> dict[str, Any]:
         for version, passes in on.items()
         if passes != (version in families)
     ]
+    folder = f"{kernel_network.SYSTEM}/{INTERFACES}"
+    by = [name for name in host.list(folder) if (host.text(f"{folder}/{name}/forwarding") or "0").strip() != "0"]
+    if by and not on[4] and 4 not in families:
+        differs.append(f"IPv4 is passed on by {', '.join(sorted(by))}, and nothing is granted in it")
     return {"differs": differs, "kept": host.text(FILE) == text(families)}
 
 

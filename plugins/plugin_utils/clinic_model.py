@@ -72,8 +72,8 @@ class Clinic:
         return str(self.given["name"])
 
     def kind_of(self, network: str) -> str:
-        """Return the kind of a network: lan, admin, guest, or internet."""
-        return INTERNET if network == INTERNET else str(self.given["networks"][network]["kind"])
+        """Return the kind of a network: lan, admin, guest, or internet; empty for one that the file does not have."""
+        return INTERNET if network == INTERNET else str(self.given["networks"].get(network, {}).get("kind", ""))
 
     def cidrs(self, kind: str) -> list[str]:
         """Return the ranges of all networks of a kind, in the file's order."""

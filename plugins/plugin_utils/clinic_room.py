@@ -86,6 +86,22 @@ def _modality(clinic: Clinic, host: Host, path: Path) -> Found:
             (*device.path, "addresses"),
             f"{dotted(device.path)}.addresses are {', '.join(there)}, {clause}; accepted: the same of kind lan",
         )
+    for placed in device.placed:
+        if clinic.kind_of(placed.network) != "lan" and placed.address not in clinic.addresses(host):
+            clause = f"which {dotted(host.path)}, that speaks for it, has not; accepted: the box's addresses alone"
+            yield placed.path, f"{dotted(placed.path)} is {shown(str(placed.address))}, {clause}"
+    if "ssh" in device.given:
+        clause = f"but {dotted(host.path)} answers at its addresses; accepted: no ssh"
+        yield (*device.path, "ssh"), f"{dotted(device.path)}.ssh is given, {clause}"
+    for server in clinic.servers:
+        ours, theirs = _versions(clinic, host), _versions(clinic, server)
+        if ours and theirs and not ours & theirs:
+            clause = f"has no address of kind lan of a version of IP that {dotted(server.path)} has there"
+            yield host.path, f"{dotted(host.path)} {clause}; accepted: IPv4 or IPv6 at both"
+
+
+def _versions(clinic: Clinic, host: Host) -> set[int]:
+    return {address.version for address in clinic.addresses(host, "lan")}
 
 
 def _network(clinic: Clinic, path: Path, given: dict[str, Any]) -> Found:
@@ -104,7 +120,8 @@ def _network(clinic: Clinic, path: Path, given: dict[str, Any]) -> Found:
             yield (*path, "network"), f"{key} is {shown(text)}, over {name}; accepted: a range that no network has"
     for name in ("address", "modality_address"):
         address = literal(given[name])
-        if address not in network or address in (network.network_address, network.broadcast_address):
+        ends = (network.network_address, network.broadcast_address)
+        if address is None or address not in network or address in ends:
             clause = f"no address of a host in {network}; accepted: one of them"
             yield (*path, name), f"{dotted(path)}.{name} is {shown(given[name])}, {clause}"
     if given["address"] == given["modality_address"]:

@@ -140,6 +140,13 @@ def _shared(clinic: Clinic, file: str, directory: str) -> dict[str, Any]:
     return found
 
 
+def _called_at(clinic: Clinic, host: Host, server: Host) -> str:
+    """Return the server's first address of kind lan that is of a version of IP which the host has there as well."""
+    own = {address.version for address in clinic.addresses(host, "lan")}
+    there = clinic.addresses(server, "lan")
+    return str(next((address for address in there if address.version in own), there[0]))
+
+
 def _storage(given: dict[str, Any]) -> dict[str, Any]:
     """Return a server's storage, what unlocks it in the words of Clevis (a pin and its configuration)."""
     found = {key: value for key, value in given.items() if key != "unlock"}
@@ -191,7 +198,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
             found["clinic_time_servers"] = clinic_laptop.time_servers(clinic)
     if host.kind == "workstation" or "room" in host.given:
         found["clinic_servers"] = [
-            {"name": server.name, "ae_title": server.ae_title, "address": str(clinic.addresses(server, "lan")[0])}
+            {"name": server.name, "ae_title": server.ae_title, "address": _called_at(clinic, host, server)}
             for server in clinic.servers
         ]
     if "plugins" in host.given:

@@ -94,7 +94,7 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
             _check_kept(found.remarks, given, variables, controller)
         else:
             preflight_files.check_first_passwords(found.remarks, given, controller.vault)
-            preflight_files.check_laptops(found.remarks, given)
+            preflight_files.check_laptops(found.remarks, given, controller.vault)
     if concerns.is_judged(variables):
         with found.remarks.refusals(name):
             chosen = inputs.selection(variables, controller.render)

@@ -163,7 +163,8 @@ def _tunnel(tunnel: Mapping[str, Any], y: int, gateway: tuple[int, int]) -> list
     bend = (start + end) // 2
     curve = f"M{start} {height} C{bend} {height} {bend} {target} {end} {target}"
     reached = [Reach(words, declared=True) for words in report_home.grants(tunnel)] if state == report_home.UP else []
-    kind = {report_home.UP: "tunnel", report_home.OPEN: "undeclared"}.get(state, "closed")
+    looks = {report_home.UP: "tunnel", report_home.OPEN: "undeclared", report_home.WIDE: "undeclared"}
+    kind = looks.get(state, "closed")
     count = len(tunnel["devices"])
     note = f"{count} device{'' if count == 1 else 's'}"
     return [

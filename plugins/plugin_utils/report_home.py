@@ -10,12 +10,15 @@ from typing import Any
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_tunnel
 
 KEPT, PEERS = "remote_access.tunnel_kept", "remote_access.peers_declared"
-UP, OPEN = "up as declared", "open to others"
+REACH = ("firewall.tunnel_least_reach", "firewall.forwards_granted_alone", "firewall.forward_default_deny")
+"""The controls of what is reached through a tunnel."""
+UP, OPEN, WIDE = "up as declared", "open to others", "reaches more"
 SERVICES = {"web": "HTTPS", "ssh": "SSH"}
 STATES = {
     UP: "the tunnel is up as declared, and lets in nobody else",
     "not as declared": "the tunnel is not up as declared: see the findings",
     OPEN: "the tunnel lets in others than these: see the findings",
+    WIDE: "more is reached through the tunnel than is granted: see the findings",
     "not audited": "nobody looked at the gateway in this run",
 }
 """What is said of a tunnel, by its state."""
@@ -80,7 +83,9 @@ def _state(verdicts: Mapping[str, str]) -> str:
         return "not audited"
     if kept != "pass":
         return "not as declared"
-    return UP if peers == "pass" else OPEN
+    if peers != "pass":
+        return OPEN
+    return WIDE if "fail" in {verdicts.get(control) for control in REACH} else UP
 
 
 def _short(name: str) -> str:

@@ -70,7 +70,15 @@ def _room(host: Host, room: Mapping[str, Any]) -> dict[str, list[str]]:
     elsewhere = [str(each) for each in here if each.interface != room["interface"]]
     found = {
         "missing": [] if len(here) > len(elsewhere) else [f"{room['interface']} {room['address']}"],
-        "shared": [*firewall_segment.sharing(standing, room), *elsewhere],
+        "shared": list(
+            dict.fromkeys(
+                [
+                    *firewall_segment.sharing(standing, room),
+                    *firewall_segment.on_one_cable(standing, room),
+                    *elsewhere,
+                ]
+            )
+        ),
     }
     return {**found, "advice": _advice(found)}
 

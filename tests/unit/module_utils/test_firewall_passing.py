@@ -152,6 +152,16 @@ def test_the_kernel_passes_on_what_is_granted_and_no_more_once_nothing_is(
     assert kernel_forwarding.observe(machine, []) == {"differs": [], "kept": True}
 
 
+def test_an_interface_that_passes_ipv4_on_by_itself_is_told(machine: Machine) -> None:
+    assert kernel_forwarding.observe(machine, [])["differs"] == []
+    setting = Path(machine.path(f"{kernel_network.SYSTEM}/{kernel_forwarding.INTERFACES}/eth1/forwarding"))
+    setting.parent.mkdir(parents=True)
+    setting.write_text("1\n")
+    told = "IPv4 is passed on by eth1, and nothing is granted in it"
+    assert kernel_forwarding.observe(machine, [])["differs"] == [told]
+    assert "net/ipv4/conf/*/forwarding = 0\n" in kernel_forwarding.text([6])
+
+
 def test_the_rules_differ_from_what_nftables_tells_only_where_they_do() -> None:
     listing = json.dumps({"nftables": [{"chain": {"name": "postrouting", "hook": "postrouting", "policy": "accept"}}]})
     policies, rules = firewall_rules.read(listing)

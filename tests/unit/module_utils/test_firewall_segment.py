@@ -42,6 +42,28 @@ class Machine(Host):
         return Result(0, json.dumps(self.links) if command[0] == "ip" else "", "")
 
 
+ROOM = {"interface": "room", "network": "192.168.77.0/30", "address": "192.168.77.1"}
+
+
+@pytest.mark.parametrize(
+    ("lan", "room", "shared"),
+    [
+        ({}, {}, []),
+        ({}, {"kind": "vlan", "below": "enp2s0"}, []),
+        ({}, {"kind": "vlan", "below": "eth0"}, ["eth0 10.77.11.30/24"]),
+        ({"kind": "vlan", "below": "room"}, {}, ["eth0 10.77.11.30/24"]),
+        ({"kind": "macvlan", "below": "enp1s0"}, {"kind": "vlan", "below": "enp1s0"}, ["eth0 10.77.11.30/24"]),
+        ({"kind": "veth", "below": "if9"}, {"kind": "veth", "below": "if9"}, []),
+    ],
+)
+def test_links_that_share_a_cable_are_told(lan: dict[str, str], room: dict[str, str], shared: list[str]) -> None:
+    links = []
+    for name, address, more in (("eth0", "10.77.11.30/24", lan), ("room", "192.168.77.1/30", room)):
+        found = link(name, address, kind=more.get("kind", ""))
+        links.append({**found, "link": more["below"]} if more else found)
+    assert segment.on_one_cable(segment.standing(Machine(links=links)), ROOM) == shared
+
+
 def undeclared(*links: Any) -> list[str]:
     return segment.observe(segment.standing(Machine(links=list(links))), NETWORKS)["undeclared"]
 

@@ -72,6 +72,21 @@ def test_a_tunnel_is_what_its_gateway_was_seen_to_be(kept: str, peers: str, stat
     assert report_home.STATES[state] in page
 
 
+def test_a_tunnel_through_which_more_is_reached_says_so() -> None:
+    seen = [
+        finding(report_home.KEPT, "pass"),
+        finding(report_home.PEERS, "pass"),
+        finding(report_home.REACH[1], "fail"),
+    ]
+    built = document(*seen)
+    (tunnel,) = built["tunnels"]
+    assert tunnel["state"] == report_home.WIDE
+    assert "more is reached through the tunnel than is granted: see the findings." in report_home.sentences(tunnel)[0]
+    page = report_page.html(built, "{}")
+    assert 'class="line undeclared"' in page
+    assert "443 HTTPS by the tunnel</text>" not in page
+
+
 def test_each_device_is_told_with_its_person_and_what_it_reaches() -> None:
     built = document(finding(report_home.KEPT, "pass"), finding(report_home.PEERS, "pass"))
     page = report_page.html(built, "{}")

@@ -72,8 +72,9 @@ def opened() -> dict[str, Any]:
 
 def facts() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for role in sorted({file.name.partition(".")[0] for file in HARDENED.iterdir()}):
-        found |= json.loads((HARDENED / f"{role}.debian12.json").read_text(encoding="utf-8"))["facts"]
+    for file in sorted(HARDENED.iterdir()):
+        if file.name.endswith(".debian12.json") and ".gateway." not in file.name:
+            found |= json.loads(file.read_text(encoding="utf-8"))["facts"]
     return found
 
 
