@@ -10,13 +10,12 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.tunnel_certificates import TunnelAction
 
-MODULE = "radiology.hardening.modality_box"
-
 
 class ActionModule(TunnelAction):
     """Run the module, have signed what it asks for, and hand it the certificate."""
 
     TRANSFERS_FILES = False
+    MODULE = "radiology.hardening.modality_box"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result."""
@@ -28,10 +27,3 @@ class ActionModule(TunnelAction):
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         return result
-
-    def call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        """Run the module, with what the controller knows."""
-        answer: dict[str, Any] = self._execute_module(
-            module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
-        )
-        return answer

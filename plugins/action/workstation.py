@@ -15,8 +15,6 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.results import
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.tunnel_certificates import TunnelAction
 
-MODULE = "radiology.hardening.workstation"
-
 
 def first_passwords(secrets: Secrets, scope: Mapping[str, Any]) -> dict[str, str]:
     """Return each person's first password, made where there is none; HardeningError where one would be guessed."""
@@ -35,6 +33,7 @@ class ActionModule(TunnelAction):
     """Run the module, have signed what it asks for, and hand it the certificate."""
 
     TRANSFERS_FILES = False
+    MODULE = "radiology.hardening.workstation"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; a certificate that has to be signed first takes a second call of it."""
@@ -45,7 +44,7 @@ class ActionModule(TunnelAction):
             secrets = Secrets(
                 str(scope["clinic_directory"]), self._loader._vault, check_mode=bool(self._task.check_mode)
             )
-            self._first = first_passwords(secrets, scope)
+            self.more = {"initial_passwords": first_passwords(secrets, scope)}
             made = [f"Make a first password for {name.partition('.')[2]} in {secrets.path}" for name in secrets.made]
             answer = self.tunnelled(variables, scope) if scope.get("tunnel") else self.call(variables, {})
         except HardeningError as error:
@@ -54,12 +53,3 @@ class ActionModule(TunnelAction):
         if succeeded(answer) and made:
             result.update(told([*made, *answer["plan"]]))
         return result
-
-    def call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        """Run the module, with what the controller knows."""
-        answer: dict[str, Any] = self._execute_module(
-            module_name=MODULE,
-            module_args={**self._task.args, **given, "initial_passwords": self._first},
-            task_vars=variables,
-        )
-        return answer

@@ -24,10 +24,10 @@ BOUND = "at most"
 """Words in the comment of a rule that bounds the connections of one address."""
 DICOM_PORTS = (104, 2761, 2762, 4242, 11112)
 
-SERVICE = f"""\
-# Kept by radiology.hardening (role firewall): the table is loaded before the network is up.
+LOADING = """\
+# Kept by radiology.hardening (%(keeper)s): %(keeps)s before the network is up.
 [Unit]
-Description=Firewall of this imaging host
+Description=%(title)s
 DefaultDependencies=no
 Wants=network-pre.target
 Before=network-pre.target shutdown.target
@@ -39,12 +39,19 @@ ReloadPropagatedFrom=nftables.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {FILE}
-ExecReload=/usr/sbin/nft -f {FILE}
+ExecStart=/usr/sbin/nft -f %(file)s
+ExecReload=/usr/sbin/nft -f %(file)s
 
 [Install]
 WantedBy=sysinit.target nftables.service
 """
+"""A unit that loads a table at the start, and anew whenever somebody's nftables.service drops all tables."""
+SERVICE = LOADING % {
+    "keeper": "role firewall",
+    "keeps": "the table is loaded",
+    "title": "Firewall of this imaging host",
+    "file": FILE,
+}
 
 TEMPLATE = """\
 # Kept by radiology.hardening (role firewall). Loading it replaces this table and touches no other.

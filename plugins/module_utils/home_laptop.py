@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output, home_tunnel
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output, firewall_rules, home_tunnel
 from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import INTERFACE
 
 KEEPALIVE = 25
@@ -41,27 +41,12 @@ RestartSec=5
 WantedBy=multi-user.target
 """
 
-RULES_SERVICE = f"""\
-# Kept by radiology.hardening (role reading_laptop): the rules are loaded before the network is up.
-[Unit]
-Description=The clinic is reached by the tunnel alone
-DefaultDependencies=no
-Wants=network-pre.target
-Before=network-pre.target shutdown.target
-After=nftables.service
-Conflicts=shutdown.target
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {RULES}
-ExecReload=/usr/sbin/nft -f {RULES}
-
-[Install]
-WantedBy=sysinit.target nftables.service
-"""
+RULES_SERVICE = firewall_rules.LOADING % {
+    "keeper": "role reading_laptop",
+    "keeps": "the rules are loaded",
+    "title": "The clinic is reached by the tunnel alone",
+    "file": RULES,
+}
 
 TEMPLATE = """\
 # Kept by radiology.hardening (role reading_laptop). Loading it replaces this table and touches no other.

@@ -25,9 +25,16 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import
 class TunnelAction(RequestingAction):
     """An action whose host holds the key of a device's tunnels."""
 
-    def call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    MODULE: str
+    more: Mapping[str, Any] = {}
+    """What the module is given beside the task's own arguments."""
+
+    def call(self, variables: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Run the module, with what the controller knows."""
-        raise NotImplementedError
+        answer: dict[str, Any] = self._execute_module(
+            module_name=self.MODULE, module_args={**self._task.args, **given, **self.more}, task_vars=variables
+        )
+        return answer
 
     def tunnelled(self, variables: dict[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
         """Return the module's result; a certificate that has to be signed first takes a second call of it."""

@@ -12,6 +12,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
     kernel_forwarding,
     kernel_network,
+    nft_table,
     others,
     own_words,
     unit_state,
@@ -117,7 +118,7 @@ ELSEWHERE = (
 )
 """Facts that are mended without a change of the rules."""
 
-UNLOAD = f"nft list table inet {rules.TABLE} >/dev/null 2>&1 || exit 0; nft delete table inet {rules.TABLE}"
+KEPT_TABLE = nft_table.Table(rules.TABLE, rules.FOLDER, 0o755, rules.FILE, rules.UNIT, rules.UNIT_FILE, rules.SERVICE)
 SHOWN = ["unshare", "--net", "sh", "-c", f"nft -f - && nft -j list table inet {rules.TABLE}"]
 """Has nftables itself bring a ruleset into its own form, in a network of its own where it changes nothing."""
 
@@ -255,7 +256,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         limits = "" if _destinations(scope) is None else f"; let nothing out but to {_named(scope['destinations'])}"
         told = f"Close the firewall but for {_told(services)}{room.told(scope.get('room') or {})}{limits}"
         without = f", without {', '.join(strangers)}" if strangers else ""
-        steps.append(Step(f"{told}{without}", lambda host: _load(host, text, strangers)))
+        steps.append(Step(f"{told}{without}", lambda host: nft_table.load(host, KEPT_TABLE, text, strangers)))
     if _any_of(unmet, kernel_forwarding.FACTS):
         steps += kernel_forwarding.plan(mine["forwarding"], passing.families(_home(scope)))
     return steps
@@ -377,20 +378,7 @@ def _told(services: Sequence[Mapping[str, Any]]) -> str:
 def _check(host: Host, text: str, beside: Mapping[str, Any]) -> None:
     """Refuse to close the clinic's interface as a room's, and what nftables does not understand; nothing changes."""
     segment.demand_apart(host, beside)
-    host.must(["nft", "--check", "--file", "-"], stdin=text)
-
-
-def _load(host: Host, text: str, strangers: Sequence[str]) -> None:
-    """Write, enable and load; `strangers` are files that have the unit run otherwise."""
-    host.undone_by(f"Unload the table inet {rules.TABLE}", "sh", "-c", UNLOAD)
-    host.folder(rules.FOLDER, mode=0o755)
-    host.write(rules.FILE, text)
-    host.write(rules.UNIT_FILE, rules.SERVICE)
-    for path in strangers:
-        host.remove(path)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", rules.UNIT])
-    host.must(["systemctl", "restart", rules.UNIT])
+    nft_table.check(host, text)
 
 
 def _stop(host: Host, units: Sequence[str]) -> None:

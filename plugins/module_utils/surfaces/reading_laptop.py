@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     home_host,
     home_laptop,
     home_tunnel,
+    nft_table,
     own_words,
     unit_state,
 )
@@ -49,7 +50,15 @@ FACTS: dict[str, str] = {
 }
 SHOWN = ["unshare", "--net", "sh", "-c", f"nft -f - && nft -j list table inet {home_laptop.TABLE}"]
 """Has nftables itself bring the rules into its own form, in a network of its own where it changes nothing."""
-UNLOAD = f"! nft list table inet {home_laptop.TABLE} >/dev/null 2>&1 || nft delete table inet {home_laptop.TABLE}"
+CLOSED = nft_table.Table(
+    home_laptop.TABLE,
+    home_tunnel.FOLDER,
+    0o700,
+    home_laptop.RULES,
+    home_laptop.RULES_UNIT,
+    home_laptop.RULES_UNIT_FILE,
+    home_laptop.RULES_SERVICE,
+)
 
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,28 +157,12 @@ def _close(closed: Mapping[str, Any], scope: Mapping[str, Any]) -> list[Step]:
     without = f", without {', '.join(strangers)}" if strangers else ""
     ranges = ", ".join(scope["home"]["closed"])
     return [
-        Step("Have nftables check the rules", lambda host: _check(host, text)),
+        Step("Have nftables check the rules", lambda host: nft_table.check(host, text)),
         Step(
             f"Let what is meant for {ranges} out by the tunnel alone{without}",
-            lambda host: _load(host, text, strangers),
+            lambda host: nft_table.load(host, CLOSED, text, strangers),
         ),
     ]
-
-
-def _check(host: Host, text: str) -> None:
-    host.must(["nft", "--check", "--file", "-"], stdin=text)
-
-
-def _load(host: Host, text: str, strangers: list[str]) -> None:
-    host.undone_by(f"Unload the table inet {home_laptop.TABLE}", "sh", "-c", UNLOAD)
-    host.folder(home_tunnel.FOLDER, mode=0o700)
-    host.write(home_laptop.RULES, text)
-    host.write(home_laptop.RULES_UNIT_FILE, home_laptop.RULES_SERVICE)
-    for path in strangers:
-        host.remove(path)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", home_laptop.RULES_UNIT])
-    host.must(["systemctl", "restart", home_laptop.RULES_UNIT])
 
 
 def _write(host: Host, laptop: Mapping[str, Any], strangers: list[str]) -> None:
@@ -192,7 +185,7 @@ def _take_down(host: Host) -> None:
         if host.stat(path):
             host.must(["systemctl", "--quiet", "disable", "--now", unit])
     host.run(["ip", "link", "delete", "dev", INTERFACE])
-    host.must(["sh", "-c", UNLOAD])
+    host.must(["sh", "-c", CLOSED.unload])
     for path in (home_tunnel.CONFIGURATION, home_tunnel.UNIT_FILE, home_laptop.RULES, home_laptop.RULES_UNIT_FILE):
         host.remove(path)
     host.must(["systemctl", "daemon-reload"])

@@ -201,7 +201,9 @@ def test_what_the_clinic_file_gives_no_more_is_taken_down(left: dict[str, Any]) 
     off = {"declared": False, "tunnel__up": False, "persistent__enabled": False, **left}
     (told,) = planned({"home": {}}, **off)
     assert told == "Take down the tunnel to the clinic, which the clinic file gives this workstation no more"
-    host = RecordedHost(asked={"runs": {"systemctl daemon-reload": [0, ""], f"sh -c {reading_laptop.UNLOAD}": [0, ""]}})
+    host = RecordedHost(
+        asked={"runs": {"systemctl daemon-reload": [0, ""], f"sh -c {reading_laptop.CLOSED.unload}": [0, ""]}}
+    )
     reading_laptop._take_down(host)
     assert f"remove {home_laptop.RULES}" in host.done
     assert f"remove {home_tunnel.KEY}" not in host.done
