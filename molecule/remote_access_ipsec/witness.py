@@ -18,12 +18,14 @@ sys.path.insert(0, str(RESOURCES))
 from home import NO_ANSWER, set_box
 from home_ipsec import devices
 from story import STUDIES, Practice
-from witnessing import Check, witness
+from witnessing import Check, side_by_side, witness
 
 PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 """Device of the clinic file -> host of the lab that plays it, and its person."""
 IMAGES, BYTES = 6, 128 * 128 * 2
 NOTE = "/var/lib/radiology-tunnel/heard.json"
+AGED = "s/^   [0-9]+,/   90,/; s/^   [0-9]+$/   1/"
+"""Has each key of the note silent for 90 days, and heard of long ago, so that one that is connected is heard of anew."""
 
 
 class Witness:
@@ -70,8 +72,8 @@ class Witness:
 
     def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
         """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
-        for address in addresses:
-            yield f"{when}, {address} tells the laptop nothing", self.home.status(address), NO_ANSWER
+        for address, status in side_by_side(self.home.status, addresses).items():
+            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
 
     def reading(self) -> Iterator[Check]:
         """Read by DICOMweb over HTTPS."""
@@ -99,7 +101,7 @@ class Witness:
     def unused(self) -> Iterator[Check]:
         """A device that was not heard of for 90 days is shut out, after a restart too."""
         self.tablet.switch("down")
-        aged = f"systemctl start radiology-tunnel-idle && sed -i -E 's/^   [0-9]+,/   90,/' {NOTE}"
+        aged = f"systemctl start radiology-tunnel-idle && sed -i -E '{AGED}' {NOTE}"
         aged += " && systemctl start radiology-tunnel-idle && systemctl restart radiology-tunnel"
         saved = "cp -a /etc/swanctl/conf.d /etc/swanctl/x509 /root/"
         yield "90 days pass", self.on("pacs", "bash", "-c", f"{saved} && {aged}"), 0
