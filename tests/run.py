@@ -28,6 +28,7 @@ SCENARIOS = (
     "dicom_tls",
     "firewall",
     "remote_access",
+    "remote_access_ipsec",
     "system",
     "workstation",
     "reading_laptop",

@@ -47,6 +47,8 @@ Beside what each key accepts, these hold:
   gateway has a version of IP in common with each server. Each device has a key and addresses that no other has, and
   belongs to one of `people`; `ssh` is granted to administrators alone. In the place of a key it names a workstation
   with `ssh`, without `port` and `tunnel`, in a clinic whose networks of kind `admin` are none that homes have.
+- With `protocol: ipsec` there is no `port`, and no device has `public_key` or `workstation`; `internet.addresses` has
+  an IPv4 address, which the gateway's certificate names.
 - A gateway is a plain Debian host with `ssh`: it has no AE title, and is no DICOM device.
 - With `room` it stands beside one modality, which has `tls: true`, is not `lost`, and has the very addresses of kind
   lan that the gateway has; no other two hosts share one. The room's network overlaps no other and holds both addresses

@@ -41,7 +41,7 @@ BOX = """
 flush ruleset
 table inet box {
   chain forwards { type nat hook prerouting priority dstnat; policy accept;
-    iifname "internet" meta nfproto ipv4 udp dport %(port)s dnat ip to %(address)s
+    iifname "internet" meta nfproto ipv4 udp dport { %(ports)s } dnat ip to %(address)s
   }
   chain out { type nat hook postrouting priority srcnat; policy accept;
     oifname "internet" ip saddr %(lan)s masquerade
@@ -63,8 +63,12 @@ def told(directory: Path) -> str:
 
 def set_box(practice: Practice, directory: Path) -> int:
     """Set the practice's internet box as its technician would who reads that; return the status, 0 when it took it."""
-    port, address = re.search(r"UDP port (\d+) to ([0-9.]+)", told(directory)).groups()  # type: ignore[union-attr]
-    rules = BOX % {"port": port, "address": address, "lan": TOPOLOGY.networks[f"lan{practice.number}"][0]}
+    words, address = re.search(r"UDP ports? ([0-9and ]+) to ([0-9.]+)", told(directory)).groups()  # type: ignore[union-attr]
+    rules = BOX % {
+        "ports": words.replace(" and ", ", "),
+        "address": address,
+        "lan": TOPOLOGY.networks[f"lan{practice.number}"][0],
+    }
     return practice.lab.execute(f"box-{practice.number}", "nft", "-f", "-", stdin=rules, check=False).returncode
 
 

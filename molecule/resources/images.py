@@ -37,10 +37,11 @@ PACKAGES = (
 )
 
 LATER = (
-    "avahi-daemon cracklib-runtime dbus-user-session dconf-cli dconf-gsettings-backend gsettings-desktop-schemas "
-    "libglib2.0-bin libnginx-mod-stream libpam-oath libpam-pwquality miniupnpd-nftables nfs-kernel-server nginx-light "
-    "oathtool qrencode rpcbind samba smbclient stunnel4 systemd-resolved systemd-timesyncd udev unattended-upgrades "
-    "wireguard-go wireguard-tools"
+    "avahi-daemon charon-systemd cracklib-runtime dbus-user-session dconf-cli dconf-gsettings-backend "
+    "gsettings-desktop-schemas libcharon-extra-plugins libglib2.0-bin libnginx-mod-stream "
+    "libpam-oath libpam-pwquality libstrongswan-standard-plugins miniupnpd-nftables nfs-kernel-server nginx-light "
+    "oathtool qrencode rpcbind samba smbclient strongswan-swanctl stunnel4 systemd-resolved systemd-timesyncd udev "
+    "unattended-upgrades wireguard-go wireguard-tools"
 )
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 

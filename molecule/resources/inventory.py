@@ -27,12 +27,20 @@ LOW = 104
 
 
 def write(
-    folder: Path, lab: str, state: Path, hosts: list[Host], *, tunnel: bool = False, laptop: bool = False
+    folder: Path,
+    lab: str,
+    state: Path,
+    hosts: list[Host],
+    *,
+    tunnel: bool = False,
+    laptop: bool = False,
+    ipsec: bool = False,
 ) -> None:
     """Write the clinic files and `lab.yml`, which says how to reach each host, into a folder.
 
     Of a host that this lab has not, nobody can log in: it counts as declared only. With `tunnel` the viewers on the
-    workstations are said to speak no TLS; with `laptop` the workstations are carried home, and read by the tunnel.
+    workstations are said to speak no TLS; with `laptop` the workstations are carried home, and read by the tunnel; with
+    `ipsec` that is one of IPsec.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {host.name for host in hosts}
@@ -50,6 +58,7 @@ def write(
         )
         text = carried(text) if laptop else text
         text = by_gateway(text, TOPOLOGY.hosts[_gate(number)]) if _gate(number) in present else text
+        text = by_ipsec(text) if ipsec else text
         text = until(text, DAYS)
         text = beside(text, number) if f"side-{number}" in present else text
         (folder / f"{clinic}.yml").write_text(text, encoding="utf-8")
@@ -117,6 +126,12 @@ def beside(text: str, number: int) -> str:
         "may": ["echo", "find", "move", "store"],
     }
     return str(yaml.safe_dump(given, width=1000, sort_keys=False, allow_unicode=True))
+
+
+def by_ipsec(text: str) -> str:
+    """Return a clinic file whose tunnel is one of IPsec, in which devices have no keys of WireGuard."""
+    text = re.sub(r"      public_key: .*\n", "", text)
+    return re.sub(r"(remote_access:\n  gateway: pacs\n)(  port: .*\n)?", r"\1  protocol: ipsec\n", text)
 
 
 def until(text: str, days: int) -> str:

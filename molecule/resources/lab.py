@@ -69,11 +69,11 @@ class Lab:
         self.stations = [TOPOLOGY.hosts[station] for station in stations]
         self.state = machine.cache() / "labs" / name
 
-    def up(self, folder: Path, *, tunnel: bool = False, laptop: bool = False) -> None:
+    def up(self, folder: Path, *, tunnel: bool = False, laptop: bool = False, ipsec: bool = False) -> None:
         """Make networks, hosts and inventory; what an earlier call left unfinished is removed first.
 
         With `tunnel` the clinic files say of the workstations that their viewers speak no TLS, with `laptop` that they
-        are carried home.
+        are carried home, with `ipsec` that those who read from home come by IPsec.
         """
         began = time.monotonic()
         self.down()
@@ -88,7 +88,7 @@ class Lab:
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(self._start, self.hosts))
             list(pool.map(self._settle, self.hosts))
-        inventory.write(folder, self.name, self.state, self.hosts, tunnel=tunnel, laptop=laptop)
+        inventory.write(folder, self.name, self.state, self.hosts, tunnel=tunnel, laptop=laptop, ipsec=ipsec)
         for clinic in TOPOLOGY.clinics:
             self._attest(folder / f"{clinic}.yml", clinic)
         self._say(f"up in {time.monotonic() - began:.0f} s; inventory in {folder}")
@@ -221,6 +221,7 @@ def main() -> int:
         each.add_argument("--inventory", type=Path)
         each.add_argument("--tunnel", action="store_true")
         each.add_argument("--laptop", action="store_true")
+        each.add_argument("--ipsec", action="store_true")
         if verb == "exec":
             each.add_argument("host")
             each.add_argument("command", nargs=argparse.REMAINDER)
@@ -229,7 +230,8 @@ def main() -> int:
     if given.verb == "images":
         images.exists_everywhere(sorted({host.release for host in lab.hosts}))
     elif given.verb == "up":
-        lab.up(given.inventory or lab.state / "inventory", tunnel=given.tunnel, laptop=given.laptop)
+        folder = given.inventory or lab.state / "inventory"
+        lab.up(folder, tunnel=given.tunnel, laptop=given.laptop, ipsec=given.ipsec)
     elif given.verb == "down":
         lab.down()
     elif given.verb == "status":

@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.radiology.hardening.plugins.module_utils import home_tunnel
+from ansible_collections.radiology.hardening.plugins.module_utils import home_ipsec, home_ipsec_host, home_tunnel
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import home_devices
+from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, home_certificates, home_devices
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 
 MODULE = "radiology.hardening.remote_access"
 
@@ -26,14 +27,48 @@ class ActionModule(RequestingAction):
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
         scope = self._task.args.get("scope") or {}
-        answer = self._execute_module(module_name=MODULE, module_args=self._task.args, task_vars=variables)
-        if succeeded(answer) and scope.get("tunnel") and not self._task.check_mode:
-            try:
-                public = self.fetch_request(home_tunnel.PUBLIC, variables).strip()
-                files = home_devices.files(scope, public, str(variables["clinic_host"]["name"]))
+        tunnel = scope.get("tunnel") or {}
+        try:
+            if home_ipsec.is_chosen(tunnel):
+                scope, answer = self._by_ipsec(scope, variables)
+            else:
+                answer = self._call(scope, variables)
+            if succeeded(answer) and tunnel and not self._task.check_mode:
+                files = home_devices.files(scope, self._public(scope, variables), str(variables["clinic_host"]["name"]))
                 written = home_devices.write(str(scope["clinic_directory"]), files, scope["tunnel"])
-            except HardeningError as error:
-                raise AnsibleActionFail(str(error)) from None
-            answer |= told([*answer["plan"], *written])
+                answer |= told([*answer["plan"], *written])
+        except HardeningError as error:
+            raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         return result
+
+    def _call(self, scope: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name=MODULE, module_args={**self._task.args, "scope": scope}, task_vars=variables
+        )
+        return answer
+
+    def _public(self, scope: dict[str, Any], variables: dict[str, Any]) -> str:
+        """Return the gateway's public key, which devices of WireGuard know it by; IPsec has a certificate for that."""
+        chosen = home_ipsec.is_chosen(scope["tunnel"])
+        return "" if chosen else self.fetch_request(home_tunnel.PUBLIC, variables).strip()
+
+    def _by_ipsec(self, scope: dict[str, Any], variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Have devices and gateway certified, and return the scope with that, and the module's last answer."""
+        authority.demand_cryptography()
+        directory, check_mode = str(scope["clinic_directory"]), bool(self._task.check_mode)
+        secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
+        signed = home_certificates.sign(secrets, directory, scope["tunnel"], check_mode=check_mode)
+        done = [f"Sign the certificate of {name}, for the tunnel alone" for name in signed]
+        scope = home_devices.with_keys(scope)
+        answer = self._call(scope, variables)
+        if succeeded(answer) and home_ipsec_host.REQUESTED in answer["plan"] and not check_mode:
+            name = home_ipsec_host.title(scope["tunnel"])
+            path = authority.request_path(directory, name)
+            request = self.fetch_request(home_ipsec.REQUEST, variables)
+            authority.check_names(authority.load_request(request, path), path, name, [scope["tunnel"]["endpoint"]])
+            authority.sign(secrets, directory, request, name)
+            done += [*answer["plan"], f"Sign the certificate of {name}"]
+            scope = home_devices.with_keys(scope)
+            answer = self._call(scope, variables)
+        return scope, {**answer, **told([*done, *answer["plan"]])} if succeeded(answer) else answer

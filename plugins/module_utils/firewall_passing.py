@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.firewall_output import FAMILIES, sets
-from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import INTERFACE, SERVICE
+from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import SERVICE, interface
 
 CHAIN = "postrouting"
 COMMENT = "as the gateway"
@@ -45,10 +45,10 @@ def forward(tunnel: Mapping[str, Any]) -> list[str]:
     if not families(tunnel):
         return []
     errors = [
-        f'{name} "{INTERFACE}" meta l4proto {{ {ICMP} }} ct state related accept comment "errors {way}"'
+        f'{name} "{interface(tunnel)}" meta l4proto {{ {ICMP} }} ct state related accept comment "errors {way}"'
         for name, way in (("iifname", "from home"), ("oifname", "to home"))
     ]
-    return [*errors, *(line for peer in tunnel["peers"] for line in _of_peer(peer))]
+    return [*errors, *(line for peer in tunnel["peers"] for line in _of_peer(peer, interface(tunnel)))]
 
 
 def translation(tunnel: Mapping[str, Any]) -> str:
@@ -64,7 +64,7 @@ def translation(tunnel: Mapping[str, Any]) -> str:
     return TRANSLATION % (CHAIN, "\n".join(lines)) if lines else ""
 
 
-def _of_peer(peer: Mapping[str, Any]) -> Iterator[str]:
+def _of_peer(peer: Mapping[str, Any], through: str) -> Iterator[str]:
     """Yield, for each family: log what a device begins, pass it on, pass its answers back."""
     for version, keyword in FAMILIES:
         own = ", ".join(text for text in peer["addresses"] if ipaddress.ip_address(text).version == version)
@@ -76,8 +76,8 @@ def _of_peer(peer: Mapping[str, Any]) -> Iterator[str]:
         if not (own and places):
             continue
         name, granted = f"{SERVICE}-{peer['name']}", f"{{ {', '.join(places)} }}"
-        calls = f'iifname "{INTERFACE}" {keyword} saddr {own} {keyword} daddr . tcp dport {granted}'
-        answers = f'oifname "{INTERFACE}" {keyword} daddr {own} {keyword} saddr . tcp sport {granted}'
+        calls = f'iifname "{through}" {keyword} saddr {own} {keyword} daddr . tcp dport {granted}'
+        answers = f'oifname "{through}" {keyword} daddr {own} {keyword} saddr . tcp sport {granted}'
         yield (
             f'{calls} ct state new {RATE} log prefix "radiology home {peer["name"]}: " level info '
             f'comment "{name} log {keyword}"'

@@ -15,6 +15,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.firewall_outpu
 
 INTERFACE = "wg-radiology"
 """The tunnel's network interface, of at most 15 characters."""
+OF_IPSEC = "ipsec0"
+"""The interface of a tunnel of IPsec, as strongSwan's kernel-libipsec names it, which carries ESP in user space."""
 SERVICE = "home"
 """First word of the name of each service that a device is granted: `home-martin-laptop-web`."""
 COMMENT = "tunnel"
@@ -25,6 +27,26 @@ FACTS: dict[str, str] = {
 }
 
 
+def ports(tunnel: Mapping[str, Any]) -> list[int]:
+    """Return the UDP ports that the tunnel is called on: one of WireGuard, two of IPsec."""
+    return [int(port) for port in tunnel.get("ports") or [tunnel["port"]]]
+
+
+def named(numbers: Sequence[int]) -> str:
+    """Return UDP ports in words: `UDP port 51820`, `UDP ports 500 and 4500`."""
+    return f"UDP port{'s' if len(numbers) > 1 else ''} {' and '.join(map(str, numbers))}"
+
+
+def interface(tunnel: Mapping[str, Any]) -> str:
+    """Return the network interface of a tunnel."""
+    return OF_IPSEC if tunnel.get("ports") else INTERFACE
+
+
+def _one_of(numbers: Sequence[int]) -> str:
+    """Return a number as nftables takes it, or several as a set of them."""
+    return f"{{ {', '.join(map(str, numbers))} }}" if len(numbers) > 1 else str(numbers[0])
+
+
 def services(tunnel: Mapping[str, Any], services_of_host: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what each device is granted, as services that take calls through the tunnel alone.
 
@@ -33,7 +55,7 @@ def services(tunnel: Mapping[str, Any], services_of_host: Sequence[Mapping[str, 
     bounds = {int(each["port"]): each["most"] for each in services_of_host if each.get("most")}
     return [
         {"name": f"{SERVICE}-{peer['name']}-{grant}", "port": int(port), "sources": peer["addresses"]}
-        | {"through": INTERFACE}
+        | {"through": interface(tunnel)}
         | ({"most": bounds[int(port)]} if int(port) in bounds else {})
         for peer in tunnel.get("peers") or []
         for grant, port in peer["services"].items()
@@ -42,8 +64,9 @@ def services(tunnel: Mapping[str, Any], services_of_host: Sequence[Mapping[str, 
 
 def guards(tunnel: Mapping[str, Any]) -> list[str]:
     """Return rules that stand before open connections: tunnel addresses come by it alone, what is not granted ends."""
+    name = interface(tunnel)
     elsewhere = [
-        f'iifname != "{INTERFACE}" {keyword} saddr {found} drop comment "{COMMENT} address from elsewhere {keyword}"'
+        f'iifname != "{name}" {keyword} saddr {found} drop comment "{COMMENT} address from elsewhere {keyword}"'
         for keyword, found in sets(tunnel.get("network") or [])
     ]
     return elsewhere + ([*_granted_no_more(tunnel)] if tunnel else [])
@@ -60,7 +83,7 @@ def _granted_no_more(tunnel: Mapping[str, Any]) -> Iterator[str]:
         for address in peer["addresses"]
         for port in peer["services"].values()
     }
-    opened = f'iifname "{INTERFACE}" ct state established ct direction original'
+    opened = f'iifname "{interface(tunnel)}" ct state established ct direction original'
     for version, keyword in FAMILIES:
         mine = ", ".join(
             f"{address} . {port}" for address, port in sorted(granted, key=str) if address.version == version
@@ -72,13 +95,13 @@ def _granted_no_more(tunnel: Mapping[str, Any]) -> Iterator[str]:
 
 
 def door(tunnel: Mapping[str, Any]) -> list[str]:
-    """Return the rule that opens the tunnel's port to everybody: who has no key there gets no answer."""
-    return [f'udp dport {int(tunnel["port"])} accept comment "{COMMENT} port"'] if tunnel else []
+    """Return the rule that opens the tunnel's ports to everybody: WireGuard answers nobody who has no key there."""
+    return [f'udp dport {_one_of(ports(tunnel))} accept comment "{COMMENT} port"'] if tunnel else []
 
 
 def answers(tunnel: Mapping[str, Any]) -> list[str]:
     """Return the rule of a restricted output by which the tunnel speaks to devices, wherever they are."""
-    return [f'udp sport {int(tunnel["port"])} accept comment "{COMMENT} answers"'] if tunnel else []
+    return [f'udp sport {_one_of(ports(tunnel))} accept comment "{COMMENT} answers"'] if tunnel else []
 
 
 def observe(
@@ -96,7 +119,7 @@ def _concerns(rule: Mapping[str, Any], tunnel: Mapping[str, Any]) -> bool:
     words = set(_words(rule["expr"]))
     addresses = {str(address) for peer in tunnel.get("peers") or [] for address in peer["addresses"]}
     networks = {network.partition("/")[0] for network in tunnel.get("network") or []}
-    return bool(words & {INTERFACE, *addresses, *networks})
+    return bool(words & {INTERFACE, OF_IPSEC, *addresses, *networks})
 
 
 def _words(value: Any) -> Iterator[str]:

@@ -17,8 +17,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.host import Ho
 PROGRAM = "/usr/local/sbin/radiology-tunnel-idle"
 SERVICE = "radiology-tunnel-idle.service"
 TIMER = "radiology-tunnel-idle.timer"
-UNITS = {
-    f"/etc/systemd/system/{SERVICE}": f"""\
+SERVICE_FILE = f"/etc/systemd/system/{SERVICE}"
+TIMER_FILE = f"/etc/systemd/system/{TIMER}"
+SERVICE_TEXT = f"""\
 # Kept by radiology.hardening (role remote_access): shuts out devices at home that nobody uses any more.
 [Unit]
 Description=Shut out the devices that did not come through the tunnel for {home_idle_program.DAYS} days
@@ -28,20 +29,19 @@ After=radiology-tunnel.service
 [Service]
 Type=oneshot
 ExecStart={PROGRAM}
-""",
-    f"/etc/systemd/system/{TIMER}": """\
+"""
+TIMER_TEXT = """\
 # Kept by radiology.hardening (role remote_access): shuts out devices at home that nobody uses any more.
 [Unit]
 Description=Each day, shut out the devices that nobody uses any more
 
 [Timer]
-OnCalendar=daily
+OnCalendar=%s
 Persistent=true
 
 [Install]
 WantedBy=timers.target
-""",
-}
+"""
 FACTS: dict[str, str] = {
     "unused.watched": "bool: each day, and when the tunnel comes up, the keys that nobody uses are taken out",
     "unused.let_in": "list of str: devices that come in by a key that was silent for 90 days",
@@ -49,14 +49,21 @@ FACTS: dict[str, str] = {
 }
 
 
-def observe(host: Host, running: Iterable[str], tunnel: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts; `running` are the keys that WireGuard has now."""
-    unused, present = keys(host), set(running)
+def units(tunnel: Mapping[str, Any]) -> dict[str, str]:
+    """Return path and text of each unit. WireGuard knows when a key was last heard of; strongSwan, who is there now."""
+    return {SERVICE_FILE: SERVICE_TEXT, TIMER_FILE: TIMER_TEXT % ("*:0/10" if tunnel.get("ports") else "daily")}
+
+
+def observe(
+    host: Host, running: Iterable[str], tunnel: Mapping[str, Any], heard: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Return the facts; `running` are the keys that open the tunnel now. `heard`: see `keys`."""
+    unused, present = keys(host, heard), set(running)
     names = {str(peer["public_key"]): str(peer["name"]) for peer in tunnel.get("peers") or []}
     timer = unit_state.properties(host, TIMER)
     return {
         "watched": host.text(PROGRAM) == own_programs.text(home_idle_program)
-        and all(host.text(path) == text for path, text in UNITS.items())
+        and all(host.text(path) == text for path, text in units(tunnel).items())
         and unit_state.is_enabled(timer)
         and unit_state.is_active(timer),
         "let_in": sorted(names.get(key, f"key {key[:8]}... of nobody") for key in unused & present),
@@ -64,11 +71,16 @@ def observe(host: Host, running: Iterable[str], tunnel: Mapping[str, Any]) -> di
     }
 
 
-def keys(host: Host) -> set[str]:
-    """Return the keys that were silent for 90 days, as the program noted it and WireGuard says now."""
+def keys(host: Host, heard: Mapping[str, int] | None = None) -> set[str]:
+    """Return the keys that were silent for 90 days, as the program noted it and the tunnel says now.
+
+    `heard`: when each key was last heard of, in seconds since 1970 or 0; WireGuard is asked where it is left out.
+    """
     noted = home_idle_program.parsed(host.text(home_idle_program.FILE) or "")
-    told = host.run(["wg", "show", home_idle_program.INTERFACE, "latest-handshakes"]).output
-    now = noted.on(noted.day, home_idle_program.handshakes(told))
+    if heard is None:
+        told = host.run(["wg", "show", home_idle_program.INTERFACE, "latest-handshakes"]).output
+        heard = home_idle_program.handshakes(told)
+    now = noted.on(noted.day, heard)
     return {key for key, heard in now.keys.items() if heard.idle}
 
 
@@ -81,10 +93,10 @@ def forget(host: Host, tunnel: Mapping[str, Any]) -> None:
         host.write(home_idle_program.FILE, noted._replace(keys=left).text(), mode=0o600)
 
 
-def keep(host: Host) -> None:
+def keep(host: Host, tunnel: Mapping[str, Any]) -> None:
     """Have the timer run, and take out now who is not used."""
     host.write(PROGRAM, own_programs.text(home_idle_program), mode=0o755)
-    for path, text in UNITS.items():
+    for path, text in units(tunnel).items():
         host.write(path, text)
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "--quiet", "enable", TIMER])
@@ -94,7 +106,7 @@ def keep(host: Host) -> None:
 
 def take_out(host: Host) -> None:
     """Take the timer out again, with what it noted."""
-    if host.stat(f"/etc/systemd/system/{TIMER}"):
+    if host.stat(TIMER_FILE):
         host.must(["systemctl", "--quiet", "disable", "--now", TIMER])
-    for path in (*UNITS, PROGRAM, home_idle_program.FILE):
+    for path in (SERVICE_FILE, TIMER_FILE, PROGRAM, home_idle_program.FILE):
         host.remove(path)

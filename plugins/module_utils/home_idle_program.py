@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Shut out the devices at home that did not come through the tunnel for 90 days, whose laptop may be anybody's by now.
 
-Run as root by radiology-tunnel-idle.timer each day, and by the tunnel's own unit when it comes up. Counted are days on
+Run as root by radiology-tunnel-idle.timer each day, and by the tunnel's own unit when it comes up; of a tunnel of IPsec
+every ten minutes, since strongSwan knows who is there, and not who was. Counted are days on
 which it ran and a key was silent, never the time between two dates: a clock that is wrong for a while, as after a power
 cut, costs a key one day at most, and days on which the gateway was off count for nobody. This file is a program of its
 own, which the role remote_access puts on the host: it needs Python's standard library alone.
@@ -12,8 +13,10 @@ own, which the role remote_access puts on the host: it needs Python's standard l
 # pylint: disable=ansible-bad-function
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +26,10 @@ from typing import Any, NamedTuple
 INTERFACE = "wg-radiology"
 FILE = "/var/lib/radiology-tunnel/heard.json"
 """{"day": the day that was last counted, "keys": {public key: [silent days, last handshake]}}."""
+IPSEC = "/etc/strongswan.d/radiology.conf"
+"""There where the tunnel is one of IPsec."""
+CONNECTIONS = "/etc/swanctl/conf.d/radiology-home-*.conf"
+"""A file for each device that comes by IPsec; it names the device's key."""
 DAYS = 90
 """Silent days after which a key is taken out."""
 
@@ -115,14 +122,62 @@ def wg(*words: str) -> str:
     return subprocess.run(["wg", *words], capture_output=True, text=True, check=True).stdout
 
 
+def connections() -> dict[str, str]:
+    """Return the files of the devices that come by IPsec, by their keys."""
+    found = {}
+    for path in glob.glob(CONNECTIONS):
+        with open(path, encoding="ascii") as file:
+            key = re.search("^# key ([0-9a-f]{64})$", file.read(), re.MULTILINE)
+        if key:
+            found[key[1]] = path
+    return found
+
+
+def named(path: str) -> str:
+    """Return the name of the connection that a file is of."""
+    return os.path.basename(path).removesuffix(".conf")
+
+
+def connected(told: str) -> set[str]:
+    """Read `swanctl --list-sas --raw`: the connections that stand now."""
+    return set(re.findall(r"^list-sa event \{(\S+) \{uniqueid=\d+ version=2 state=ESTABLISHED ", told, re.MULTILINE))
+
+
+def ask(*words: str) -> str:
+    """Ask strongSwan, and return its answer."""
+    return subprocess.run(["swanctl", *words], capture_output=True, text=True, check=True).stdout
+
+
+def heard_by_ipsec(files: Mapping[str, str]) -> dict[str, int]:
+    """Return each device's key, and now, in seconds since 1970, where it is connected, else 0."""
+    there = connected(ask("--list-sas", "--raw"))
+    return {key: int(time.time()) if named(path) in there else 0 for key, path in files.items()}
+
+
+def shut_out(key: str, files: Mapping[str, str]) -> None:
+    """Have a key open the tunnel no more."""
+    if key not in files:
+        wg("set", INTERFACE, "peer", key, "remove")
+        return
+    certificates = glob.glob(f"/etc/swanctl/x509/{glob.escape(named(files[key]))}.crt")
+    certificates += glob.glob(f"/etc/swanctl/x509/{glob.escape(named(files[key]))}.former-?.crt")
+    for path in (files[key], *certificates):
+        os.remove(path)
+    ask("--load-creds", "--clear", "--noprompt")
+    ask("--load-conns")
+    subprocess.run(["swanctl", "--terminate", "--ike", named(files[key])], capture_output=True, check=False)
+
+
 def main() -> int:
     """Note who was heard of, and take out who was not."""
-    running = handshakes(wg("show", INTERFACE, "latest-handshakes"))
+    files = connections()
+    by_ipsec = os.path.exists(IPSEC)
+    running = heard_by_ipsec(files) if by_ipsec else handshakes(wg("show", INTERFACE, "latest-handshakes"))
     note = read().on(time.strftime("%Y-%m-%d", time.gmtime()), running)
     write(note)
     for key in sorted(running):
         if note.keys[key].idle:
-            wg("set", INTERFACE, "peer", key, "remove")
+            shut_out(key, files)
             print(f"key {key[:8]}... was silent for {DAYS} days: it opens the tunnel no more", flush=True)
     return 0
 

@@ -60,6 +60,13 @@ def configuration(tunnel: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def pages(peer: Mapping[str, Any], tunnel: Mapping[str, Any]) -> str:
+    """Return what a device opens in its browser: a server's own page, or that of each server behind a gateway."""
+    passed = [str(each["address"]) for each in peer.get("forwards") or () if each["to"].endswith(" web")]
+    shown = tunnel["reached"] if "web" in peer.get("services", ()) else passed
+    return ", ".join(f"https://{text}/" for text in shown if ":" not in text) or "by SSH"
+
+
 def allowed(peer: Mapping[str, Any]) -> list[str]:
     """Return what a device's key stands for: its addresses, each alone."""
     addresses = (ipaddress.ip_network(str(address)) for address in peer["addresses"])

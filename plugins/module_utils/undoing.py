@@ -50,8 +50,8 @@ STAYS = {
     ),
     "firewall": "The package stays installed.",
     "remote_access": (
-        "Packages stay installed; the tunnel's key goes, and the next hardening makes another, which every device then "
-        "has to be given."
+        "Packages stay installed; the tunnel's key goes, and the next hardening makes another, which every device of "
+        "WireGuard then has to be given."
     ),
     "system": (
         "Packages and updates stay installed, and what the journal has removed for its age is gone. With "

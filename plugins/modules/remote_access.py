@@ -9,12 +9,13 @@ author: radiology.hardening authors (@radiology-hardening)
 short_description: Let people read from home through a tunnel, each device by a key of its own
 version_added: 0.1.0
 description:
-  - Keeps a WireGuard tunnel whose private key is made on the gateway and stays there, with the devices of the clinic
-    file and no other. A device that was taken out of the file is shut out while the others go on.
+  - Keeps a tunnel whose private key is made on the gateway and stays there, with the devices of the clinic file and no
+    other. A device that was taken out of the file is shut out while the others go on.
   - Where the clinic file names no tunnel, one that is left is taken down.
-  - Where the kernel has no WireGuard, Debian's wireguard-go carries the tunnel.
-  - Its action runs on the controller, and writes beside the clinic file what each device and the internet box are set
-    to.
+  - It is one of WireGuard, carried by Debian's wireguard-go where the kernel has none; or, where the clinic file says
+    so, one of IPsec by strongSwan, which the clinic's authority certifies gateway and devices for.
+  - Its action runs on the controller, signs what devices and a gateway of IPsec ask for, and writes beside the clinic
+    file what each device and the internet box are set to.
 extends_documentation_fragment:
   - radiology.hardening.surface
 """

@@ -154,27 +154,55 @@ def sign(secrets: Secrets, directory: str, request: str, name: str, *, device: b
     with locked(directory):
         key, authority = opened(secrets, directory, authority_folders.signing(directory, device=device))
         asked = load_request(request, request_path(directory, name))
-        now = datetime.datetime.now(tz=datetime.UTC)
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(asked.subject)
-            .issuer_name(authority.subject)
-            .public_key(asked.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(now + CERTIFICATE_DAYS * DAY)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(asked.public_key()), critical=False)
-            .add_extension(asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False)
-        )
-        text = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        text = _signed(key, authority, asked.public_key(), asked.subject, names=names, usages=usages)
         clinic_folder.write(request_path(directory, name), request)
         clinic_folder.write(certificate_path(directory, name), text)
         return text
+
+
+def sign_for_tunnel(secrets: Secrets, directory: str, request: str, path: str, name: str) -> str:
+    """Return a certificate (PEM) that opens the tunnel from home and no other door, for the key of a request alone.
+
+    The name is ours, whatever the request says; `path` is where it lies. Neither is kept here.
+    """
+    with locked(directory):
+        key, authority = opened(secrets, directory, authority_folders.signing(directory, device=True))
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        asked = load_request(request, path).public_key()
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        return _signed(key, authority, asked, subject, names=names, usages=usages)
+
+
+def _signed(
+    key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+    asked: Any,
+    subject: x509.Name,
+    *,
+    names: x509.SubjectAlternativeName,
+    usages: list[x509.ObjectIdentifier],
+) -> str:
+    """Return a certificate (PEM) for the public key that was asked for, signed by an authority's key."""
+    now = datetime.datetime.now(tz=datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(authority.subject)
+        .public_key(asked)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + CERTIFICATE_DAYS * DAY)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(asked), critical=False)
+        .add_extension(names, critical=False)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def fingerprint(certificate: str) -> str:

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_laptop
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_ipsec, clinic_laptop
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_addresses import unusable
 from ansible_collections.radiology.hardening.plugins.plugin_utils.clinic_model import (
     Address,
@@ -41,6 +41,8 @@ def problems(clinic: Clinic) -> Found:
     yield from _gateway(clinic)
     yield from _network(clinic)
     yield from _peers(clinic)
+    if clinic_ipsec.is_chosen(clinic):
+        yield from clinic_ipsec.problems(clinic)
 
 
 def tunnel(clinic: Clinic, host: Host) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def tunnel(clinic: Clinic, host: Host) -> dict[str, Any]:
     ranges = [ipaddress.ip_network(text) for text in given["network"]]
     return {
         "port": int(given.get("port", PORT)),
+        **(clinic_ipsec.tunnel(clinic) if clinic_ipsec.is_chosen(clinic) else {}),
         "network": [str(each) for each in ranges],
         "addresses": [f"{each[1]}/{each.prefixlen}" for each in ranges],
         "reached": _own(clinic, host),
@@ -124,12 +127,12 @@ def laptop(clinic: Clinic, host: Host) -> dict[str, Any]:
 
 
 def forward(clinic: Clinic) -> dict[str, Any]:
-    """Return the one forward that the internet box needs: UDP port, gateway, IPv4 address; {} without a tunnel."""
+    """Return the one forward that the internet box needs: UDP ports, gateway, IPv4 address; {} without a tunnel."""
     for host in _ends(clinic):
         found = tunnel(clinic, host)
         if found:
             address = next(text for text in found["reached"] if ":" not in text)
-            return {"port": found["port"], "gateway": host.name, "address": address}
+            return {"ports": found.get("ports", [found["port"]]), "gateway": host.name, "address": address}
     return {}
 
 
@@ -256,7 +259,8 @@ def _peers(clinic: Clinic) -> Found:
         elif "ssh" in peer["may"] and people[person]["role"] != "administrator":
             clause = f"holds ssh, but {person} is a {people[person]['role']}; accepted: ssh for administrators alone"
             yield (*path, "may"), f"{dotted(path)}.may {clause}"
-        yield from clinic_laptop.problems(clinic, path, peer)
+        if not clinic_ipsec.is_chosen(clinic):
+            yield from clinic_laptop.problems(clinic, path, peer)
         first = keys.setdefault(peer["public_key"], path) if "public_key" in peer else path
         if first != path:
             clause = f"is that of {dotted(first)}; accepted: a key pair made on each device"

@@ -13,8 +13,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_tunnel, home_ipsec, home_tunnel
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_folder
+from ansible_collections.radiology.hardening.plugins.plugin_utils import (
+    clinic_folder,
+    home_certificates,
+    home_ipsec_devices,
+)
 
 FOLDER = "remote_access"
 BOX = "internet-box.txt"
@@ -37,7 +42,10 @@ def with_keys(scope: Mapping[str, Any]) -> dict[str, Any]:
     found, directory = dict(scope), str(scope.get("clinic_directory", ""))
     if laptop := scope.get("home"):
         found["home"] = {**laptop, "gateway_key": public_key(directory, GATEWAY)}
-    if tunnel := scope.get("tunnel"):
+    tunnel = scope.get("tunnel")
+    if tunnel and home_ipsec.is_chosen(tunnel):
+        found["tunnel"] = home_certificates.known(tunnel, directory)
+    elif tunnel:
         peers = [
             {**peer, "public_key": public_key(directory, made_by(peer["name"], peer["workstation"]))}
             if _makes_it(peer)
@@ -94,10 +102,10 @@ def _makes_it(peer: Mapping[str, Any]) -> bool:
     return bool(peer.get("workstation"))
 
 
-def sentence(port: int, gateway: str, address: str) -> str:
+def sentence(ports: Sequence[int], gateway: str, address: str) -> str:
     """Return what the internet box is set to, for whoever sets it."""
     return (
-        f"set the internet box to forward UDP port {port} to {address} ({gateway}), and no other port; "
+        f"set the internet box to forward {firewall_tunnel.named(ports)} to {address} ({gateway}), and no other port; "
         "DMZ mode and UPnP stay off"
     )
 
@@ -107,9 +115,12 @@ def files(scope: Mapping[str, Any], public: str, gateway: str) -> dict[str, str]
     tunnel = scope["tunnel"]
     names = {person["login"]: person["name"] for person in scope.get("people") or []}
     address = next(text for text in tunnel["reached"] if ":" not in text)
-    told = sentence(int(tunnel["port"]), gateway, address)
+    told = sentence(firewall_tunnel.ports(tunnel), gateway, address)
+    box = {BOX: f"{told[0].upper()}{told[1:]}.\n"}
+    if home_ipsec.is_chosen(tunnel):
+        return box | home_ipsec_devices.files(scope)
     return {
-        BOX: f"{told[0].upper()}{told[1:]}.\n",
+        **box,
         GATEWAY: f"{public}\n",
         **{
             f"{peer['name']}.conf": _ascii(
@@ -124,9 +135,10 @@ def files(scope: Mapping[str, Any], public: str, gateway: str) -> dict[str, str]
 def write(directory: str, wanted: Mapping[str, str], tunnel: Mapping[str, Any]) -> list[str]:
     """Bring the folder of the clinic to these files, and return a sentence for each change.
 
-    Public keys stay that laptops of the tunnel made.
+    Public keys stay that laptops of the tunnel made, and certificates of its devices.
     """
     made = {made_by(peer["name"], peer["workstation"]) for peer in tunnel["peers"] if _makes_it(peer)}
+    made |= home_certificates.kept(tunnel)
     folder = os.path.join(directory, FOLDER)
     done = []
     with clinic_folder.locked(folder, "what devices at home are set to"):
@@ -135,7 +147,7 @@ def write(directory: str, wanted: Mapping[str, str], tunnel: Mapping[str, Any]) 
                 clinic_folder.write(os.path.join(folder, name), text)
                 done.append(f"Write {FOLDER}/{name} beside the clinic file")
         for name in sorted(os.listdir(folder)):
-            if name.endswith((".conf", PUBLIC)) and name not in (*wanted, *made):
+            if name.endswith((".conf", ".crt", home_ipsec_devices.ENDING, PUBLIC)) and name not in (*wanted, *made):
                 clinic_folder.remove(os.path.join(folder, name))
                 done.append(f"Remove {FOLDER}/{name} beside the clinic file")
     return done
@@ -146,15 +158,12 @@ def _device(
 ) -> str:
     own = ", ".join(_alone(address) for address in peer["addresses"])
     reached = ", ".join(_alone(address) for address in peer["reached"])
-    passed = [str(each["address"]) for each in peer.get("forwards") or () if each["to"].endswith(" web")]
-    pages = tunnel["reached"] if "web" in peer.get("services", ()) else passed
-    called = ", ".join(f"https://{text}/" for text in pages if ":" not in text) or "by SSH"
     public4 = next((address for address in internet if ":" not in address), "ADDRESS-OF-THE-INTERNET-BOX")
     box = f"{public4}:{tunnel['port']}"  # the box forwards the port to an IPv4 address
     return f"""\
 # For the WireGuard program on {peer["name"]}, of {person}.
 # Put the private key that was made there in the place of the words after PrivateKey; it never leaves that device.
-# The server is then called as in the practice: {called}
+# The server is then called as in the practice: {home_tunnel.pages(peer, tunnel)}
 [Interface]
 PrivateKey = PRIVATE-KEY-OF-THIS-DEVICE
 Address = {own}

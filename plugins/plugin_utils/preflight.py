@@ -94,7 +94,7 @@ def check(variables: Mapping[str, Any], controller: Controller) -> Checked:
             _check_kept(found.remarks, given, variables, controller)
         else:
             preflight_files.check_first_passwords(found.remarks, given, controller.vault)
-            preflight_files.check_laptops(found.remarks, given)
+            preflight_files.check_laptops(found.remarks, given, controller.vault)
     if concerns.is_judged(variables):
         with found.remarks.refusals(name):
             chosen = inputs.selection(variables, controller.render)
@@ -131,7 +131,7 @@ def _check_kept(
 ) -> None:
     """Check what the clinic keeps beside its file for a server: secrets, certificates, escrow."""
     preflight_files.check_secrets(remarks, given, controller.vault)
-    preflight_files.check_laptops(remarks, given)
+    preflight_files.check_laptops(remarks, given, controller.vault)
     directory = os.path.dirname(str(variables["clinic"]["file"]))
     with remarks.refusals():
         authority.demand_cryptography()

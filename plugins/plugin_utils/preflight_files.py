@@ -12,13 +12,19 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import dicom_front, web_passwords
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    dicom_front,
+    home_ipsec,
+    home_ipsec_host,
+    web_passwords,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     authority,
     authority_change,
     device_certificates,
     escrow_folders,
+    home_certificates,
     home_devices,
     revocation,
 )
@@ -62,13 +68,20 @@ def check_first_passwords(remarks: Remarks, given: Mapping[str, Any], vault: Cal
             remarks.problem(f"{secrets.path}: {FIRST}.{login} would be guessed; accepted: none, so that one is made")
 
 
-def check_laptops(remarks: Remarks, given: Mapping[str, Any]) -> None:
-    """Check the public keys of laptops that the gateway lets in; each is made when its laptop is hardened."""
+def check_laptops(remarks: Remarks, given: Mapping[str, Any], vault: Callable[[str], Secrets]) -> None:
+    """Check the keys of devices that the gateway lets in: those that laptops make, and the requests of others."""
     if not {"remote_access_tunnel", "remote_access_clinic_directory"} <= given.keys():
         return
-    scope = {"tunnel": given["remote_access_tunnel"], "clinic_directory": given["remote_access_clinic_directory"]}
+    tunnel, directory = given["remote_access_tunnel"], str(given["remote_access_clinic_directory"])
     with remarks.refusals():
-        waiting = (home_devices.with_keys(scope)["tunnel"] or {}).get("waiting", [])
+        if tunnel and home_ipsec.is_chosen(tunnel):
+            home_certificates.sign(vault(directory), directory, tunnel, check_mode=True)
+            for name in home_certificates.waiting(directory, tunnel):
+                remarks.note(f"remote_access: {home_ipsec_host.unasked(name)}.")
+            return
+        waiting = (home_devices.with_keys({"tunnel": tunnel, "clinic_directory": directory})["tunnel"] or {}).get(
+            "waiting", []
+        )
         if waiting:
             remarks.note(f"remote_access: no key yet of {', '.join(waiting)}; a run of harden on each makes it.")
 

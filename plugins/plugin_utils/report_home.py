@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_tunnel
+
 KEPT, PEERS = "remote_access.tunnel_kept", "remote_access.peers_declared"
 REACH = ("firewall.tunnel_least_reach", "firewall.forwards_granted_alone", "firewall.forward_default_deny")
 """The controls of what is reached through a tunnel."""
@@ -23,7 +25,7 @@ STATES = {
 
 
 def tunnels(hosts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tunnels of the clinic file, each with its gateway, UDP port, state and devices."""
+    """Return the tunnels of the clinic file, each with its gateway, UDP ports, state and devices."""
     found = []
     for host, known in hosts.items():
         tunnel = known.get("clinic_tunnel")
@@ -41,7 +43,8 @@ def tunnels(hosts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> 
             }
             for peer in tunnel["peers"]
         ]
-        found.append({"gateway": host, "port": int(tunnel["port"]), "state": state, "devices": devices})
+        called = {"port": int(tunnel["port"]), "called_on": firewall_tunnel.named(firewall_tunnel.ports(tunnel))}
+        found.append({"gateway": host, **called, "state": state, "devices": devices})
     return found
 
 
@@ -54,7 +57,7 @@ def grants(tunnel: Mapping[str, Any]) -> list[str]:
 
 def sentences(tunnel: Mapping[str, Any]) -> list[str]:
     """Return a tunnel in words: where it ends and how it was seen, and each device with its person and grants."""
-    ends = f"From home, by the tunnel of {_short(tunnel['gateway'])} (UDP port {tunnel['port']})"
+    ends = f"From home, by the tunnel of {_short(tunnel['gateway'])} ({tunnel['called_on']})"
     return [f"{ends}, {STATES[tunnel['state']]}."] + [
         f"{device['name']} of {device['person']} may reach {granted(device) or 'nothing'} there."
         for device in tunnel["devices"]

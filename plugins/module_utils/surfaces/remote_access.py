@@ -15,6 +15,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
     home_host,
     home_idle,
+    home_ipsec,
+    home_ipsec_host,
     home_tunnel,
     own_words,
     unit_state,
@@ -27,16 +29,16 @@ from ansible_collections.radiology.hardening.plugins.module_utils.ssh_connection
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 NAME = "remote_access"
-OWN = (home_tunnel.UNIT_FILE, home_tunnel.CONFIGURATION, home_tunnel.PUBLIC)
+OWN = (home_tunnel.UNIT_FILE, home_tunnel.CONFIGURATION, home_tunnel.PUBLIC, home_ipsec.SETTINGS)
 """Files that this surface alone writes: where they are and nothing is kept, an earlier release hardened the host."""
 FACTS: dict[str, str] = {
     "declared": "bool: the clinic file has a tunnel end on this host",
-    "carrier": "str: what carries WireGuard here, kernel or wireguard-go; null: nothing",
+    "carrier": "str: what carries the tunnel here: kernel, wireguard-go, or kernel-libipsec for IPsec; null: nothing",
     "key.file": "str: mode and owner of the private key's file; null: no file",
-    "key.public": "str: the gateway's public key; null: no private key that WireGuard can read",
+    "key.public": "str: the gateway's public key, or its SHA-256 for IPsec; null: no private key that can be read",
     "key.published": "bool: the file that the controller fetches holds that public key",
-    "tunnel.up": "bool: WireGuard has the tunnel's interface",
-    "tunnel.differs": "list of str: port, key or addresses of the interface that are not as declared",
+    "tunnel.up": "bool: WireGuard has the tunnel's interface, or strongSwan runs and was given its connections",
+    "tunnel.differs": "list of str: port, key or addresses of the interface, certificate or settings, not as declared",
     "peers.undeclared": "list of str: keys that come in, or addresses of theirs, that the clinic file does not give",
     "peers.missing": "list of str: devices of the clinic file that cannot come in by their addresses, and are in use",
     **home_idle.FACTS,
@@ -49,8 +51,14 @@ FACTS: dict[str, str] = {
 
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts; the private key itself goes to `wg pubkey` alone."""
+    """Return the facts; the private key itself goes to `wg pubkey`, or to openssl, alone."""
     tunnel = scope.get("tunnel") or {}
+    seen = home_ipsec_host.observe(host, tunnel) if home_ipsec.is_chosen(tunnel) else _wireguard(host, tunnel)
+    return {"declared": bool(tunnel), "engineers": _engineers(host, seen.pop("running"), tunnel), **seen}
+
+
+def _wireguard(host: Host, tunnel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is seen of a tunnel of WireGuard, or of none; `running`: whose addresses come in by it."""
     key = home_host.key(host)
     public = key["public"]
     unit = unit_state.properties(host, home_tunnel.UNIT)
@@ -61,7 +69,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     unused = home_idle.observe(host, running, tunnel)
     listing = host.run(["ip", "-json", "address", "show", "dev", INTERFACE]).output if up and tunnel else ""
     return {
-        "declared": bool(tunnel),
+        "running": running,
         "carrier": home_host.carrier(host),
         "key": key,
         "tunnel": {
@@ -73,11 +81,10 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             else [],
         },
         "peers": {
-            "undeclared": undeclared,
+            "undeclared": undeclared + home_ipsec_host.left(host),
             "missing": sorted({*missing, *tunnel.get("waiting", ())} - set(unused["shut_out"])),
         },
         "unused": unused,
-        "engineers": _engineers(host, running, tunnel),
         "persistent": {
             "enabled": unit_state.is_enabled(unit),
             "file_is_declared": host.text(home_tunnel.CONFIGURATION)
@@ -99,11 +106,18 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         _keep_the_engineer(mine["engineers"], restarts=True)
         return [Step(does, _take_down)]
     tunnel, persistent = scope["tunnel"], mine["persistent"]
+    if home_ipsec.is_chosen(tunnel):
+        _keep_the_engineer(mine["engineers"], restarts=home_ipsec_host.restarts(mine))
+        return home_ipsec_host.plan(mine, unmet, tunnel)
     waiting = tunnel.get("waiting", ())
     missing = [name for name in mine["peers"]["missing"] if name not in waiting]
     lost = mine["key"]["public"] is None or not mine["tunnel"]["up"] or mine["tunnel"]["differs"]
     _keep_the_engineer(mine["engineers"], restarts=bool(lost or persistent["altered"]))
     steps = home_host.plan(mine["carrier"], mine["key"], "key.file" in unmet)
+    undeclared = [name for name in mine["peers"]["undeclared"] if name != home_ipsec_host.OF_US]
+    if undeclared != mine["peers"]["undeclared"]:
+        does = "Take down the tunnel of IPsec, which WireGuard takes the place of"
+        steps.append(Step(does, home_ipsec_host.take_down))
     kept = persistent["file_is_declared"] and persistent["enabled"] and not persistent["altered"]
     if not kept:
         strangers = own_words.strangers(persistent["altered"], home_tunnel.UNIT_FILE)
@@ -112,11 +126,12 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps.append(Step(does, lambda host: _write(host, tunnel, strangers)))
     if lost or persistent["altered"]:
         steps.append(Step(f"Bring the tunnel up on UDP port {tunnel['port']}", home_host.restart))
-    elif mine["peers"]["undeclared"] or missing:
-        told = _changed(mine["peers"]["undeclared"], missing)
+    elif undeclared or missing:
+        told = _changed(undeclared, missing)
         steps.append(Step(told, lambda host: _let_in(host, tunnel)))
     if {"unused.watched", "unused.let_in"} & unmet:
-        steps.append(Step("Take out, now and each day, the keys that nobody used for 90 days", home_idle.keep))
+        does = "Take out, now and each day, the keys that nobody used for 90 days"
+        steps.append(Step(does, lambda host: home_idle.keep(host, tunnel)))
     left = [*map(_unmade, waiting), *map(_left, mine["unused"]["shut_out"])]
     return steps + [deliberate(sentence) for sentence in left]
 
@@ -189,6 +204,8 @@ def _let_in(host: Host, tunnel: Mapping[str, Any]) -> None:
 
 
 def _take_down(host: Host) -> None:
+    if home_ipsec_host.left(host):
+        home_ipsec_host.take_down(host)
     if host.stat(home_tunnel.UNIT_FILE):
         host.must(["systemctl", "--quiet", "disable", "--now", home_tunnel.UNIT])
     host.run(["ip", "link", "delete", "dev", INTERFACE])

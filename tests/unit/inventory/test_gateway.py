@@ -107,7 +107,7 @@ def test_a_gateway_passes_the_web_of_all_servers_on_and_ssh_of_those_that_have_i
     assert laptop["reached"] == ["10.0.1.10", "fd00:1::10", "10.0.1.11"]
     assert tablet["reached"] == [*laptop["reached"], "10.0.1.9", "fd00:1::9"]
     assert found.hosts["pacs.test"]["clinic_tunnel"] == {}
-    assert found.shared["clinic"]["forward"] == {"port": 4500, "gateway": "gate", "address": "10.0.1.9"}
+    assert found.shared["clinic"]["forward"] == {"ports": [4500], "gateway": "gate", "address": "10.0.1.9"}
 
 
 def test_servers_admit_the_gateway_s_address_for_what_is_granted_through_it() -> None:

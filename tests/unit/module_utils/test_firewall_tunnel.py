@@ -87,6 +87,26 @@ def test_the_port_is_open_and_a_restricted_output_lets_the_tunnel_speak() -> Non
     assert told.index(answer) < next(place for place, line in enumerate(told) if '"not sent"' in line)
 
 
+IPSEC = {**TUNNEL, "protocol": "ipsec", "port": 4500, "ports": [500, 4500]}
+
+
+def test_a_tunnel_of_ipsec_has_two_ports_and_the_same_rules_by_its_interface() -> None:
+    wireguard = [line for line in lines(tunnel=TUNNEL, destinations=[]) if '"wg-radiology"' in line]
+    told = lines(tunnel=IPSEC, destinations=[])
+    ipsec = [line for line in told if '"ipsec0"' in line]
+    assert ipsec == [line.replace("wg-radiology", "ipsec0") for line in wireguard]
+    assert len(ipsec) == 11
+    assert 'udp dport { 500, 4500 } accept comment "tunnel port"' in told
+    assert 'udp sport { 500, 4500 } accept comment "tunnel answers"' in told
+    assert not [line for line in told if "wg-radiology" in line]
+
+
+@pytest.mark.parametrize("name", ["ipsec0", "wg-radiology"])
+def test_without_a_tunnel_a_rule_on_any_of_its_interfaces_is_named(name: str) -> None:
+    found = rule(match({"meta": {"key": "iifname"}}, name))
+    assert firewall_tunnel.observe([found], ["a rule"], [], {})["undeclared_rules"] == ["a rule"]
+
+
 def rule(*expressions: Any) -> dict[str, Any]:
     return {"chain": "input", "comment": "", "expr": [*expressions, {"accept": None}]}
 

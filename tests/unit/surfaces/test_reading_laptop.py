@@ -264,9 +264,9 @@ def test_a_gateway_goes_on_without_a_laptop_that_has_no_key_yet_and_says_so() ->
 def test_validate_tells_of_a_key_that_is_not_there_yet(tmp_path: Path) -> None:
     given = {"remote_access_tunnel": TUNNEL, "remote_access_clinic_directory": str(tmp_path)}
     remarks = Remarks()
-    check_laptops(remarks, given)
-    check_laptops(remarks, {**given, "remote_access_tunnel": {}})
-    check_laptops(remarks, {})
+    check_laptops(remarks, given, pytest.fail)
+    check_laptops(remarks, {**given, "remote_access_tunnel": {}}, pytest.fail)
+    check_laptops(remarks, {}, pytest.fail)
     assert (remarks.problems, remarks.notes) == (
         [],
         ["remote_access: no key yet of reading; a run of harden on each makes it."],
