@@ -50,7 +50,7 @@ class Run:
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         self.began = time.monotonic()
         self.tasks: list[tuple[float, str]] = []
-        """Seconds after the start at which each task began, and its name."""
+        """Seconds after the start at which each task of a role began, and its name, which begins with the role's."""
         self.struck = ""
         """When it was killed, and in which task."""
         self.hung = False
@@ -72,7 +72,7 @@ class Run:
     def _read(self) -> None:
         for line in self.process.stdout or ():
             self._lines.append(line)
-            if line.startswith("TASK ["):
+            if line.startswith("TASK [") and " : " in line:
                 self.tasks.append((time.monotonic() - self.began, line[6:].rpartition("]")[0]))
 
     def kill(self) -> None:
