@@ -25,7 +25,7 @@ PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 IMAGES, BYTES = 6, 128 * 128 * 2
 NOTE = "/var/lib/radiology-tunnel/heard.json"
 AGED = "s/^   [0-9]+,/   90,/; s/^   [0-9]+$/   1/"
-"""Has each key of the note silent for 90 days, and heard of long ago, so that one that is connected is heard of anew."""
+"""Has each key of the note silent for 90 days, and heard of long ago, so that one that is connected is heard anew."""
 
 
 class Witness:
