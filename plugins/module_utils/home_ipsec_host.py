@@ -39,6 +39,8 @@ OF_WIREGUARD = "whoever comes by WireGuard"
 """Said of what is left of the other protocol."""
 OF_US = "whoever comes by IPsec"
 OF_GATEWAY = (home_ipsec.KEY, home_ipsec.CERTIFICATE, home_ipsec.SETTINGS)
+STARTER = "strongswan-starter.service"
+"""strongSwan as it was set before swanctl, by /etc/ipsec.conf: it waits on the same ports, and reads nothing of ours."""
 LIST = ["swanctl", "--list-conns", "--raw"]
 ANEW = ["swanctl", "--load-creds", "--clear", "--noprompt"]
 """Forgets the certificates and keys whose files are gone."""
@@ -293,6 +295,11 @@ def _request(host: Host, tunnel: Mapping[str, Any]) -> None:
 
 def _bring_up(host: Host, tunnel: Mapping[str, Any], strangers: Sequence[str]) -> None:
     """Write what strongSwan reads, have it read that, and end the connections of whom it lets in no more."""
+    if host.run(["systemctl", "--quiet", "is-active", STARTER]).ok:
+        raise HardeningError(
+            f"{STARTER} runs here, for the connections of /etc/ipsec.conf, and leaves no port for {home_ipsec.DAEMON}: "
+            f"move them to {home_ipsec.CONNECTIONS} and disable it, or have the tunnel end elsewhere, or by WireGuard."
+        )
     home_idle.forget(host, tunnel)
     standing = _standing(host)
     heard = {str(peer["public_key"]): _now(peer, standing) for peer in tunnel["peers"]}

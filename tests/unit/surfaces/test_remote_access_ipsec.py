@@ -201,6 +201,7 @@ class Gateway(RecordedHost):
         }
         self.standing = ["radiology-home-laptop", "radiology-home-gone", "office"]
         self.pools = POOLS
+        self.starter = False
         self.killed = ""
         """A command at which the run is killed."""
 
@@ -224,6 +225,8 @@ class Gateway(RecordedHost):
         )
         if words.startswith(("systemctl", "swanctl --load", "swanctl --terminate")):
             self.answers(words, status=1 if "restart radiology-tunnel" in words and self.lost() else 0)
+        if "is-active" in words:
+            self.answers(words, status=0 if self.starter else 3)
         if self.killed and self.killed in words:
             raise KeyboardInterrupt
         return super().run(command, stdin=stdin, timeout=timeout)
@@ -285,6 +288,15 @@ def test_a_device_that_is_given_another_address_is_cut_off_before_its_pool_chang
         "swanctl --terminate --ike radiology-home-laptop --force --timeout 5",
         "write /etc/swanctl/conf.d/radiology-home-laptop.conf",
     ]
+
+
+def test_nothing_is_begun_beside_a_strongswan_that_is_set_by_ipsec_conf(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Gateway()
+    host.starter = True
+    with pytest.raises(HardeningError, match=r"strongswan-starter\.service runs here, .* leaves no port"):
+        brought_up(host, PEERS, monkeypatch)
+    assert home_tunnel.UNIT_FILE not in host.files
+    assert not [line for line in host.done if "enable" in line or "restart" in line]
 
 
 def test_a_former_key_is_cut_off_also_by_the_run_after_one_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
