@@ -40,7 +40,7 @@ OF_WIREGUARD = "whoever comes by WireGuard"
 OF_US = "whoever comes by IPsec"
 OF_GATEWAY = (home_ipsec.KEY, home_ipsec.CERTIFICATE, home_ipsec.SETTINGS)
 STARTER = "strongswan-starter.service"
-"""strongSwan as it was set before swanctl, by /etc/ipsec.conf: it waits on the same ports, and reads nothing of ours."""
+"""strongSwan as it is set by /etc/ipsec.conf: it waits on the same ports, and reads nothing of ours."""
 LIST = ["swanctl", "--list-conns", "--raw"]
 ANEW = ["swanctl", "--load-creds", "--clear", "--noprompt"]
 """Forgets the certificates and keys whose files are gone."""
