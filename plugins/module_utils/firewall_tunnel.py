@@ -75,16 +75,22 @@ def guards(tunnel: Mapping[str, Any]) -> list[str]:
 def _granted_no_more(tunnel: Mapping[str, Any]) -> Iterator[str]:
     """Yield the rules that drop what comes to an open connection which no grant gives; new ones are logged elsewhere.
 
-    Only what a device began itself: the host's own calls are answered.
+    Only what a device began itself: the host's own calls are answered. Over the interface of IPsec other connections of
+    the host come as well, so that there only addresses of the tunnel are looked at.
     """
+    ranges = dict(sets(tunnel.get("network") or []))
+    shared = interface(tunnel) == OF_IPSEC
     granted = {
         (ipaddress.ip_address(address), int(port))
         for peer in tunnel.get("peers") or []
         for address in peer["addresses"]
         for port in peer["services"].values()
     }
-    opened = f'iifname "{interface(tunnel)}" ct state established ct direction original'
     for version, keyword in FAMILIES:
+        if shared and keyword not in ranges:
+            continue
+        of_home = f" {keyword} saddr {ranges[keyword]}" if shared else ""
+        opened = f'iifname "{interface(tunnel)}"{of_home} ct state established ct direction original'
         mine = ", ".join(
             f"{address} . {port}" for address, port in sorted(granted, key=str) if address.version == version
         )

@@ -36,6 +36,8 @@ DYNAMIC = frozenset({"dynamic"})
 """In the place of ranges: what the pool gives."""
 OTHERS = "another's "
 """Begins what is said of connections that are not ours to take out."""
+ANYBODY = re.compile(r" remote-1 \{(?:id=%any )?class=public key .*?certs=\[\] cacerts=\[\]")
+"""In what strongSwan says of a connection."""
 OTHER_KEY = "a certificate that is not of the gateway's key"
 
 PLUGINS = """\
@@ -119,6 +121,15 @@ class Loaded(NamedTuple):
     here: frozenset[str]
     there: frozenset[str]
     """Ranges at this end, and at the device's; `dynamic`: the addresses that a pool gives."""
+    anybody: bool = False
+    """Whether it takes whoever has any certificate that strongSwan was given, as those of devices."""
+
+
+class Pool(NamedTuple):
+    """A pool as strongSwan has it."""
+
+    base: str
+    size: int
 
 
 def is_chosen(tunnel: Mapping[str, Any]) -> bool:
@@ -159,8 +170,7 @@ def without_certificates(text: str) -> list[str]:
 
 
 def _connection(peer: Mapping[str, Any], tunnel: Mapping[str, Any]) -> str:
-    name = connection(peer)
-    pools = {f"{name}-{address.version}": address for address in map(ipaddress.ip_address, peer["addresses"])}
+    name, pools = connection(peer), _pools(peer)
     return CONNECTION % {
         "device": peer["name"],
         "key": peer["public_key"],
@@ -173,6 +183,12 @@ def _connection(peer: Mapping[str, Any], tunnel: Mapping[str, Any]) -> str:
             f"  {pool} {{\n    addrs = {ipaddress.ip_network(address)}\n  }}" for pool, address in sorted(pools.items())
         ),
     }
+
+
+def _pools(peer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name of each pool of a device, and its one address."""
+    addresses = map(ipaddress.ip_address, peer["addresses"])
+    return {f"{connection(peer)}-{address.version}": str(address) for address in addresses}
 
 
 def _certificate(peer: Mapping[str, Any], number: int) -> str:
@@ -196,17 +212,19 @@ def loaded(told: str) -> dict[str, Loaded]:
                 remote[2] if remote else "",
                 frozenset(each for here, _there in ranges for each in here.split()),
                 frozenset(each for _here, there in ranges for each in there.split()),
+                bool(remote and ANYBODY.search(remote[0])),
             )
     return found
 
 
-def pools(told: str) -> dict[str, str]:
-    """Read `swanctl --list-pools --raw`: each pool's first address by its name."""
-    return dict(re.findall(r"([^\s{]+) \{base=([0-9a-fA-F.:]+) ", told))
+def pools(told: str) -> dict[str, Pool]:
+    """Read `swanctl --list-pools --raw`: each pool by its name."""
+    found = re.findall(r"([^\s{]+) \{base=([0-9a-fA-F.:]+) size=([0-9]+) ", told)
+    return {name: Pool(str(ipaddress.ip_address(base)), int(size)) for name, base, size in found}
 
 
 def differing(
-    conns: Mapping[str, Loaded], given: Mapping[str, str], standing: Iterable[str], tunnel: Mapping[str, Any]
+    conns: Mapping[str, Loaded], given: Mapping[str, Pool], standing: Iterable[str], tunnel: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
     """Return who comes in otherwise than the clinic file gives it, and which of its devices cannot.
 
@@ -215,11 +233,7 @@ def differing(
     declared = {connection(peer): peer for peer in tunnel.get("peers") or []}
     ours = [name for name in conns if name.startswith(OURS)]
     undeclared = [f"{name.removeprefix(OURS)}, which is nobody's" for name in ours if name not in declared]
-    undeclared += [
-        f"{declared[name]['name']}, otherwise than declared"
-        for name in ours
-        if name in declared and conns[name] != _due(declared[name])
-    ]
+    undeclared += [f"{declared[name]['name']}, otherwise than declared" for name in otherwise(conns, given, tunnel)]
     undeclared += [
         f"{name.removeprefix(OURS)}, which is connected still"
         for name in standing
@@ -229,20 +243,48 @@ def differing(
     return sorted({*undeclared, *_of_others(conns, given, tunnel)}), sorted(missing)
 
 
+def otherwise(
+    conns: Mapping[str, Loaded], given: Mapping[str, Pool], tunnel: Mapping[str, Any], *, renewing: bool = False
+) -> set[str]:
+    """Return the connections of devices of the clinic file that strongSwan has, and has not as declared.
+
+    `renewing`: how many certificates a device has makes no difference.
+    """
+    declared = {connection(peer): peer for peer in tunnel.get("peers") or []}
+
+    def seen(each: Loaded) -> Loaded:
+        return each._replace(certificates=tuple({*each.certificates})) if renewing else each
+
+    return {
+        name
+        for name in {*conns} & {*declared}
+        if seen(conns[name]) != seen(_due(declared[name]))
+        or any(given.get(pool) != Pool(address, 1) for pool, address in _pools(declared[name]).items())
+    }
+
+
 def _due(peer: Mapping[str, Any]) -> Loaded:
     subject = f"CN={common_name(peer['name'])}"
     return Loaded((subject,) * len(peer["certificates"]), "", frozenset(_alone(peer["reached"])), DYNAMIC)
 
 
-def _of_others(conns: Mapping[str, Loaded], given: Mapping[str, str], tunnel: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the connections and pools of others that take or give addresses of the tunnel."""
+def _of_others(conns: Mapping[str, Loaded], given: Mapping[str, Pool], tunnel: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the connections and pools of others that take or give addresses of the tunnel, or let in its devices."""
     ranges = [ipaddress.ip_network(text) for text in tunnel.get("network") or []]
-    for name, base in given.items():
-        if not name.startswith(OURS) and any(ipaddress.ip_address(base) in each for each in ranges):
+    for name, pool in given.items():
+        if not name.startswith(OURS) and any(_gives(pool, each) for each in ranges):
             yield f"{OTHERS}pool {name}"
     for name, each in conns.items():
+        if not name.startswith(OURS) and each.anybody:
+            yield f"{OTHERS}connection {name}, which takes any certificate"
         if not name.startswith(OURS) and any(_overlap(text, ranges) for text in each.there - DYNAMIC):
             yield f"{OTHERS}connection {name}"
+
+
+def _gives(pool: Pool, network: Any) -> bool:
+    """Tell whether a pool may give an address of a range."""
+    first = ipaddress.ip_address(pool.base)
+    return first.version == network.version and first <= network[-1] and int(first) + pool.size > int(network[0])
 
 
 def _overlap(text: str, ranges: Sequence[Any]) -> bool:

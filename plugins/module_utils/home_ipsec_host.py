@@ -38,7 +38,9 @@ REQUESTED = "Ask the clinic's authority for the certificate of the tunnel's gate
 OF_WIREGUARD = "whoever comes by WireGuard"
 """Said of what is left of the other protocol."""
 OF_US = "whoever comes by IPsec"
-OF_GATEWAY = (home_ipsec.KEY, home_ipsec.CERTIFICATE, home_ipsec.REQUEST, home_ipsec.SETTINGS)
+OF_GATEWAY = (home_ipsec.KEY, home_ipsec.CERTIFICATE, home_ipsec.SETTINGS)
+STARTER = "strongswan-starter.service"
+"""strongSwan as it is set by /etc/ipsec.conf: it waits on the same ports, and reads nothing of ours."""
 LIST = ["swanctl", "--list-conns", "--raw"]
 ANEW = ["swanctl", "--load-creds", "--clear", "--noprompt"]
 """Forgets the certificates and keys whose files are gone."""
@@ -46,16 +48,15 @@ ANEW = ["swanctl", "--load-creds", "--clear", "--noprompt"]
 
 def observe(host: Host, tunnel: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts, and `running`: whose addresses come in by the tunnel."""
-    answer, public = host.run(LIST), _public(host)
-    conns = home_ipsec.loaded(answer.output)
-    pools = home_ipsec.pools(host.run(["swanctl", "--list-pools", "--raw"]).output)
+    runs, public = host.run(LIST).ok, _public(host)
+    conns, pools = _loaded(host)
     standing = _standing(host)
     undeclared, missing = home_ipsec.differing(conns, pools, standing, tunnel)
     there = [peer for peer in tunnel["peers"] if home_ipsec.connection(peer) in conns]
     heard = {str(peer["public_key"]): _now(peer, standing) for peer in there}
     unused = home_idle.observe(host, heard, tunnel, heard)
     unit = unit_state.properties(host, home_tunnel.UNIT)
-    up = answer.ok and unit_state.is_active(unit)
+    up = runs and unit_state.is_active(unit)
     wanted = home_ipsec.files(tunnel, home_idle.keys(host, heard))
     return {
         "carrier": home_ipsec.CARRIER if all(map(host.stat, home_ipsec.PROGRAMS)) else None,
@@ -65,7 +66,7 @@ def observe(host: Host, tunnel: Mapping[str, Any]) -> dict[str, Any]:
             "differs": _uncertified(host, public, tunnel) + (_unread(host, unit, [*wanted]) if up else []),
         },
         "peers": {
-            "undeclared": undeclared + ([OF_WIREGUARD] if _wireguard(host) else []),
+            "undeclared": [*undeclared, *_naming_ours(host), *([OF_WIREGUARD] if _wireguard(host) else [])],
             "missing": sorted({*missing, *tunnel["waiting"]} - {*unused["shut_out"]}),
         },
         "unused": unused,
@@ -76,7 +77,7 @@ def observe(host: Host, tunnel: Mapping[str, Any]) -> dict[str, Any]:
             "altered": own_words.altered(host, unit, (home_tunnel.UNIT_FILE, home_ipsec.SERVICE)),
         },
         "running": {
-            **{name: frozenset({base}) for name, base in pools.items() if name.startswith(home_ipsec.OURS)},
+            **{name: frozenset({pool.base}) for name, pool in pools.items() if name.startswith(home_ipsec.OURS)},
             **{str(peer["public_key"]): frozenset(home_tunnel.allowed(peer)) for peer in tunnel["named"]},
         },
     }
@@ -121,11 +122,15 @@ def unasked(name: str) -> str:
 
 def left(host: Host) -> list[str]:
     """Return whether anything is left of a tunnel of IPsec, as one who comes in; none of it is anybody else's."""
-    return [OF_US] if host.stat(home_ipsec.SETTINGS) or home_ipsec.left_over(_listed(host)) else []
+    ours = any(map(host.stat, (*OF_GATEWAY, home_ipsec.REQUEST)))
+    return [OF_US] if ours or home_ipsec.left_over(_listed(host)) else []
 
 
 def take_down(host: Host) -> None:
-    """End the tunnel; strongSwan goes on for the connections of others, and is stopped where there are none."""
+    """End the tunnel; strongSwan goes on for the connections of others, and is stopped where there are none.
+
+    The request goes last, so that a run that is killed leaves something of ours to be found.
+    """
     if host.text(home_tunnel.UNIT_FILE) == home_ipsec.SERVICE:
         host.must(["systemctl", "--quiet", "disable", "--now", home_tunnel.UNIT])
         host.remove(home_tunnel.UNIT_FILE)
@@ -133,8 +138,13 @@ def take_down(host: Host) -> None:
     for path in (*home_ipsec.left_over(_listed(host)), *OF_GATEWAY):
         host.remove(path)
     host.must(["systemctl", "daemon-reload"])
-    if not host.run(LIST).ok:
-        return
+    if host.run(LIST).ok:
+        _leave(host)
+    host.remove(home_ipsec.REQUEST)
+
+
+def _leave(host: Host) -> None:
+    """Have strongSwan, which runs, forget what was ours."""
     host.must(ANEW)
     host.must(["swanctl", "--load-all", "--noprompt"])
     others = [name for name in home_ipsec.loaded(host.must(LIST)) if not name.startswith(home_ipsec.OURS)]
@@ -208,6 +218,23 @@ def _unread(host: Host, unit: dict[str, str], paths: Sequence[str]) -> list[str]
     return [words for words, is_so in found.items() if is_so]
 
 
+def _loaded(host: Host) -> tuple[dict[str, home_ipsec.Loaded], dict[str, home_ipsec.Pool]]:
+    """Return the connections and the pools that strongSwan has."""
+    conns, pools = host.run(LIST).output, host.run(["swanctl", "--list-pools", "--raw"]).output
+    return home_ipsec.loaded(conns), home_ipsec.pools(pools)
+
+
+def _naming_ours(host: Host) -> list[str]:
+    """Return the files of others that name what is ours, as a connection that gives away a device's address."""
+    listed = [f"{home_ipsec.CONNECTIONS}/{name}" for name in host.list(home_ipsec.CONNECTIONS)]
+    others = [path for path in listed if not _name(path).startswith(home_ipsec.OURS)]
+    return [
+        f"{home_ipsec.OTHERS}file {path}"
+        for path in (*others, f"{home_ipsec.FOLDER}/swanctl.conf")
+        if home_ipsec.OURS in (host.text(path) or "")
+    ]
+
+
 def _standing(host: Host) -> set[str]:
     return home_idle_program.connected(host.run(["swanctl", "--list-sas", "--raw"]).output)
 
@@ -244,7 +271,7 @@ def _told(mine: Mapping[str, Any], tunnel: Mapping[str, Any]) -> str:
 
 
 def _of_another(found: str) -> str:
-    return f"{found} reaches addresses of the tunnel, and is not ours to take out of {home_ipsec.FOLDER}"
+    return f"{found} takes or gives what is the tunnel's, and is not ours to take out of {home_ipsec.FOLDER}"
 
 
 def _shut_out(name: str) -> str:
@@ -268,24 +295,50 @@ def _request(host: Host, tunnel: Mapping[str, Any]) -> None:
 
 def _bring_up(host: Host, tunnel: Mapping[str, Any], strangers: Sequence[str]) -> None:
     """Write what strongSwan reads, have it read that, and end the connections of whom it lets in no more."""
+    if host.run(["systemctl", "--quiet", "is-active", STARTER]).ok:
+        raise HardeningError(
+            f"{STARTER} runs here, for the connections of /etc/ipsec.conf, and leaves no port for {home_ipsec.DAEMON}: "
+            f"move them to {home_ipsec.CONNECTIONS} and disable it, or have the tunnel end elsewhere, or by WireGuard."
+        )
     home_idle.forget(host, tunnel)
     standing = _standing(host)
     heard = {str(peer["public_key"]): _now(peer, standing) for peer in tunnel["peers"]}
     wanted = home_ipsec.files(tunnel, home_idle.keys(host, heard))
-    ended = [_name(path) for path in home_ipsec.left_over(_listed(host), wanted)]
-    for path, text in wanted.items():
-        before = host.text(path)
-        if before != text:
-            is_one = path.startswith(home_ipsec.CONNECTIONS)
-            same = home_ipsec.without_certificates(before or text) == home_ipsec.without_certificates(text)
-            ended += [_name(path)] if is_one and not same else []
-            host.write(path, text, mode=0o600 if is_one else 0o644)
-    for path in (*home_ipsec.left_over(_listed(host), wanted), *strangers):
+    otherwise = home_ipsec.otherwise(*_loaded(host), tunnel, renewing=True)
+    anew = [
+        path
+        for path, text in wanted.items()
+        if path.startswith(home_ipsec.CONNECTIONS) and (_name(path) in otherwise or _is_anew(host.text(path), text))
+    ]
+    for path in (*home_ipsec.left_over(_listed(host), wanted), *anew, *strangers):
         host.remove(path)
+    _end(host, standing)
+    for path, text in wanted.items():
+        if host.text(path) != text:
+            host.write(path, text, mode=0o600 if path.startswith(home_ipsec.CONNECTIONS) else 0o644)
     host.write(home_tunnel.UNIT_FILE, home_ipsec.SERVICE)
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "--quiet", "enable", home_ipsec.DAEMON, home_tunnel.UNIT])
-    _load(host, [name for name in standing if name in ended or name not in wanted_names(wanted)], wanted)
+    _load(host, wanted)
+
+
+def _is_anew(before: str | None, text: str) -> bool:
+    """Tell whether a connection is other than it was, but for its certificates, or was none."""
+    return before is None or home_ipsec.without_certificates(before) != home_ipsec.without_certificates(text)
+
+
+def _end(host: Host, standing: set[str]) -> None:
+    """End the connections of ours that have no file now, which are kept from coming back first.
+
+    Before any file of theirs is written: a run that is killed finds them without one again. And strongSwan gives a pool
+    no other address while a device has the former one. Forced, since one that is asleep or hostile confirms nothing.
+    """
+    there = {name.removesuffix(".conf") for name in host.list(home_ipsec.CONNECTIONS)}
+    ended = sorted(name for name in standing - there if name.startswith(home_ipsec.OURS))
+    if ended:
+        host.run(["swanctl", "--load-conns"])
+    for name in ended:
+        host.run(["swanctl", "--terminate", "--ike", name, "--force", "--timeout", "5"])
 
 
 def wanted_names(wanted: Mapping[str, str]) -> set[str]:
@@ -297,16 +350,13 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".conf").removesuffix(".crt")
 
 
-def _load(host: Host, ended: Sequence[str], wanted: Mapping[str, str]) -> None:
+def _load(host: Host, wanted: Mapping[str, str]) -> None:
     daemon = unit_state.properties(host, home_ipsec.DAEMON)
     stale = unit_state.is_older(host, daemon, [home_ipsec.SETTINGS]) or not host.stat(f"/sys/class/net/{OF_IPSEC}")
     if stale or not unit_state.is_active(daemon):
         host.must(["systemctl", "restart", home_ipsec.DAEMON])
     host.must(ANEW)
     host.must(["systemctl", "restart", home_tunnel.UNIT])
-    for name in ended:
-        if name.startswith(home_ipsec.OURS):
-            host.run(["swanctl", "--terminate", "--ike", name, "--timeout", "5"])
     lacking = wanted_names(wanted) - {*home_ipsec.loaded(host.must(LIST))}
     if lacking:
         words = host.run(["journalctl", "-u", home_tunnel.UNIT, "-n", "5", "--no-pager", "-o", "cat"]).output

@@ -24,7 +24,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -91,9 +91,15 @@ def is_of(certificate: str, authority: str) -> bool:
     """Tell whether a certificate was signed by an authority, both in PEM form."""
     try:
         load_certificate(certificate, "certificate").verify_directly_issued_by(load_certificate(authority, "ca.crt"))
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def is_named(certificate: str, name: str) -> bool:
+    """Tell whether a certificate (PEM) is for this common name."""
+    subject = load_certificate(certificate, name).subject
+    return subject == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def load_certificate(text: str, path: str) -> x509.Certificate:
@@ -105,12 +111,16 @@ def load_certificate(text: str, path: str) -> x509.Certificate:
 
 
 def load_request(text: str, path: str) -> x509.CertificateSigningRequest:
-    """Return a request (PKCS #10, PEM) that is signed by its own key, which is strong enough."""
+    """Return a request (PKCS #10, PEM) that is alone in its file, and signed by its own key, which is strong enough."""
+    if "PRIVATE KEY-----" in text:
+        raise HardeningError(f"{path} holds a private key; accepted: the request alone, and a new key for that device.")
+    if text.count("-----BEGIN ") > 1:
+        raise HardeningError(f"{path} holds more than one thing; accepted: one certificate request in PEM form.")
     try:
         request = x509.load_pem_x509_csr(text.encode())
         genuine = request.is_signature_valid
         key = request.public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise HardeningError(f"{path} is not a certificate request in PEM form: {error}.") from error
     if not genuine:
         raise HardeningError(f"{path} is not signed by the key that it names.")

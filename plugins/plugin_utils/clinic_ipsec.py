@@ -3,11 +3,13 @@
 """Reading from home by IPsec, where a clinic's policy names it: what the clinic file may then say, and what roles take.
 
 Devices come by the IKEv2 client of their own system, which asks for certificates: a device hands in a request beside
-the clinic file, and so has no public key in it.
+the clinic file, and so has no public key in it. The tunnel ends on a server: kernel-libipsec of strongSwan 5.9 takes no
+policy whose end here is no address of the host itself ("error installing route"), as of what a gateway passes on.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,13 +33,21 @@ def is_chosen(clinic: Clinic) -> bool:
 def problems(clinic: Clinic) -> Found:
     """Yield what the clinic file says that IPsec has no use for, or lacks that it needs."""
     given = clinic.given["remote_access"]
+    path: Path
     if "port" in given:
-        path: Path = (*HERE, "port")
+        path = (*HERE, "port")
         yield path, f"{dotted(path)} has no use with ipsec; accepted: no port, since IKEv2 has its own"
-    if not clinic_laptop.endpoint(clinic):
-        path = (*HERE, "protocol")
+    path = (*HERE, "protocol")
+    public = clinic_laptop.endpoint(clinic)
+    if not public:
         clause = "but internet.addresses has no IPv4 address that the gateway's certificate could name"
         yield path, f"{dotted(path)} is ipsec, {clause}; accepted: the public address of the internet box there"
+    elif any(ipaddress.ip_address(public) in each for each in clinic_laptop.UNROUTED):
+        clause = f"but internet.addresses has {public} first, to which the internet has no way"
+        yield path, f"{dotted(path)} is ipsec, {clause}; accepted: the public address of the internet box there"
+    if given["gateway"] in {host.name for host in clinic.gateways}:
+        clause = "but strongSwan of Debian 12 passes nothing on to servers"
+        yield path, f"{dotted(path)} is ipsec, {clause}; accepted: an Orthanc server as gateway, or wireguard"
     for host in clinic.hosts:
         if host.kind != "vantage_point" and host.name == f"{given['gateway']}-tunnel":
             clause = f"has the name of the certificate of {dotted((*HERE, 'gateway'))}; accepted: a name of its own"

@@ -72,8 +72,12 @@ def known(tunnel: Mapping[str, Any], directory: str) -> dict[str, Any]:
 
 
 def admitted(directory: str, name: str) -> list[str]:
-    """Return the certificates (PEM) that let a device in: the present one, then former ones, while they are valid."""
-    return _valid(directory, certificate_path(directory, name), former_path(directory, name))
+    """Return the certificates (PEM) that let a device in: the present one, then former ones, while they are valid.
+
+    None of another device, as of one that has another name since: a gateway knows each by its name.
+    """
+    found = _valid(directory, certificate_path(directory, name), former_path(directory, name))
+    return [text for text in dict.fromkeys(found) if authority.is_named(text, home_ipsec.common_name(name))]
 
 
 def _valid(directory: str, *paths: str) -> list[str]:
@@ -94,12 +98,15 @@ def sign(secrets: Secrets, directory: str, tunnel: Mapping[str, Any], *, check_m
     for name in (str(peer["name"]) for peer in tunnel.get("named", tunnel["peers"])):
         path = request_path(directory, name)
         request = clinic_folder.read(path)
+        path = path if request else certificate_path(directory, name)
+        held = [authority.public(authority.load_request(request, path))] if request else _keys(directory, name)
+        for key in held:
+            if key in keys:
+                raise HardeningError(f"{path} has the key of {keys[key]}; accepted: a key pair made on each device.")
+            keys[key] = path
         if not request:
             continue
-        key = authority.public(authority.load_request(request, path))
-        if key in keys:
-            raise HardeningError(f"{path} has the key of {keys[key]}; accepted: a key pair made on each device.")
-        keys[key] = path
+        (key,) = held
         if _lasts(directory, name, key):
             continue
         signed.append(name)
@@ -137,10 +144,16 @@ def _lasts(directory: str, name: str, key: bytes) -> bool:
     return bool(
         text
         and signer
-        and _key(text, name) == key
         and authority.is_of(text, signer)
+        and authority.is_named(text, home_ipsec.common_name(name))
+        and _key(text, name) == key
         and _left(text, name) > authority.RENEWAL_DAYS * authority.DAY
     )
+
+
+def _keys(directory: str, name: str) -> list[bytes]:
+    """Return the keys by which a device is let in, each once."""
+    return list(dict.fromkeys(_key(text, name) for text in admitted(directory, name)))
 
 
 def _key(text: str, name: str) -> bytes:

@@ -66,8 +66,11 @@ OURS = [
 ]
 POOLS = (
     "get-pools reply {radiology-home-laptop-4 {base=10.99.1.2 size=1 online=1 offline=0} "
-    "radiology-home-laptop-6 {base=fd99:1::2 size=1 online=1 offline=0}%s}"
+    "radiology-home-laptop-6 {base=fd99:1::2 size=1 online=1 offline=0} "
+    "radiology-home-tablet-4 {base=10.99.1.3 size=1 online=0 offline=0} "
+    "radiology-home-tablet-6 {base=fd99:1::3 size=1 online=0 offline=0}%s}"
 )
+OF_OFFICE = "CN=authority of the office"
 
 
 def test_a_device_is_let_in_by_its_very_certificates_and_given_its_own_addresses() -> None:
@@ -159,11 +162,43 @@ def test_a_renewed_certificate_alone_ends_no_connection() -> None:
             [],
         ),
         ([*OURS, conn("office", "CN=office", "10.0.1.0/24", "10.8.0.0/16")], ["office"], "", [], []),
-        ([*OURS, conn("office", "", "0.0.0.0/0")], [], " office {base=10.8.0.1 size=9 online=0 offline=0}", [], []),
-        ([*OURS, conn("office", "", "0.0.0.0/0", "10.99.0.0/16")], [], "", ["another's connection office"], []),
-        ([*OURS, conn("office", "", "0.0.0.0/0", "10.0.0.1..10.255.0.1")], [], "", ["another's connection office"], []),
         (
-            [*OURS, conn("office", "", "0.0.0.0/0")],
+            [*OURS, conn("office", "", "0.0.0.0/0", authorities=OF_OFFICE)],
+            [],
+            " office {base=10.8.0.1 size=9 online=0 offline=0}",
+            [],
+            [],
+        ),
+        (
+            [*OURS, conn("office", "CN=office", "0.0.0.0/0", "10.99.0.0/16")],
+            [],
+            "",
+            ["another's connection office"],
+            [],
+        ),
+        (
+            [*OURS, conn("office", "CN=office", "0.0.0.0/0", "10.0.0.1..10.255.0.1")],
+            [],
+            "",
+            ["another's connection office"],
+            [],
+        ),
+        (
+            [*OURS, conn("office", "", "10.8.0.0/16", "10.9.0.0/16")],
+            [],
+            "",
+            ["another's connection office, which takes any certificate"],
+            [],
+        ),
+        (
+            [*OURS, conn("office", "", "0.0.0.0/0", authorities=OF_OFFICE)],
+            [],
+            " office {base=10.99.0.1 size=65534 online=0 offline=0}",
+            ["another's pool office"],
+            [],
+        ),
+        (
+            [*OURS, conn("office", "", "0.0.0.0/0", authorities=OF_OFFICE)],
             [],
             " office {base=10.99.1.64 size=14 online=0 offline=0}",
             ["another's pool office"],
@@ -182,10 +217,49 @@ def test_who_comes_in_otherwise_than_declared_is_named(
 
 def test_pools_are_told_by_their_first_address() -> None:
     assert home_ipsec.pools(POOLS % "") == {
-        "radiology-home-laptop-4": "10.99.1.2",
-        "radiology-home-laptop-6": "fd99:1::2",
+        "radiology-home-laptop-4": ("10.99.1.2", 1),
+        "radiology-home-laptop-6": ("fd99:1::2", 1),
+        "radiology-home-tablet-4": ("10.99.1.3", 1),
+        "radiology-home-tablet-6": ("fd99:1::3", 1),
     }
     assert home_ipsec.pools("get-pools reply {}") == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("laptop-4 {base=10.99.1.2 size=1 ", "laptop-4 {base=10.99.1.3 size=1 "),
+        ("laptop-4 {base=10.99.1.2 size=1 ", "laptop-4 {base=10.99.1.2 size=2 "),
+        ("radiology-home-laptop-6 ", "radiology-home-laptop-x "),
+    ],
+)
+def test_a_device_that_is_given_another_s_address_is_named(said: str, instead: str) -> None:
+    pools = home_ipsec.pools((POOLS % "").replace(said, instead))
+    found = home_ipsec.differing(home_ipsec.loaded("\n".join(OURS)), pools, [], TUNNEL)
+    assert found == (["laptop, otherwise than declared"], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "anybody"),
+    [
+        ("", "", True),
+        ("remote-1 {id=%any ", "remote-1 {", True),
+        ("remote-1 {id=%any ", "remote-1 {id=office.example ", False),
+        ("remote-1 {id=%any class=public key", "remote-1 {id=%any class=EAP", False),
+        ("certs=[] cacerts=[]}", "certs=[CN=office] cacerts=[]}", False),
+        ("certs=[] cacerts=[]}", "certs=[] cacerts=[CN=authority]}", False),
+    ],
+)
+def test_a_connection_that_takes_any_certificate_is_known(said: str, instead: str, anybody: bool) -> None:
+    told = conn("office", "").replace(said, instead)
+    assert home_ipsec.loaded(told)["office"].anybody is anybody
+
+
+def test_a_renewal_is_told_and_ends_nothing() -> None:
+    conns = home_ipsec.loaded(conn("radiology-home-tablet", "CN=tablet.remote-access"))
+    pools = home_ipsec.pools(POOLS % "")
+    assert home_ipsec.otherwise(conns, pools, TUNNEL) == {"radiology-home-tablet"}
+    assert home_ipsec.otherwise(conns, pools, TUNNEL, renewing=True) == set()
 
 
 def test_who_is_connected_is_read_from_the_beginning_of_a_line_alone() -> None:

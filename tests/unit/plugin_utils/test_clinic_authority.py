@@ -42,6 +42,25 @@ def request(name: str = "ct", *addresses: str, key: Any = None) -> str:
     return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
+UNKNOWN_CURVE = """\
+-----BEGIN CERTIFICATE REQUEST-----
+MIHGMG4CAQAwDDEKMAgGA1UEAwwBeDBZMBMGByqGSM49AgEGCCqBHM9VAYItA0IA
+BE80jY7QDOLLCrTSruMhwc292SI1IG3zzP2kZFJeYGr73xQ7PEO0KahfaBICyAzX
+I5ErhM7APqZ84M6y+Nl5DaKgADAKBggqhkjOPQQDAgNIADBFAiBNka1Klbe59nRo
+cOdulz2uN5+IwxQ4zrtH7pWYaMm6ngIhAKhgT8V99fAt77p8c/82zb7/E9ZJo97t
+KaG94u48hxob
+-----END CERTIFICATE REQUEST-----
+"""
+"""A request of a key on the curve SM2, which the library that signs does not know."""
+PRIVATE = (
+    ec.generate_private_key(ec.SECP256R1())
+    .private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    .decode()
+)
+
+
 def hand_in(directory: Path, text: str) -> None:
     (directory / "requests").mkdir(parents=True, exist_ok=True)
     (directory / "requests" / "ct.csr").write_text(text, encoding="ascii")
@@ -119,6 +138,9 @@ def test_a_new_request_is_signed_anew(tmp_path: Path) -> None:
             "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
             "is not a certificate request",
         ),
+        (UNKNOWN_CURVE, "is not a certificate request in PEM form: Curve .* is not supported"),
+        (request() + request(), "holds more than one thing; accepted: one certificate request"),
+        (PRIVATE + request(), "holds a private key; accepted: the request alone, and a new key"),
     ],
 )
 def test_what_is_not_the_device_s_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:

@@ -152,6 +152,36 @@ def test_a_key_of_two_devices_and_a_weak_one_are_refused(tmp_path: Path) -> None
         sign(tmp_path, check_mode=True)
 
 
+def test_a_key_is_refused_for_a_second_device_also_where_the_request_of_the_first_is_gone(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    handed_in(tmp_path, "ct", request(key=key))
+    sign(tmp_path)
+    (tmp_path / "remote_access" / "ct.csr").unlink()
+    assert sign(tmp_path, check_mode=True) == []
+    handed_in(tmp_path, "tablet", request(key=key))
+    with pytest.raises(HardeningError, match=r"tablet\.csr has the key of .*ct\.crt; accepted"):
+        sign(tmp_path)
+
+
+def test_a_device_that_has_another_name_since_is_signed_for_anew(tmp_path: Path) -> None:
+    handed_in(tmp_path, "ct", request())
+    sign(tmp_path)
+    for ending in ("csr", "crt"):
+        (tmp_path / "remote_access" / f"ct.{ending}").rename(tmp_path / "remote_access" / f"tablet.{ending}")
+    assert home_certificates.admitted(str(tmp_path), "tablet") == []
+    assert sign(tmp_path) == ["tablet"]
+    assert [each.value for each in signed(tmp_path, "tablet").subject] == ["tablet.remote-access"]
+    assert len(home_certificates.admitted(str(tmp_path), "tablet")) == 1
+
+
+def test_a_certificate_that_lies_there_twice_after_a_kill_counts_once(tmp_path: Path) -> None:
+    handed_in(tmp_path, "ct", request())
+    sign(tmp_path)
+    text = (tmp_path / "remote_access" / "ct.crt").read_text()
+    (tmp_path / "remote_access" / "ct.former.crt").write_text(text)
+    assert home_certificates.admitted(str(tmp_path), "ct") == [text]
+
+
 def test_validate_tells_who_handed_in_nothing_and_what_is_no_request(tmp_path: Path) -> None:
     given = {"remote_access_tunnel": TUNNEL, "remote_access_clinic_directory": str(tmp_path)}
     remarks = Remarks()
