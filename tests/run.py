@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Run the stages of `make test`, one that keeps a core busy beside two that mostly wait, and give one verdict.
+"""Run the stages of `make test`, one that works beside two that mostly wait for hosts in containers, for one verdict.
 
 Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut,
 machine, rotation, abuse, enroll, lan, canary, devices and molecule.
@@ -35,8 +35,8 @@ SCENARIOS = (
     "gateway",
     "modality_box",
 )
-BUSY = ("machine", "molecule-disk_encryption", "unit", "sanity", "package", "interlocks", "lint", "powercut")
-"""Stages that keep a core busy; all others mostly wait, for hosts that boot and for ports that stay silent."""
+BUSY = ("machine", "molecule-disk_encryption", "unit", "sanity", "interlocks", "lint", "powercut")
+"""Stages that keep a core busy, and have no hosts in containers: the kernel bears no more of these than two stages have."""
 
 
 @dataclasses.dataclass(frozen=True)
