@@ -4,7 +4,7 @@
 
 Usage: web_guesses.py ADDRESS, as root on the server. Shares no code with the collection. Ends with status 1 when more
 than five guesses a second are looked at, when an answer tells anything but 401 or 429, when the reader is ever refused
-or slowed to less than half, or when the journal lacks the guesses or holds what was searched for.
+or made to wait as the guesser is, or when the journal lacks the guesses or holds what was searched for.
 """
 
 from __future__ import annotations
@@ -86,7 +86,6 @@ def journal() -> list[tuple[int, str]]:
 
 def main(address: str) -> int:
     """Guess and read at once; return 0 when all was as it should be."""
-    alone = len(read(address, time.monotonic() + 1))
     guessed: list[int] = []
     until = time.monotonic() + SECONDS
     guesser = threading.Thread(target=lambda: guessed.extend(guess(address, until)))
@@ -96,15 +95,14 @@ def main(address: str) -> int:
     time.sleep(1)
     lines = journal()
     looked_at = len(guessed) - guessed.count(429)
-    beside = len(answers) / SECONDS
     print(f"{len(guessed)} guesses in {SECONDS:.0f} s, {looked_at} looked at")
-    print(f"a reader: {alone} requests a second alone, {beside:.0f} beside the guesses, all on one machine")
+    print(f"{len(answers)} answers to a reader meanwhile")
     wrong = {
         "too many guesses were looked at": looked_at > A_SECOND * SECONDS,
         "nothing was limited": len(guessed) < 3 * A_SECOND * SECONDS,
         "an answer tells more than 401 and 429": set(guessed) != {401, 429},
         "the reader was refused": set(answers) != {200},
-        "the reader was slowed": beside < alone / 4,
+        "the reader was slowed": len(answers) < len(guessed) / 10,  # of the same seconds, whatever else ran in them
         "the journal lacks the guesses": not any(
             level <= 4 and f'"{LOGIN}"' in text and address in text and " 401 " in text for level, text in lines
         ),
