@@ -8,7 +8,8 @@ machine stores and retrieves in clear by its declaration. A capture of the whole
 patients, on the ultrasound's two links alone; nothing of the workstation answers a visitor's laptop or the internet.
 The ultrasound's AE title is refused from another's tunnel and address, another's AE title by its port, and its port is
 silent to everybody else. Then the last day is over: the firewall shuts the port by itself, the audit names device and
-day, one run takes the port away, and the audit goes on naming it until somebody renews the declaration.
+day, one run takes the port away, and the audit goes on naming it until somebody renews the declaration. Then the workstation
+is switched off, and what was seen of it last stands for it (away.py).
 The last line is `N checks: N held`.
 """
 
@@ -22,6 +23,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import away
 import rotation
 import scanned
 import wiretap
@@ -329,6 +331,7 @@ def main(clinics: Sequence[str]) -> int:
         trial.last_day()
         trial.tell(trial.declare(DAYS))
         trial.expire()
+        away.trial(trial)
     finally:
         lab.down()
     held = trial.held

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import (
@@ -17,6 +19,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     concerns,
     inputs,
     internet_scan,
+    last_seen,
+    report_document,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, View, judge
 from ansible_collections.radiology.hardening.plugins.plugin_utils.templates import trusted
@@ -40,7 +44,11 @@ class ActionModule(ActionBase):
         try:
             chosen = inputs.selection(variables, self._templar.template)
             controls = concerns.controls(variables, chosen["profile"], arguments["roles"])
-            sight = self._sight(variables, surfaces(controls), arguments["inside"])
+            wanted = surfaces(controls)
+            if last_seen.days(variables) and not arguments["roles"]:
+                sight = self._sight_or_last(variables, wanted, arguments["inside"], result)
+            else:
+                sight = self._sight(variables, wanted, arguments["inside"])
             findings = judge(controls, sight, chosen["waivers"], chosen["today"])
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
@@ -54,27 +62,59 @@ class ActionModule(ActionBase):
         )
         return result
 
+    def _sight_or_last(
+        self, variables: dict[str, Any], wanted: list[str], look_inside: bool, result: dict[str, Any]
+    ) -> Sight:
+        """Return what is seen today, and keep it; of a host that is away, what was seen last, where that may stand."""
+        said, version, now = "", report_document.version(), datetime.datetime.now(tz=datetime.UTC)
+        try:
+            sight = self._sight(variables, wanted, look_inside)
+        except AnsibleConnectionFailure as error:
+            said = str(error)
+            sight = self._outside(variables, look_inside)
+            if not last_seen.is_away(sight, said):
+                raise
+        if sight.inside is not None and not self._task.check_mode:
+            try:
+                result["kept"] = last_seen.keep(variables, version, sight, now)
+            except HardeningError as error:
+                result["warnings"] = [f"{error} While this host is away, nothing will stand for it."]
+        if said or (not look_inside and last_seen.is_away(sight, said)):
+            try:
+                known = last_seen.recall(variables, version, now)
+            except HardeningError as error:
+                if said:
+                    raise AnsibleConnectionFailure(f"{said} {error}") from None
+                return last_seen.unseen(sight, str(error))
+            sight = last_seen.standing_in(sight, known)
+            if look_inside:
+                result["last_seen"] = known[last_seen.INSIDE].when.isoformat(timespec="seconds")
+        return sight
+
     def _sight(self, variables: dict[str, Any], wanted: list[str], look_inside: bool) -> Sight:
-        inside: dict[str, Any] | None = None
+        """Return what is seen of a host today; AnsibleConnectionFailure where nobody logs in to it."""
+        sight = self._outside(variables, look_inside)
+        if not (look_inside and variables.get("clinic_managed", True) and wanted):
+            return sight
+        answer = self._execute_module(
+            module_name="radiology.hardening.posture",
+            module_args={"scope": self._scopes(variables, wanted), "surfaces": wanted},
+            task_vars=variables,
+        )
+        if answer.get("unreachable"):
+            raise AnsibleConnectionFailure(str(answer.get("msg", "unreachable")))
+        if answer.get("failed"):
+            return dataclasses.replace(sight, why=str(answer.get("msg", "the observers failed")))
+        return dataclasses.replace(sight, inside=answer["facts"])
+
+    def _outside(self, variables: dict[str, Any], look_inside: bool) -> Sight:
+        """Return what the vantage points saw, before anybody looked inside."""
         managed = variables.get("clinic_managed", True)
-        why = DECLARED_ONLY if not managed and concerns.kind_of(variables) not in concerns.DEVICES else ""
-        if look_inside and managed and wanted:
-            answer = self._execute_module(
-                module_name="radiology.hardening.posture",
-                module_args={"scope": self._scopes(variables, wanted), "surfaces": wanted},
-                task_vars=variables,
-            )
-            if answer.get("unreachable"):
-                raise AnsibleActionFail(answer.get("msg", "unreachable"), result=answer)
-            if answer.get("failed"):
-                why = str(answer.get("msg", "the observers failed"))
-            else:
-                inside = answer["facts"]
         return Sight(
             host=variables["inventory_hostname"],
-            inside=inside,
+            inside=None,
             outside=tuple(views(variables)),
-            why=why,
+            why=DECLARED_ONLY if not managed and concerns.kind_of(variables) not in concerns.DEVICES else "",
             look_inside=look_inside,
             attestations=self._attestations(variables) if concerns.told_by_persons(variables) else None,
         )

@@ -193,6 +193,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         found["clinic_room"] = clinic_room.room(clinic, host)
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
+        about["away_days"] = int(host.given.get("away_days", 0))
         found["clinic_home"] = clinic_remote.laptop(clinic, host)
         if found["clinic_home"]:
             found["clinic_time_servers"] = clinic_laptop.time_servers(clinic)

@@ -30,6 +30,8 @@ class View:
     kind: str
     facts: Mapping[str, Any] | None
     why: str = ""
+    last_seen: str = ""
+    """The day of which the facts are, where they stand in for what nobody saw today."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Sight:
     inside: Mapping[str, Any] | None
     outside: tuple[View, ...] = ()
     why: str = ""
+    last_seen: str = ""
+    """The day of which `inside` is, where it stands in for what nobody saw today."""
     look_inside: bool = True
     """False for a probe: the inside demands are then left out, not held against the host."""
     attestations: tuple[attestations.Attestation, ...] | None = None
@@ -126,6 +130,7 @@ def _attested(
         "observed": person.seen if person else None,
         "verdict": "attested" if person else "not_audited",
         "why": "" if person else "; ".join(ended) or sight.why or "nobody attests it",
+        "last_seen": "",
     }
     return [item], person
 
@@ -137,7 +142,7 @@ def _why_not_applicable(control: Control, sight: Sight) -> list[dict[str, Any]]:
     observed = lookup(sight.inside, control.applies_when.fact)
     if observed is MISSING or control.applies_when.met_by(observed):
         return []
-    condition = _evidence(control.applies_when, sight.inside, "inside", None, sight.why)
+    condition = _seen_inside(control.applies_when, sight)
     return [{**condition, "verdict": "not_applicable"}]
 
 
@@ -150,13 +155,17 @@ def _advice(control: Control, sight: Sight) -> list[str]:
 def _inside(control: Control, sight: Sight) -> list[dict[str, Any]]:
     if not sight.look_inside:
         return []
-    return [_evidence(clause, sight.inside, "inside", None, sight.why) for clause in control.expect]
+    return [_seen_inside(clause, sight) for clause in control.expect]
+
+
+def _seen_inside(clause: Clause, sight: Sight) -> dict[str, Any]:
+    return {**_evidence(clause, sight.inside, "inside", None, sight.why), "last_seen": sight.last_seen}
 
 
 def _outside(control: Control, sight: Sight) -> list[dict[str, Any]]:
     """Return what each vantage point saw; of what can be seen from outside alone, that none of them could."""
     found = [
-        _evidence(clause, view.facts, view.name, view.kind, view.why)
+        {**_evidence(clause, view.facts, view.name, view.kind, view.why), "last_seen": view.last_seen}
         for view in sight.outside
         for clause in control.expect_from.get(view.kind, ())
     ]
@@ -188,6 +197,7 @@ def _evidence(
         "observed": None if observed is MISSING else observed,
         "verdict": verdict,
         "why": why if verdict in ("error", "not_audited") else "",
+        "last_seen": "",
     }
 
 

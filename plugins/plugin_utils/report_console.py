@@ -43,6 +43,7 @@ def table(document: Mapping[str, Any]) -> str:
         lines += [line for finding in worth for line in _finding(finding, blind)]
     lines += [_link(each) for each in document["cleartext"]]
     unseen = [host for host in document["hosts"] if not host["audited"] and host["judged"]]
+    away = [host for host in document["hosts"] if host["last_seen"]]
     idle = [each for each in document["waivers"] if each["state"] != "in use"]
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
     unused = [each for each in document["attestations"] if each["state"] not in ("in use", "not asked")]
@@ -51,7 +52,13 @@ def table(document: Mapping[str, Any]) -> str:
         for each in unused
     ]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
+    lines += [f"  {plain(host['name'])} was away: judged by what an audit saw on {when(host)}" for host in away]
     return "\n".join(lines)
+
+
+def when(host: Mapping[str, Any]) -> str:
+    """Return when an audit last saw a host that is away: day and time by UTC."""
+    return f"{host['last_seen'][:10]}, {host['last_seen'][11:16]} UTC"
 
 
 def _link(link: Mapping[str, Any]) -> str:
@@ -94,7 +101,8 @@ def observed(item: Mapping[str, Any]) -> str:
 
 def seen(item: Mapping[str, Any], most: int | None = None) -> str:
     """Return in words what was seen of a fact, in `most` characters, and what was expected, or that it was not seen."""
-    where = f"{plain(item['seen_from'])}: {item['fact']}"
+    day = f", on {item['last_seen']}" if item["last_seen"] else ""
+    where = f"{plain(item['seen_from'])}{day}: {item['fact']}"
     shown = plain(observed(item))
     shown = textwrap.shorten(shown, most, placeholder=" ...") if most else shown
     if item["seen_from"] == ATTESTED:

@@ -26,13 +26,16 @@ def xml(document: Mapping[str, Any]) -> str:
     hosts: dict[str, list[Mapping[str, Any]]] = {}
     for finding in document["findings"]:
         hosts.setdefault(finding["host"], []).append(finding)
+    seen_before = {each["name"]: each["last_seen"] for each in document["hosts"] if each["last_seen"]}
     for host, findings in hosts.items():
-        _suite(root, host, findings, document["generated"])
+        _suite(root, host, findings, document["generated"], seen_before.get(host, ""))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(root: ElementTree.Element, host: str, findings: Sequence[Mapping[str, Any]], generated: str) -> None:
+def _suite(
+    root: ElementTree.Element, host: str, findings: Sequence[Mapping[str, Any]], generated: str, last_seen: str
+) -> None:
     kinds = [ELEMENTS.get(finding["verdict"]) for finding in findings]
     suite = ElementTree.SubElement(
         root,
@@ -44,6 +47,9 @@ def _suite(root: ElementTree.Element, host: str, findings: Sequence[Mapping[str,
         skipped=str(kinds.count("skipped")),
         timestamp=generated,
     )
+    if last_seen:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="away, judged by what was seen on", value=plain(last_seen))
     for finding in findings:
         name = f"{finding['control']} - {plain(finding['title'])}"
         case = ElementTree.SubElement(suite, "testcase", classname=plain(host), name=name)

@@ -64,7 +64,8 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     if not reached:
         tried_at = ", ".join(target["addresses"]) or "no address"
         return {"reachable": False, "errors": [f"There is no route from here to {tried_at}."]}
-    if not found and (absent := presence.absent(Host(), target["addresses"])):
+    heard = {} if found else presence.answering(Host(), target["addresses"])
+    if absent := [address for address, answered in heard.items() if not answered]:
         silent = f"{', '.join(absent)} does not answer on its own network: it is switched off, or has another address."
         return {"reachable": False, "errors": [silent]}
     names = (str(target.get("ae_title") or ""), str(target["host"]).partition(".")[0].upper())
@@ -78,6 +79,7 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     shells, errors = shell.passwords([door.place for door in doors if door.banner.startswith(b"SSH-")])
     return {
         "reachable": True,
+        "present": bool(found or heard),
         "errors": errors,
         "ports": {
             **ports.told(target, reached, tried, found),

@@ -5,28 +5,39 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import time
 from collections.abc import Iterable
 
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.internet_box import neighbours
 
-COMPLETE = 0x2
-"""ATF_COM in the flags of /proc/net/arp: the neighbour has said which its hardware address is (arp(7))."""
+ANSWERED = frozenset({"REACHABLE", "PERMANENT", "NOARP"})
+UNDECIDED = frozenset({"INCOMPLETE", "STALE", "DELAY", "PROBE"})
+"""States of a neighbour (ip-neighbour(8)). One that was there a moment ago is asked anew 5 s after it was tried."""
+PATIENCE, PAUSE = 12.0, 0.5
+"""Seconds: 5 before the kernel asks anew, three times a second, and as much again; and between two looks."""
 
 
-def absent(host: Host, addresses: Iterable[str]) -> list[str]:
-    """Return those of IPv4 addresses that are on this machine's own networks and did not answer when tried."""
+def answering(host: Host, addresses: Iterable[str], patience: float = PATIENCE) -> dict[str, bool]:
+    """Return of each IPv4 address on this machine's own networks, just tried, whether it answered ARP.
+
+    Waits `patience` seconds at most for the kernel to find out. Empty where it cannot be asked, for want of ip(8).
+    """
     near = neighbours(host)
-    answered = _answered(host)
-    return [
+    asked = [
         text
         for text in addresses
-        if (address := ipaddress.ip_address(text)).version == 4
-        and any(address in network for network in near)
-        and text not in answered
+        if (address := ipaddress.ip_address(text)).version == 4 and any(address in network for network in near)
     ]
-
-
-def _answered(host: Host) -> set[str]:
-    rows = [line.split() for line in (host.text("/proc/net/arp") or "").splitlines()[1:]]
-    return {row[0] for row in rows if len(row) > 3 and int(row[2], 16) & COMPLETE}
+    until = time.monotonic() + patience
+    while asked:
+        done = host.run(("ip", "-json", "-4", "neighbour", "show"))
+        if not done.ok:
+            return {}
+        states = {each["dst"]: set(each.get("state", [])) for each in json.loads(done.output)}
+        found = {text: states.get(text, set()) for text in asked}
+        if time.monotonic() > until or not any(state & UNDECIDED for state in found.values()):
+            return {text: bool(state & ANSWERED) for text, state in found.items()}
+        time.sleep(PAUSE)
+    return {}

@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import socketserver
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.internet_box_words import PortMapping
 from ansible_collections.radiology.hardening.plugins.module_utils.wire import device, dicom, presence, services, shell
 from ansible_collections.radiology.hardening.plugins.module_utils.wire.ports import Place
@@ -277,21 +278,60 @@ def test_what_the_box_leads_to_the_device_is_told() -> None:
 
 
 ROUTES = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\neth0 0001000A 0 0001 0 0 0 00FFFFFF\n"
-ARP = "IP address HW type Flags HW address Mask Device\n10.0.1.20 0x1 0x{} 02:00:00:00:00:01 * eth0\n"
+NEAR = "10.0.1.20"
 
 
-@pytest.mark.parametrize(("flags", "absent"), [("2", []), ("0", ["10.0.1.20"]), ("6", [])])
-def test_a_device_that_is_off_is_told_from_one_that_is_closed(flags: str, absent: list[str], tmp_path: Path) -> None:
-    (tmp_path / "proc" / "net").mkdir(parents=True)
-    (tmp_path / "proc" / "net" / "route").write_text(ROUTES, encoding="ascii")
-    (tmp_path / "proc" / "net" / "arp").write_text(ARP.format(flags), encoding="ascii")
-    here = Host(str(tmp_path))
-    assert presence.absent(here, ["10.0.1.20", "10.0.2.20", "2001:db8::20"]) == absent
-    assert presence.absent(here, ["10.0.1.21"]) == ["10.0.1.21"]
+class Vantage(Host):
+    """A machine whose kernel says of its neighbour one state after the other, and then the last one."""
+
+    def __init__(self, root: Path, *states: str) -> None:
+        super().__init__(str(root))
+        (root / "proc" / "net").mkdir(parents=True)
+        (root / "proc" / "net" / "route").write_text(ROUTES, encoding="ascii")
+        self.states = list(states)
+
+    def run(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> Result:
+        assert tuple(command) == ("ip", "-json", "-4", "neighbour", "show")
+        if not self.states:
+            return Result(127, "", "not found")
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        told = [{"dst": NEAR, "dev": "eth0", "state": [state]}] if state else []
+        return Result(0, json.dumps(told), "")
+
+
+@pytest.mark.parametrize(
+    ("states", "answered"),
+    [
+        (("REACHABLE",), True),
+        (("PERMANENT",), True),
+        (("FAILED",), False),
+        (("",), False),
+        (("DELAY", "PROBE", "FAILED"), False),
+        (("DELAY", "PROBE", "REACHABLE"), True),
+        (("INCOMPLETE", "FAILED"), False),
+        (("STALE",), False),
+    ],
+)
+def test_a_device_that_is_off_is_told_from_one_that_is_closed(
+    states: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, answered: bool
+) -> None:
+    monkeypatch.setattr(presence, "PAUSE", 0)
+    found = presence.answering(Vantage(tmp_path, *states), [NEAR, "10.0.2.20", "2001:db8::20"], patience=0.2)
+    assert found == {NEAR: answered}
+
+
+def test_nothing_is_told_of_presence_where_the_kernel_cannot_be_asked(tmp_path: Path) -> None:
+    assert presence.answering(Vantage(tmp_path), [NEAR]) == {}
+
+
+def test_a_closed_device_is_there_where_it_answered_arp(monkeypatch: pytest.MonkeyPatch) -> None:
+    for heard, present in (({ADDRESS: True}, True), ({}, False)):
+        monkeypatch.setattr(presence, "answering", lambda dummy, addresses, heard=heard: heard)
+        assert (seen()["reachable"], seen()["present"]) == (True, present)
 
 
 def test_a_device_that_is_off_is_not_called_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "absent", lambda dummy, addresses: list(addresses))
+    monkeypatch.setattr(presence, "answering", lambda dummy, addresses: dict.fromkeys(addresses, False))
     assert seen() == {
         "reachable": False,
         "errors": [f"{ADDRESS} does not answer on its own network: it is switched off, or has another address."],

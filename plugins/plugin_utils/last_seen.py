@@ -1,0 +1,160 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an audit saw last of a workstation that may be away: kept beside the clinic file, and judged while it is.
+
+Nothing of it is secret: it is what observers told of the host from inside, and vantage points from outside. It stands
+in for a host that nobody reaches, for as many days as the clinic file allows (`away_days`). A host that answers in any
+way, or refuses a login, is not away.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.plugin_utils import clinic_folder
+from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight
+
+FOLDER, INSIDE = "last-seen", "inside"
+FORMAT = 1
+ABOUT = """\
+What an audit saw last of each workstation that may be away (away_days of the clinic file). It was made by the playbook
+audit of radiology.hardening, which judges by it while the workstation is switched off or carried home.
+"""
+AHEAD = datetime.timedelta(minutes=10)
+"""By so much another controller's clock may be ahead of ours."""
+UNANSWERED = re.compile(
+    r"(?:connect to (?:host )?\S+ port \d+(?: \(tcp\) failed)?|open failed: connect failed): "
+    r"(?:(?:Connection|Operation) timed out|No route to host|Host is down)"
+)
+"""What ssh(1), its ProxyJump, or `nc -v` as its ProxyCommand says of a host from which nothing comes (OpenSSH 9.2)."""
+
+
+class Seen(NamedTuple):
+    """What was seen from one place, and when."""
+
+    facts: Mapping[str, Any]
+    when: datetime.datetime
+
+
+def path(variables: Mapping[str, Any]) -> str:
+    """Return where it lies what was seen of a host."""
+    return os.path.join(str(variables["clinic"]["directory"]), FOLDER, f"{variables['clinic_host']['name']}.json")
+
+
+def days(variables: Mapping[str, Any]) -> int:
+    """Return for how many days a host may be away."""
+    return int((variables.get("clinic_host") or {}).get("away_days", 0))
+
+
+def is_away(sight: Sight, said: str) -> bool:
+    """Tell whether nothing comes from a host, at any vantage point nor over SSH; `said` is what ssh(1) said of it."""
+    wires = [view.facts["wire"] for view in sight.outside if view.facts]
+    there = any(wire.get("present", wire["reachable"]) for wire in wires)
+    return not there and (not sight.look_inside or UNANSWERED.search(said) is not None)
+
+
+def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime.datetime) -> str:
+    """Write what was just seen of a host in the place of what was seen from there before; return where it lies."""
+    clinic, where = variables["clinic"], path(variables)
+    try:
+        former = _current(_read(variables, version), variables, now)
+    except HardeningError:
+        former = {}  # what cannot be read stands for nothing, and is replaced
+    fresh = {view.name: Seen(view.facts, now) for view in sight.outside if view.facts}
+    parts = former | fresh | {INSIDE: Seen(sight.inside or {}, now)}
+    known = {
+        "format": FORMAT,
+        "clinic": clinic["name"],
+        "host": variables["clinic_host"]["name"],
+        "collection": version,
+        "parts": {
+            name: {"seen": seen.when.isoformat(timespec="seconds"), "facts": seen.facts} for name, seen in parts.items()
+        },
+    }
+    try:
+        clinic_folder.made(str(clinic["directory"]))
+        clinic_folder.made(os.path.dirname(where), about=ABOUT)
+    except OSError as error:
+        raise HardeningError(f"{os.path.dirname(where)} cannot be made: {error.strerror}.") from error
+    clinic_folder.write(where, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    return where
+
+
+def recall(variables: Mapping[str, Any], version: str, now: datetime.datetime) -> dict[str, Seen]:
+    """Return what was seen of a host that is away, by place; HardeningError where it may not stand for it today."""
+    found = _read(variables, version)
+    last = found[INSIDE].when
+    if last > now + AHEAD:
+        dated = last.isoformat(timespec="seconds")
+        raise HardeningError(f"{path(variables)} is dated {dated}, which is still to come.")
+    current = _current(found, variables, now)
+    if INSIDE not in current:
+        ago = (now.date() - last.date()).days
+        raise HardeningError(f"It was last seen on {last.date()}, {ago} days ago; its away_days are {days(variables)}.")
+    return current
+
+
+def standing_in(sight: Sight, known: Mapping[str, Seen]) -> Sight:
+    """Return a sight in which what was seen before stands in for what nobody sees today, each with its day."""
+    outside = tuple(
+        dataclasses.replace(view, facts=seen.facts, why="", last_seen=str(seen.when.date()))
+        if view.facts is None and (seen := known.get(view.name))
+        else view
+        for view in sight.outside
+    )
+    if not sight.look_inside:
+        return dataclasses.replace(sight, outside=outside)
+    inside = known[INSIDE]
+    return dataclasses.replace(sight, outside=outside, inside=inside.facts, last_seen=str(inside.when.date()))
+
+
+def unseen(sight: Sight, why: str) -> Sight:
+    """Return a sight that says why nothing stands in for what the vantage points could not see."""
+    told = tuple(
+        view if view.facts else dataclasses.replace(view, why=f"{view.why} {why}".strip()) for view in sight.outside
+    )
+    return dataclasses.replace(sight, outside=told)
+
+
+def _current(found: Mapping[str, Seen], variables: Mapping[str, Any], now: datetime.datetime) -> dict[str, Seen]:
+    """Return what was seen within the days that the host may be away."""
+    most = days(variables)
+    return {
+        name: seen
+        for name, seen in found.items()
+        if seen.when <= now + AHEAD and (now.date() - seen.when.date()).days <= most
+    }
+
+
+def _read(variables: Mapping[str, Any], version: str) -> dict[str, Seen]:
+    """Return what is kept of a host, by place; HardeningError where that is nothing, or not of this host."""
+    where, clinic, host = path(variables), variables["clinic"]["name"], variables["clinic_host"]["name"]
+    text = clinic_folder.read(where)
+    if not text:
+        raise HardeningError(f"No audit saw it yet that could stand for it: there is no {where}.")
+    try:
+        known = json.loads(text)
+        of = (known["format"], known["clinic"], known["host"], known["collection"])
+        parts = {name: _part(told) for name, told in known["parts"].items()}
+        known["parts"][INSIDE]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise HardeningError(f"{where} does not read as what an audit saw last of a host.") from None
+    if of != (FORMAT, clinic, host, version):
+        due = f"of {host} in {clinic}, by version {version} of the collection"
+        raise HardeningError(f"{where} is of {of[2]} in {of[1]}, by version {of[3]}; what counts is {due}.")
+    return parts
+
+
+def _part(told: Mapping[str, Any]) -> Seen:
+    """Read what was seen from one place; ValueError, TypeError or KeyError where it is not as `keep` writes it."""
+    when = datetime.datetime.fromisoformat(told["seen"])
+    if when.tzinfo is None or not isinstance(told["facts"], dict):
+        raise ValueError
+    return Seen(told["facts"], when.astimezone(datetime.UTC))
