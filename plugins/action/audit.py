@@ -72,23 +72,24 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as error:
             said = str(error)
             sight = self._outside(variables, look_inside)
-            if not last_seen.is_away(sight, said):
+            if not (last_seen.is_unanswered(said) and last_seen.is_unheard(sight)):
                 raise
-        if sight.inside is not None and not self._task.check_mode:
+        unlogged = not (look_inside and variables["clinic_managed"])
+        if said or (unlogged and sight.outside and last_seen.is_unheard(sight)):
             try:
-                result["kept"] = last_seen.keep(variables, version, sight, now)
-            except HardeningError as error:
-                result["warnings"] = [f"{error} While this host is away, nothing will stand for it."]
-        if said or (not look_inside and last_seen.is_away(sight, said)):
-            try:
-                known = last_seen.recall(variables, version, now)
+                known = last_seen.recall(variables, version, now, inside=bool(said))
             except HardeningError as error:
                 if said:
                     raise AnsibleConnectionFailure(f"{said} {error}") from None
                 return last_seen.unseen(sight, str(error))
-            sight = last_seen.standing_in(sight, known)
-            if look_inside:
-                result["last_seen"] = known[last_seen.INSIDE].when.isoformat(timespec="seconds")
+            when = known[last_seen.INSIDE].when if said else max(seen.when for seen in known.values())
+            result["last_seen"] = when.isoformat(timespec="seconds")
+            return last_seen.standing_in(sight, known)
+        if look_inside and (unlogged or sight.inside is not None) and not self._task.check_mode:
+            try:
+                result["kept"] = last_seen.keep(variables, version, sight, now)
+            except HardeningError as error:
+                result["warnings"] = [f"{error} While this host is away, nothing will stand for it."]
         return sight
 
     def _sight(self, variables: dict[str, Any], wanted: list[str], look_inside: bool) -> Sight:

@@ -67,7 +67,6 @@ def problems(document: Document, clinic: Clinic, controls: Callable[[], list[str
     checks = (
         names,
         of_servers,
-        aways,
         ae_titles,
         peers,
         people,
@@ -118,14 +117,6 @@ def of_servers(clinic: Clinic) -> Found:
         if host.kind != "vantage_point" and host.name in taken:
             clause = f"has the name of the web certificate of {taken[host.name]}; accepted: a name of its own"
             yield host.path, f"{dotted(host.path)} {clause}"
-
-
-def aways(clinic: Clinic) -> Found:
-    """Workstations that may be away: an audit looks into them."""
-    for host in clinic.devices:
-        if host.given.get("away_days") and "ssh" not in host.given:
-            clause = "is for what an audit saw inside, but it has no ssh; accepted: with ssh, or without away_days"
-            yield (*host.path, "away_days"), f"{dotted(host.path)}.away_days {clause}"
 
 
 def ae_titles(clinic: Clinic) -> Found:

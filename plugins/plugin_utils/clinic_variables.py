@@ -182,6 +182,7 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
     found: dict[str, Any] = {"clinic_host": about, "clinic_managed": managed}
     if host.kind in DEVICES:
         about |= {key: value for key, value in _device(clinic, host).items() if key in ("port", "tls", "may", "lost")}
+        about["away_days"] = int(host.given.get("away_days", 0))
     if services := clinic_services.of_host(clinic, host):
         found["clinic_services"] = services
     if host.kind in ("orthanc_server", "gateway"):
@@ -193,7 +194,6 @@ def _host_variables(clinic: Clinic, host: Host) -> dict[str, Any]:
         found["clinic_room"] = clinic_room.room(clinic, host)
     if host.kind == "workstation":
         about["tunnel"] = bool(host.given.get("tunnel", False))
-        about["away_days"] = int(host.given.get("away_days", 0))
         found["clinic_home"] = clinic_remote.laptop(clinic, host)
         if found["clinic_home"]:
             found["clinic_time_servers"] = clinic_laptop.time_servers(clinic)

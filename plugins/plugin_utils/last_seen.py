@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an audit saw last of a workstation that may be away: kept beside the clinic file, and judged while it is.
+"""What an audit saw last of a device that may be away: kept beside the clinic file, and judged while it is.
 
 Nothing of it is secret: it is what observers told of the host from inside, and vantage points from outside. It stands
 in for a host that nobody reaches, for as many days as the clinic file allows (`away_days`). A host that answers in any
@@ -24,8 +24,8 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import S
 FOLDER, INSIDE = "last-seen", "inside"
 FORMAT = 1
 ABOUT = """\
-What an audit saw last of each workstation that may be away (away_days of the clinic file). It was made by the playbook
-audit of radiology.hardening, which judges by it while the workstation is switched off or carried home.
+What an audit saw last of each device that may be away (away_days of the clinic file). It was made by the playbook audit
+of radiology.hardening, which judges by it while the device is switched off or carried home.
 """
 AHEAD = datetime.timedelta(minutes=10)
 """By so much another controller's clock may be ahead of ours."""
@@ -53,11 +53,15 @@ def days(variables: Mapping[str, Any]) -> int:
     return int((variables.get("clinic_host") or {}).get("away_days", 0))
 
 
-def is_away(sight: Sight, said: str) -> bool:
-    """Tell whether nothing comes from a host, at any vantage point nor over SSH; `said` is what ssh(1) said of it."""
+def is_unheard(sight: Sight) -> bool:
+    """Tell whether nothing comes from a host at any vantage point."""
     wires = [view.facts["wire"] for view in sight.outside if view.facts]
-    there = any(wire.get("present", wire["reachable"]) for wire in wires)
-    return not there and (not sight.look_inside or UNANSWERED.search(said) is not None)
+    return not any(wire.get("present", wire["reachable"]) for wire in wires)
+
+
+def is_unanswered(said: str) -> bool:
+    """Tell whether nothing comes from a host over SSH, by what ssh(1) said of it."""
+    return UNANSWERED.search(said) is not None
 
 
 def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime.datetime) -> str:
@@ -68,7 +72,7 @@ def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime
     except HardeningError:
         former = {}  # what cannot be read stands for nothing, and is replaced
     fresh = {view.name: Seen(view.facts, now) for view in sight.outside if view.facts}
-    parts = former | fresh | {INSIDE: Seen(sight.inside or {}, now)}
+    parts = former | fresh | ({} if sight.inside is None else {INSIDE: Seen(sight.inside, now)})
     known = {
         "format": FORMAT,
         "clinic": clinic["name"],
@@ -87,15 +91,21 @@ def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime
     return where
 
 
-def recall(variables: Mapping[str, Any], version: str, now: datetime.datetime) -> dict[str, Seen]:
-    """Return what was seen of a host that is away, by place; HardeningError where it may not stand for it today."""
+def recall(variables: Mapping[str, Any], version: str, now: datetime.datetime, *, inside: bool) -> dict[str, Seen]:
+    """Return what was seen of a host that is away, by place; HardeningError where it may not stand for it today.
+
+    `inside` asks for what was seen inside; else what any vantage point saw will do.
+    """
     found = _read(variables, version)
-    last = found[INSIDE].when
+    asked = [seen.when for name, seen in found.items() if name == INSIDE or not inside]
+    if not asked:
+        raise HardeningError(f"{path(variables)} tells nothing of what was seen inside.")
+    last = max(asked)
     if last > now + AHEAD:
         dated = last.isoformat(timespec="seconds")
         raise HardeningError(f"{path(variables)} is dated {dated}, which is still to come.")
     current = _current(found, variables, now)
-    if INSIDE not in current:
+    if not current or (inside and INSIDE not in current):
         ago = (now.date() - last.date()).days
         raise HardeningError(f"It was last seen on {last.date()}, {ago} days ago; its away_days are {days(variables)}.")
     return current
@@ -109,9 +119,9 @@ def standing_in(sight: Sight, known: Mapping[str, Seen]) -> Sight:
         else view
         for view in sight.outside
     )
-    if not sight.look_inside:
+    inside = known.get(INSIDE)
+    if not sight.look_inside or inside is None:
         return dataclasses.replace(sight, outside=outside)
-    inside = known[INSIDE]
     return dataclasses.replace(sight, outside=outside, inside=inside.facts, last_seen=str(inside.when.date()))
 
 
@@ -143,9 +153,10 @@ def _read(variables: Mapping[str, Any], version: str) -> dict[str, Seen]:
         known = json.loads(text)
         of = (known["format"], known["clinic"], known["host"], known["collection"])
         parts = {name: _part(told) for name, told in known["parts"].items()}
-        known["parts"][INSIDE]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise HardeningError(f"{where} does not read as what an audit saw last of a host.") from None
+    if not parts:
+        raise HardeningError(f"{where} tells nothing of what was seen.")
     if of != (FORMAT, clinic, host, version):
         due = f"of {host} in {clinic}, by version {version} of the collection"
         raise HardeningError(f"{where} is of {of[2]} in {of[1]}, by version {of[3]}; what counts is {due}.")

@@ -48,7 +48,7 @@ def test_validate_fails_for_a_broken_clinic_file(repository: Repository, name: s
     repository.edit("rue-lumiere", "may: [echo, store, worklist]", "may: [stor]")
     done = play(repository, name, "validate")
     assert done.returncode != 0
-    assert 'lumiere.yml:111: modalities.ct.may[0] is "stor"; accepted: one of echo, store' in said(done)
+    assert 'lumiere.yml:113: modalities.ct.may[0] is "stor"; accepted: one of echo, store' in said(done)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -32,7 +32,7 @@ def test_files_that_ansible_leaves_out_are_named(repository: Repository) -> None
     done = repository.run(f"{VALIDATE} -i clinics/none.yml", ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="false")
     assert done.returncode != 0
     first, second, third = wrong(done)
-    assert first.startswith(f"{repository.clinics}/rue-lumiere.yml:111: modalities.ct.may[0] is")
+    assert first.startswith(f"{repository.clinics}/rue-lumiere.yml:113: modalities.ct.may[0] is")
     assert second.startswith(f'{again}: name is "bord-de-mer", as in {again.with_name("bord-de-mer.yml")}; accepted: ')
     assert third.startswith(f"{repository.clinics}/none.yml is given as inventory, but is not there")
     assert "Clinique du Bord de Mer" in done.stdout

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What was seen last of a workstation stands for it while it is away: of this host, dated, not for longer than allowed."""
+"""What was seen last of a device stands for it while it is away: of this host, dated, not for longer than allowed."""
 
 from __future__ import annotations
 
@@ -59,41 +59,44 @@ def kept(variables: dict[str, Any], when: datetime.datetime = NOW, *views: View,
 
 def why_not(variables: dict[str, Any], now: datetime.datetime = NOW) -> str:
     with pytest.raises(HardeningError) as refused:
-        last_seen.recall(variables, VERSION, now)
+        last_seen.recall(variables, VERSION, now, inside=True)
     return str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("said", "views", "away"),
+    ("said", "unanswered"),
     [
-        (TIMED_OUT, (OFF,), True),
-        (TIMED_OUT, (), True),
-        (TIMED_OUT, (UNHEARD,), True),
-        ("channel 0: open failed: connect failed: No route to host", (OFF,), True),
-        ("nc: connect to 192.168.10.20 port 22 (tcp) failed: No route to host", (OFF,), True),
-        (TIMED_OUT, (THERE,), False),
-        (TIMED_OUT, (OFF, View("other.practice", "peer", {"wire": {"reachable": True}})), False),
-        ("ssh: connect to host 192.168.10.20 port 22: Connection refused", (OFF,), False),
-        ("ssh: connect to host 192.168.10.20 port 22: Network is unreachable", (OFF,), False),
-        ("engineer@192.168.10.20: Permission denied (publickey).", (OFF,), False),
-        ("Connection timed out during banner exchange", (OFF,), False),
-        ("", (OFF,), False),
+        (TIMED_OUT, True),
+        ("channel 0: open failed: connect failed: No route to host", True),
+        ("nc: connect to 192.168.10.20 port 22 (tcp) failed: No route to host", True),
+        ("ssh: connect to host 192.168.10.20 port 22: Connection refused", False),
+        ("ssh: connect to host 192.168.10.20 port 22: Network is unreachable", False),
+        ("engineer@192.168.10.20: Permission denied (publickey).", False),
+        ("Connection timed out during banner exchange", False),
+        ("", False),
     ],
 )
-def test_a_host_is_away_that_answers_nobody_and_refuses_nothing(
-    said: str, views: tuple[View, ...], *, away: bool
-) -> None:
-    assert last_seen.is_away(Sight(HOST, None, views), said) is away
+def test_a_host_that_refuses_or_hangs_is_not_away(said: str, *, unanswered: bool) -> None:
+    assert last_seen.is_unanswered(said) is unanswered
 
 
-@pytest.mark.parametrize(("view", "away"), [(OFF, True), (UNHEARD, True), (THERE, False)])
-def test_a_probe_asks_the_vantage_points_alone(view: View, *, away: bool) -> None:
-    assert last_seen.is_away(Sight(HOST, None, (view,), look_inside=False), "") is away
+@pytest.mark.parametrize(
+    ("views", "unheard"),
+    [
+        ((OFF,), True),
+        ((), True),
+        ((UNHEARD, OFF), True),
+        ((THERE,), False),
+        ((OFF, View("other.practice", "peer", {"wire": {"reachable": True}})), False),
+    ],
+)
+def test_a_host_that_answers_any_vantage_point_is_not_away(views: tuple[View, ...], *, unheard: bool) -> None:
+    assert last_seen.is_unheard(Sight(HOST, None, views)) is unheard
 
 
 def test_what_was_seen_stands_for_as_many_days_as_are_allowed(variables: dict[str, Any]) -> None:
     kept(variables)
-    assert last_seen.recall(variables, VERSION, NOW + 14 * DAY)["inside"].facts == FACTS
+    assert last_seen.recall(variables, VERSION, NOW + 14 * DAY, inside=True)["inside"].facts == FACTS
     said = why_not(variables, NOW + 15 * DAY)
     assert said == "It was last seen on 2026-11-27, 15 days ago; its away_days are 14."
 
@@ -101,11 +104,13 @@ def test_what_was_seen_stands_for_as_many_days_as_are_allowed(variables: dict[st
 def test_each_place_has_its_own_day_and_ends_by_it(variables: dict[str, Any]) -> None:
     kept(variables)
     kept(variables, NOW + 10 * DAY, OFF)
-    assert {name: seen.when for name, seen in last_seen.recall(variables, VERSION, NOW + 12 * DAY).items()} == {
+    assert {
+        name: seen.when for name, seen in last_seen.recall(variables, VERSION, NOW + 12 * DAY, inside=True).items()
+    } == {
         "inside": NOW + 10 * DAY,
         LAPTOP: NOW,
     }
-    assert list(last_seen.recall(variables, VERSION, NOW + 15 * DAY)) == ["inside"]
+    assert list(last_seen.recall(variables, VERSION, NOW + 15 * DAY, inside=True)) == ["inside"]
     where = kept(variables, NOW + 15 * DAY, OFF)
     assert list(json.loads(where.read_text())["parts"]) == ["inside"]
 
@@ -123,7 +128,11 @@ def test_what_was_never_seen_does_not_stand(variables: dict[str, Any]) -> None:
         ),
         ({"host": "ws2"}, "is of ws2 in practice, by version 1.0.0; what counts is of ws in practice"),
         ({"collection": "0.9.0"}, "is of ws in practice, by version 0.9.0; what counts is of ws in practice"),
-        ({"parts": {}}, "does not read as what an audit saw last of a host"),
+        ({"parts": {}}, "tells nothing of what was seen."),
+        (
+            {"parts": {LAPTOP: {"seen": "2026-11-27T08:30:00+00:00", "facts": {}}}},
+            "tells nothing of what was seen inside.",
+        ),
         ({"parts": []}, "does not read as what an audit saw last of a host"),
         ({"parts": {"inside": {"seen": "2026-11-27T08:30:00", "facts": {}}}}, "does not read as"),
         ({"parts": {"inside": {"seen": "2026-11-27T08:30:00+00:00", "facts": []}}}, "does not read as"),
@@ -140,7 +149,7 @@ def test_what_is_of_another_or_does_not_read_stands_for_nothing(
     where.write_text(json.dumps(json.loads(where.read_text()) | change), encoding="ascii")
     assert said in why_not(variables)
     kept(variables)
-    assert last_seen.recall(variables, VERSION, NOW)["inside"].facts == FACTS
+    assert last_seen.recall(variables, VERSION, NOW, inside=True)["inside"].facts == FACTS
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", "[" * 100000])
@@ -149,11 +158,22 @@ def test_a_file_that_does_not_read_is_told_and_replaced(variables: dict[str, Any
     where.write_text(text, encoding="ascii")
     assert why_not(variables) == f"{where} does not read as what an audit saw last of a host."
     kept(variables)
-    assert last_seen.recall(variables, VERSION, NOW)
+    assert last_seen.recall(variables, VERSION, NOW, inside=True)
+
+
+def test_of_a_device_that_nobody_logs_in_to_the_vantage_points_will_do(variables: dict[str, Any]) -> None:
+    last_seen.keep(variables, VERSION, Sight(HOST, None, (THERE,)), NOW)
+    known = last_seen.recall(variables, VERSION, NOW + DAY, inside=False)
+    assert list(known) == [LAPTOP]
+    assert last_seen.standing_in(Sight(HOST, None, (OFF,)), known).outside[0].last_seen == "2026-11-27"
+    with pytest.raises(HardeningError, match="It was last seen on 2026-11-27, 15 days ago; its away_days are 14"):
+        last_seen.recall(variables, VERSION, NOW + 15 * DAY, inside=False)
 
 
 def findings(variables: dict[str, Any], sight: Sight, now: datetime.datetime) -> list[dict[str, Any]]:
-    return judge((CONTROL,), last_seen.standing_in(sight, last_seen.recall(variables, VERSION, now)), [], now.date())
+    return judge(
+        (CONTROL,), last_seen.standing_in(sight, last_seen.recall(variables, VERSION, now, inside=True)), [], now.date()
+    )
 
 
 def test_a_finding_says_of_which_day_its_evidence_is(variables: dict[str, Any]) -> None:
