@@ -12,6 +12,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,9 +98,7 @@ class Trial:
         """Run a playbook that has to succeed."""
         done = self.play(path, *more, roles=roles)
         if done.returncode:
-            sys.exit(
-                f"{path} {' '.join(more)}: exit status {done.returncode}\n{done.stdout[-6000:]}{done.stderr[-2000:]}"
-            )
+            sys.exit(f"{path} {' '.join(more)}: exit status {done.returncode}\n{failing(done.stdout)}{done.stderr[-2000:]}")
         return done.stdout
 
     def facts(self, path: str = "tests/integration/facts.yml") -> dict[str, dict[str, Any]]:
@@ -107,7 +106,7 @@ class Trial:
         with tempfile.TemporaryDirectory() as folder:
             done = self.play(path, facts=folder)
             if done.returncode:
-                sys.exit(done.stdout[-6000:])
+                sys.exit(f"{path}: exit status {done.returncode}\n{failing(done.stdout)}{done.stderr[-2000:]}")
             return {host: json.loads((Path(folder) / f"{host}.json").read_text()) for host in self.practices}
 
     def undo(self, surface: str) -> dict[str, str]:
@@ -145,6 +144,12 @@ class Trial:
         return self.each(
             lambda _host, practice: self.lab.execute(f"pacs-{practice.number}", *command, check=False).stdout
         )
+
+
+def failing(said: str) -> str:
+    """Return of what a playbook said the tasks that failed on a host, and the recap: the rest can be long."""
+    *tasks, recap = re.split(r"(?m)^(?=(?:TASK|PLAY|RUNNING HANDLER) )", said)
+    return "".join([task for task in tasks if re.search("(?m)^(?:fatal|failed|ERROR)", task)] + [recap])
 
 
 def differing(before: Any, after: Any, path: str = "") -> list[str]:
