@@ -98,7 +98,9 @@ class Trial:
         """Run a playbook that has to succeed."""
         done = self.play(path, *more, roles=roles)
         if done.returncode:
-            sys.exit(f"{path} {' '.join(more)}: exit status {done.returncode}\n{failing(done.stdout)}{done.stderr[-2000:]}")
+            sys.exit(
+                f"{path} {' '.join(more)}: exit status {done.returncode}\n{failing(done.stdout)}{done.stderr[-2000:]}"
+            )
         return done.stdout
 
     def facts(self, path: str = "tests/integration/facts.yml") -> dict[str, dict[str, Any]]:

@@ -20,32 +20,28 @@ RESOURCES = HERE.parent / "resources"
 sys.path[:0] = [str(RESOURCES), str(HERE.parent / "remote_access")]
 
 from administering import Administering
-from home import INSTALL, NO_ANSWER, Device, enlist, set_box
+from home import INSTALL, enlist, set_box
+from readers import Readers, by_wireguard
 from story import STUDIES, Practice
 from topology import TOPOLOGY
 from witnessing import Check, side_by_side, witness
 
-PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
-"""Device of the clinic file -> host of the lab that plays it, and its person."""
 LISTENER = 8099
 LOGINS = 8
 """Of the checks of Administering: up to the first login by key and code; the rest the scenario remote_access sees."""
 Done = subprocess.CompletedProcess[str]
-LEAST = 6 * 128 * 128 * 2
-"""Bytes that the pixels of a study take."""
 
 
-class Witness:
+class Witness(Readers):
     """Looks at one practice."""
 
     def __init__(self, practice: Practice, directory: Path) -> None:
         """Take the practice and the clinic's folder on the controller."""
-        self.practice, self.directory, self.number = practice, directory, practice.number
-        self.server, self.server6 = practice.address("pacs"), practice.address("pacs", 6)
+        super().__init__(practice, directory, by_wireguard(practice, directory))
         self.gate, self.gate6 = practice.address("gate"), practice.address("gate", 6)
         self.inside = f"10.99.{10 + self.number}"
-        self.devices = {name: Device(practice, directory, name, *known) for name, known in PLACES.items()}
-        self.home, self.tablet = self.devices["home"], self.devices["tablet"]
+        self.closed = (self.server, self.server6, self.gate, self.gate6, practice.box)
+        """Addresses at which nothing answers but by the tunnel."""
 
     def ran(self, host: str, *command: str, stdin: str | None = None) -> Done:
         """Run a command on a device, or on one of the practice's hosts, and return what came of it."""
@@ -55,10 +51,7 @@ class Witness:
 
     def before(self) -> Iterator[Check]:
         """Store studies, make each device's key on it, and put its public key into the clinic file."""
-        self.practice.run("pacs", "studies.py", "/root/studies", self.practice.clinic, str(STUDIES))
-        post = "curl -sfo /dev/null -u orthanc:orthanc 127.0.0.1:8042/instances --data-binary @$f"
-        kept = self.ran("pacs", "bash", "-c", f"for f in /root/studies/*; do {post} || exit; done").returncode
-        yield "the archive keeps the studies", kept, 0
+        yield from self.stored()
         for name, device in self.devices.items():
             enlist(self.directory, device.make_key(), name)
         for host in ("pacs", "gate"):
@@ -67,7 +60,7 @@ class Witness:
     def after(self) -> Iterator[Check]:
         """Read from home, and try every other way."""
         yield "the box takes the one forward", set_box(self.practice, self.directory), 0
-        yield from self.nothing("without the tunnel")
+        yield from self.nothing("without the tunnel", *self.closed)
         for name, device in self.devices.items():
             yield f"{name} brings its tunnel up", device.up(), 0
         yield from self.reading()
@@ -76,24 +69,9 @@ class Witness:
         yield from self.administering()
         yield from self.power()
         self.home.switch("down")
-        yield from self.nothing("with the tunnel down")
+        yield from self.nothing("with the tunnel down", *self.closed)
         self.home.switch("up")
         yield from self.hold()
-
-    def nothing(self, when: str) -> Iterator[Check]:
-        """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
-        addresses = (self.server, self.server6, self.gate, self.gate6, self.practice.box)
-        for address, status in side_by_side(self.home.status, addresses).items():
-            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
-
-    def reading(self) -> Iterator[Check]:
-        """Read by DICOMweb over HTTPS, at the server's own addresses."""
-        for name, device in self.devices.items():
-            for address in (self.server, self.server6):
-                yield f"{name} lists the studies at {address}", len(device.studies(address)), STUDIES
-        listed = self.home.studies(self.server)
-        size = self.home.fetch(self.server, listed[0]) if listed else 0
-        yield "home fetches a study whole", size > LEAST, True
 
     def reach(self) -> Iterator[Check]:
         """Each device reaches what it is granted and no more, though it sends all that it has into the tunnel."""
@@ -181,7 +159,7 @@ class Witness:
         """The laptop's key is taken out: it gets no answer at all, and the tablet never notices."""
         self.home.switch("down")
         yield "home brings its tunnel up again", self.home.switch("up"), 0
-        yield from self.nothing("with a key that was taken out")
+        yield from self.nothing("with a key that was taken out", *self.closed)
         yield "tablet still reads", len(self.tablet.studies(self.server)), STUDIES
         said = [self.tablet.shell(f"sleep {wait}; cat {self.asked}") for wait in (0, 3)]
         yield "... also over the connection that it has open", said[1] != said[0] and said[1].endswith("answers"), True

@@ -18,14 +18,12 @@ RESOURCES = Path(__file__).resolve().parents[1] / "resources"
 sys.path.insert(0, str(RESOURCES))
 
 from administering import Administering
-from home import INSTALL, NO_ANSWER, Device, enlist, set_box
+from home import INSTALL, enlist, set_box
+from readers import Readers, by_wireguard
 from story import STUDIES, Practice
 from topology import TOPOLOGY
-from witnessing import Check, side_by_side, witness
+from witnessing import Check, witness
 
-PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
-"""Device of the clinic file -> host of the lab that plays it, and its person."""
-IMAGES, BYTES = 6, 128 * 128 * 2
 LISTENER = 8099
 PORT = 51820
 ASKED = "/root/asked"
@@ -39,16 +37,13 @@ table inet witness {
 """Counts what came to the server, before anything looked at it, and what is left after the firewall."""
 
 
-class Witness:
+class Witness(Readers):
     """Looks at one practice."""
 
     def __init__(self, practice: Practice, directory: Path) -> None:
         """Take the practice and the clinic's folder on the controller."""
-        self.practice, self.directory, self.number = practice, directory, practice.number
-        self.server, self.server6 = practice.address("pacs"), practice.address("pacs", 6)
+        super().__init__(practice, directory, by_wireguard(practice, directory))
         self.box = practice.box
-        self.devices = {name: Device(practice, directory, name, *known) for name, known in PLACES.items()}
-        self.home, self.tablet = self.devices["home"], self.devices["tablet"]
 
     def on(self, kind: str, *command: str, stdin: str | None = None) -> int:
         """Run a command on one of the practice's hosts and return its status."""
@@ -62,10 +57,7 @@ class Witness:
 
     def before(self) -> Iterator[Check]:
         """Store studies, make each device's key on it, and put its public key into the clinic file."""
-        made = self.practice.run("pacs", "studies.py", "/root/studies", self.practice.clinic, str(STUDIES))
-        post = "curl -sfo /dev/null -u orthanc:orthanc 127.0.0.1:8042/instances --data-binary @$f"
-        kept = self.on("pacs", "bash", "-c", f"for f in /root/studies/*; do {post} || exit; done")
-        yield f"the archive keeps {made}", kept, 0
+        yield from self.stored()
         keys = {name: device.make_key() for name, device in self.devices.items()}
         yield "each device makes its key", [len(key) for key in keys.values()], [44, 44]
         for name, key in keys.items():
@@ -88,20 +80,6 @@ class Witness:
         yield from self.power()
         self.hold()
         self.on("pacs", "sh", "-c", "cat /sys/class/net/wg-radiology/ifindex >/root/index")
-
-    def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
-        """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
-        for address, status in side_by_side(self.home.status, addresses).items():
-            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
-
-    def reading(self) -> Iterator[Check]:
-        """Read by DICOMweb over HTTPS."""
-        for name, device in self.devices.items():
-            for address in (self.server, self.server6):
-                yield f"{name} lists the studies at {address}", len(device.studies(address)), STUDIES
-        listed = self.home.studies(self.server)
-        size = self.home.fetch(self.server, listed[0]) if listed else 0
-        yield "home fetches a study whole", size > IMAGES * BYTES, True
 
     def reach(self) -> Iterator[Check]:
         """Each device reaches what it is granted and no more, by no address but its own."""

@@ -15,29 +15,24 @@ from pathlib import Path
 RESOURCES = Path(__file__).resolve().parents[1] / "resources"
 sys.path.insert(0, str(RESOURCES))
 
-from home import NO_ANSWER, set_box
+from home import set_box
 from home_ipsec import devices
+from readers import PLACES, Readers
 from story import STUDIES, Practice
-from witnessing import Check, side_by_side, witness
+from witnessing import Check, witness
 
-PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
-"""Device of the clinic file -> host of the lab that plays it, and its person."""
-IMAGES, BYTES = 6, 128 * 128 * 2
 NOTE = "/var/lib/radiology-tunnel/heard.json"
 AGED = "s/^   [0-9]+,/   90,/; s/^   [0-9]+$/   1/"
 """Has each key of the note silent for 90 days, heard of long ago: one that is connected is heard of anew."""
 
 
-class Witness:
+class Witness(Readers):
     """Looks at one practice."""
 
     def __init__(self, practice: Practice, directory: Path) -> None:
         """Take the practice and the clinic's folder on the controller."""
-        self.practice, self.directory, self.number = practice, directory, practice.number
-        self.server, self.server6 = practice.address("pacs"), practice.address("pacs", 6)
+        super().__init__(practice, directory, devices(PLACES, practice, directory))
         self.box = practice.box
-        self.devices = devices(PLACES, practice, directory)
-        self.home, self.tablet = self.devices["home"], self.devices["tablet"]
         self.asked = f"/root/asked-{self.number}"
 
     def on(self, kind: str, *command: str) -> int:
@@ -46,10 +41,7 @@ class Witness:
 
     def before(self) -> Iterator[Check]:
         """Store studies, make each device's key on it, and hand in its request."""
-        made = self.practice.run("pacs", "studies.py", "/root/studies", self.practice.clinic, str(STUDIES))
-        post = "curl -sfo /dev/null -u orthanc:orthanc 127.0.0.1:8042/instances --data-binary @$f"
-        kept = self.on("pacs", "bash", "-c", f"for f in /root/studies/*; do {post} || exit; done")
-        yield f"the archive keeps {made}", kept, 0
+        yield from self.stored()
         for name, device in self.devices.items():
             yield (
                 f"{name} makes its key, and a request",
@@ -69,20 +61,6 @@ class Witness:
         yield from self.unused()
         yield from self.power()
         self.hold()
-
-    def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
-        """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
-        for address, status in side_by_side(self.home.status, addresses).items():
-            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
-
-    def reading(self) -> Iterator[Check]:
-        """Read by DICOMweb over HTTPS."""
-        for name, device in self.devices.items():
-            for address in (self.server, self.server6):
-                yield f"{name} lists the studies at {address}", len(device.studies(address)), STUDIES
-        listed = self.home.studies(self.server)
-        size = self.home.fetch(self.server, listed[0]) if listed else 0
-        yield "home fetches a study whole", size > IMAGES * BYTES, True
 
     def reach(self) -> Iterator[Check]:
         """Each device reaches what it is granted and no more; from the LAN nobody by an address of the tunnel."""

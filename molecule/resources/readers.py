@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the radiology.hardening authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Those of a practice who read from home, as each witness of its tunnel meets them, whatever the tunnel and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from home import NO_ANSWER, Device
+from story import STUDIES, Practice
+from witnessing import Check, side_by_side
+
+PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
+"""Device of the clinic file -> host of the lab that plays it, and its person."""
+IMAGES, BYTES = 6, 128 * 128 * 2
+"""Of a study of the lab, and of the pixels of an image."""
+STORE = (
+    "for f in /root/studies/*; do "
+    "curl -sfo /dev/null -u orthanc:orthanc 127.0.0.1:8042/instances --data-binary @$f || exit; done"
+)
+
+
+class Readers:
+    """A reader's laptop and an administrator's tablet, elsewhere on the internet, and the server of one practice."""
+
+    def __init__(self, practice: Practice, directory: Path, devices: Mapping[str, Device]) -> None:
+        """Take the practice, the clinic's folder on the controller, and the devices of the places."""
+        self.practice, self.directory, self.number = practice, directory, practice.number
+        self.server, self.server6 = practice.address("pacs"), practice.address("pacs", 6)
+        self.devices = dict(devices)
+        self.home, self.tablet = self.devices["home"], self.devices["tablet"]
+
+    def stored(self) -> Iterator[Check]:
+        """Store the studies that they are to read."""
+        made = self.practice.run("pacs", "studies.py", "/root/studies", self.practice.clinic, str(STUDIES))
+        kept = self.practice.lab.execute(f"pacs-{self.number}", "bash", "-c", STORE, check=False).returncode
+        yield f"the archive keeps {made}", kept, 0
+
+    def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
+        """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
+        for address, status in side_by_side(self.home.status, addresses).items():
+            yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
+
+    def reading(self) -> Iterator[Check]:
+        """Read by DICOMweb over HTTPS, at the server's own addresses."""
+        for name, device in self.devices.items():
+            for address in (self.server, self.server6):
+                yield f"{name} lists the studies at {address}", len(device.studies(address)), STUDIES
+        listed = self.home.studies(self.server)
+        size = self.home.fetch(self.server, listed[0]) if listed else 0
+        yield "home fetches a study whole", size > IMAGES * BYTES, True
+
+
+def by_wireguard(practice: Practice, directory: Path) -> dict[str, Device]:
+    """Return the devices that come by WireGuard."""
+    return {name: Device(practice, directory, name, *known) for name, known in PLACES.items()}
