@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_places import DATA, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import ENCRYPTED, Mount
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_swap import TABLE, parse_table

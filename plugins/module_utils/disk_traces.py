@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_configuration, orthanc_service
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_places import PASSING, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import ENCRYPTED, SAFE, Stack
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_swap import TABLE, parse_table

@@ -21,7 +21,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     ssh_command_line,
     ssh_daemon,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.workstation_accounts import (

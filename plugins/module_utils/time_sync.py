@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import packages, time_daemons, unit_state
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step

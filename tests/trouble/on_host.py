@@ -15,7 +15,7 @@ COLLECTIONS, DAEMON, SECONDS = sys.argv[1:]
 sys.path.insert(0, COLLECTIONS)
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
-    disk_deliberate,
+    deliberate,
     firewall_rules,
     ssh_daemon,
     steps,
@@ -41,7 +41,7 @@ def main() -> None:
     else:
         plan = ssh_daemon.plan(ssh_daemon.observe(host, {}), [], digest(text), {})
     try:
-        steps.apply(host, disk_deliberate.parted(plan)[0])
+        steps.apply(host, deliberate.parted(plan)[0])
     except HardeningError as error:
         print(f"refused: {error}")
         return

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import time
@@ -18,7 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.migration.mani
 Tell = Callable[[str], None]
 
 
-class Strategy:
+class Strategy(abc.ABC):
     """One way from files in clear to an encrypted volume, as stages that a cut can only repeat."""
 
     STAGES: tuple[str, ...] = ()
@@ -50,9 +51,9 @@ class Strategy:
                 return
 
     @property
+    @abc.abstractmethod
     def made(self) -> str:
         """Where the header lies that stage PREPARED stands for."""
-        raise NotImplementedError
 
     def needs_key(self) -> bool:
         """Whether what is left to do opens a keyslot."""

@@ -17,7 +17,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     web_front_plan,
     web_front_state,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_configuration import digest

@@ -3,7 +3,7 @@
 """The host's disks: where patient data lie or pass, what encrypts them, and who can open it.
 
 This surface never touches data and never asks for a key. What only encrypting, moving or a key would mend stays a
-deliberate step (see disk_deliberate), whose sentence names the command.
+deliberate step (see deliberate), whose sentence names the command.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     disk_volumes,
     expectation,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc

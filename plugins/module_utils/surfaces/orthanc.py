@@ -22,7 +22,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     others,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.ae_titles import FACTORY_AE_TITLES
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step

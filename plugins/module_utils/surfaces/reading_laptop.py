@@ -20,7 +20,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     own_words,
     unit_state,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.firewall_tunnel import INTERFACE
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step

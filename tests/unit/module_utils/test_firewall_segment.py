@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_segment as segment
 from ansible_collections.radiology.hardening.plugins.module_utils import kept, kernel_network, undoing
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 
 NETWORKS = [

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_box, internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box_words as words
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from hypothesis import given
 from hypothesis import strategies as st

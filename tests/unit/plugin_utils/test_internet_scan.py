@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.radiology.hardening.plugins.action import audit
 from ansible_collections.radiology.hardening.plugins.action import internet_scan as action
 from ansible_collections.radiology.hardening.plugins.module_utils import expectation
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue, internet_scan
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import account_passwords
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 

@@ -9,12 +9,12 @@ import json
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import (
-    disk_deliberate,
+    deliberate,
     disk_mount_points,
     disk_removable,
     disk_swap,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.expectation import lookup
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, apply
@@ -218,7 +218,7 @@ def test_a_waived_fact_is_left_alone(tmp_path):
 def test_a_deliberate_step_is_never_carried_out():
     host = RecordedHost()
     with pytest.raises(HardeningError, match="Burn the disk: this is a deliberate act"):
-        apply(host, [disk_deliberate.deliberate("Burn the disk")])
+        apply(host, [deliberate.deliberate("Burn the disk")])
     assert host.done == []
 
 
@@ -230,7 +230,7 @@ class EndError(Exception):
 @pytest.mark.parametrize("steps", [[], ["safe"], ["deliberate"], ["safe", "deliberate"]], ids=str)
 def test_what_is_left_to_a_person_is_a_change_in_check_mode_alone(monkeypatch, steps, check):
     done, ended, warned = [], {}, []
-    made = {"safe": Step("Do it", done.append), "deliberate": disk_deliberate.deliberate("Say it")}
+    made = {"safe": Step("Do it", done.append), "deliberate": deliberate.deliberate("Say it")}
 
     class Module:
         def __init__(self, **_arguments):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import disk_swap
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate, parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate, parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
 from disk_host import RecordedHost

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import imaging_flaws, imaging_software
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 
 POLICY = "{name}:\n  Installed: 0\n  Candidate: {version}\n  Version table:\n     {version} 500\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import open_shares
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 
 GLOBAL = """\

@@ -19,7 +19,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_storage,
     unit_state,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import packages, time_daemons, time_sync
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import Deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 

@@ -12,7 +12,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     workstation_core_dumps,
     workstation_listeners,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import workstation

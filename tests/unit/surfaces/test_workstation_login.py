@@ -7,7 +7,7 @@ from __future__ import annotations
 import people_host
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import workstation_login
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from people_host import Machine
 
 

@@ -13,7 +13,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     workstation_accounts,
     workstation_people,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from people_host import HASH, PEOPLE, SCOPE, Machine
 
