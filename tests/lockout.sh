@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# See that a server calls nobody undeclared and lets nobody into a container, the engineer staying in. Then really cut
-# the engineer off, by the firewall and by sshd, and see each host undo it alone.
+# See that a server calls nobody undeclared and lets nobody into a container, the engineer staying in, also where sshd
+# refuses everybody for a moment. Then really cut the engineer off, by the firewall and by sshd, and see each host undo
+# it alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RADIOLOGY_LAB=lockout ANSIBLE_CONFIG=$PWD/ansible.cfg
@@ -13,4 +14,5 @@ ansible-playbook -i "$work/inventory" tests/integration/output_declared.yml
 ansible-playbook -i "$work/inventory" tests/integration/container_bypass.yml
 ansible-playbook -i "$work/inventory" tests/integration/lockout_firewall.yml
 ansible-playbook -i "$work/inventory" playbooks/harden.yml
+ansible-playbook -i "$work/inventory" tests/integration/late_sshd.yml
 ansible-playbook -i "$work/inventory" tests/integration/lockout_sshd.yml

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import time
 import uuid
 from typing import Any
 
@@ -12,6 +13,13 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import SECONDS, Undo
+
+PATIENCE, PAUSE = 10.0, 1.0
+"""Seconds for which a refused connection is tried again, and between two tries.
+
+A reload returns before sshd listens again (OpenSSH 9.2 closes its sockets and starts anew): it refuses new connections
+for 3 to 40 ms, and longer on a busy host.
+"""
 
 
 class GuardedAction(ActionBase):  # type: ignore[misc]
@@ -26,17 +34,28 @@ class GuardedAction(ActionBase):  # type: ignore[misc]
         """Where the module armed the undo, come in anew and stop it; HardeningError when nobody comes in."""
         if self._task.check_mode or undo.armed not in answer.get("plan", []) or answer.get("failed"):
             return
-        why = "nobody could come in"
-        try:
-            self._connection.reset()
-            arguments = {"scope": {}, "wanted": {}, "confirm": True, "arming": self.arming}
-            confirmed = self._execute_module(module_name=module, module_args=arguments, task_vars=variables)
-            if not confirmed.get("failed") and not confirmed.get("unreachable"):
-                return
-            why = str(confirmed.get("msg", why))
-        except AnsibleConnectionFailure as error:
-            why = str(error)
-        raise HardeningError(
-            f"After the change to {undo.what} no new connection got through ({why.strip()}); "
-            f"the host puts the former state back by itself within {SECONDS} s."
-        )
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                why = self._come_in(module, variables)
+                break
+            except AnsibleConnectionFailure as error:
+                why = str(error)
+                if time.monotonic() > until:
+                    break
+                time.sleep(PAUSE)
+        if why:
+            raise HardeningError(
+                f"After the change to {undo.what} no new connection got through ({why.strip()}); "
+                f"the host puts the former state back by itself within {SECONDS} s."
+            )
+
+    def _come_in(self, module: str, variables: dict[str, Any]) -> str:
+        """Stop the undo over a new connection; return why it did not stop. AnsibleConnectionFailure without one."""
+        self._connection.reset()
+        arguments = {"scope": {}, "wanted": {}, "confirm": True, "arming": self.arming}
+        answer = self._execute_module(module_name=module, module_args=arguments, task_vars=variables)
+        said = str(answer.get("msg", "nobody could come in"))
+        if answer.get("unreachable"):
+            raise AnsibleConnectionFailure(said)
+        return said if answer.get("failed") else ""
