@@ -37,9 +37,11 @@ class Place(NamedTuple):
 
 
 def knock(place: Place) -> str:
-    """Return `open`, `closed` (refused, or no answer in time), or `no route` where this vantage point cannot go."""
+    """Return `open`, `refused`, `closed` (no answer in time), or `no route` where this vantage point cannot go."""
     try:
         socket.create_connection(place, timeout=CONNECT).close()
+    except ConnectionRefusedError:
+        return "refused"
     except (ConnectionError, TimeoutError):
         return "closed"
     except OSError:
@@ -47,12 +49,12 @@ def knock(place: Place) -> str:
     return "open"
 
 
-def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], list[str]]:
-    """Return the places that take a connection, in order, and those of the addresses to which there was a way."""
+def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], list[str], bool]:
+    """Return the places that take a connection, in order, the addresses with a way to them, and if any refused."""
     places = [Place(address, port) for address in dict.fromkeys(addresses) for port in sorted(set(ports))]
     answers = each(knock, places)
     reached = dict.fromkeys(place.address for place in places if answers[place] != "no route")
-    return [place for place in places if answers[place] == "open"], list(reached)
+    return [place for place in places if answers[place] == "open"], list(reached), "refused" in answers.values()
 
 
 def told(
