@@ -271,10 +271,13 @@ def test_every_form_of_the_report_says_that_it_was_away(variables: dict[str, Any
     (built,) = json.loads(json.dumps(report_document.build({HOST: known}, groups, NOW + 3 * DAY)))
     assert built["verdict"] == "pass"
     assert "ws.practice was away: judged by what an audit saw on 2026-11-27, 08:30 UTC" in report_console.table(built)
+    headline = "PASS: 1 controls judged; 1 pass; 1 host away, judged by what an audit saw before"
+    assert report_console.headline(built) == headline
+    assert report_console.away(built | {"hosts": 2 * built["hosts"]}) == "2 hosts away"
     page = report_page.html(built, "{}")
     for told in (
-        "Away, and judged by what an audit saw before: 1 hosts, named below.",
-        "away since; judged by what was seen on 2026-11-27, 08:30 UTC",
+        "Judged by what an audit saw before: 1 host away, named below.",
+        "away today; judged by what was seen on 2026-11-27, 08:30 UTC",
         "seen on 2026-11-27, away today",
     ):
         assert told in page
@@ -283,3 +286,7 @@ def test_every_form_of_the_report_says_that_it_was_away(variables: dict[str, Any
     assert [each.attrib for each in suite.iter("property")] == [
         {"name": "away, judged by what was seen on", "value": "2026-11-27T08:30:00+00:00"}
     ]
+    assert [each.text for each in suite.iter("system-out")] == ["away, judged by what was seen on 2026-11-27"]
+    known["clinic_host"] = known["clinic_host"] | {"lost": True}
+    (lost,) = report_document.build({HOST: known}, groups, NOW + 3 * DAY)
+    assert "was away" not in report_console.table(lost)
