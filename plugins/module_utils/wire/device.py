@@ -60,15 +60,16 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     """Return the facts below `wire` of one device: host, addresses, ae_title, ports, expected_ports."""
     usual = {*DICOM_PORTS, *(int(port) for port in target.get("ports") or [])}
     tried = [*ports.WELL_KNOWN, *services.PORTS, *usual, *more_ports]
-    found, reached, refused = ports.scan(target["addresses"], tried)
+    found, reached, answers = ports.scan(target["addresses"], tried)
     heard = {} if found else presence.answering(Host(), target["addresses"])
-    there = {"present": True} if refused or any(heard.values()) else {}
+    there = "refused" in answers or any(heard.values())
     if not reached:
         tried_at = ", ".join(target["addresses"]) or "no address"
-        return {"reachable": False, **there, "errors": [f"There is no route from here to {tried_at}."]}
+        told = {"present": there} if there or "no host" in answers else {}
+        return {"reachable": False, **told, "errors": [f"There is no route from here to {tried_at}."]}
     if absent := [address for address, answered in heard.items() if not answered]:
         silent = f"{', '.join(absent)} does not answer on its own network: it is switched off, or has another address."
-        return {"reachable": False, "present": bool(there), "errors": [silent]}
+        return {"reachable": False, "present": there, "errors": [silent]}
     names = (str(target.get("ae_title") or ""), str(target["host"]).partition(".")[0].upper())
     doors = list(ports.each(lambda place: _door(place, names), found).values())
     in_clear = [door for door in doors if door.ended in ENDED and not door.secure]

@@ -345,39 +345,45 @@ def test_a_device_that_answered_one_of_two_network_cards_is_there(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("heard", "refused", "udp", "present"),
+    ("heard", "answer", "udp", "present"),
     [
-        ({ADDRESS: True}, False, [], True),
-        ({}, True, [], True),
-        ({}, False, [f"{ADDRESS}:161"], True),
-        ({}, False, [], False),
+        ({ADDRESS: True}, "closed", [], True),
+        ({}, "refused", [], True),
+        ({}, "closed", [f"{ADDRESS}:161"], True),
+        ({}, "closed", [], False),
     ],
 )
 def test_a_closed_device_is_there_where_it_answered_in_any_way(
-    monkeypatch: pytest.MonkeyPatch, heard: dict[str, bool], udp: list[str], *, refused: bool, present: bool
+    monkeypatch: pytest.MonkeyPatch, heard: dict[str, bool], answer: str, udp: list[str], *, present: bool
 ) -> None:
     monkeypatch.setattr(presence, "answering", lambda dummy, addresses: heard)
-    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], refused))
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], {answer}))
     monkeypatch.setattr(device.datagrams, "answered", lambda addresses: udp)
     assert (seen()["reachable"], seen()["present"]) == (True, present)
 
 
-def test_a_device_whose_firewall_says_that_there_is_no_way_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [], False))
-    for heard, present in (({ADDRESS: True}, True), ({}, None)):
-        monkeypatch.setattr(presence, "answering", lambda dummy, addresses, heard=heard: heard)
-        assert (seen()["reachable"], seen().get("present")) == (False, present)
+@pytest.mark.parametrize(
+    ("heard", "answer", "present"),
+    [({ADDRESS: True}, "no host", True), ({}, "no host", False), ({}, "no route", None)],
+    ids=["its firewall says so", "a router says so", "the vantage point has no network"],
+)
+def test_where_there_is_no_way_it_is_told_what_that_shows(
+    monkeypatch: pytest.MonkeyPatch, heard: dict[str, bool], answer: str, *, present: bool | None
+) -> None:
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [], {answer}))
+    monkeypatch.setattr(presence, "answering", lambda dummy, addresses: heard)
+    assert (seen()["reachable"], seen().get("present")) == (False, present)
 
 
 def test_a_device_with_one_address_that_answers_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], False))
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], {"closed"}))
     monkeypatch.setattr(presence, "answering", lambda dummy, addresses: {ADDRESS: True, NEAR: False})
     assert (seen()["reachable"], seen()["present"]) == (False, True)
 
 
 def test_a_device_that_is_off_is_not_called_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "answering", lambda dummy, addresses: dict.fromkeys(addresses, False))
-    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], False))
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], {"closed"}))
     assert seen() == {
         "reachable": False,
         "present": False,
