@@ -72,20 +72,22 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as error:
             said = str(error)
             sight = self._outside(variables, look_inside)
-            if not (last_seen.is_unanswered(said) and last_seen.is_unheard(sight)):
+            if not (last_seen.is_unanswered(said, last_seen.addresses(variables)) and last_seen.is_unheard(sight)):
                 raise
         unlogged = not (look_inside and variables["clinic_managed"])
-        if said or (unlogged and sight.outside and last_seen.is_unheard(sight)):
+        if said or (unlogged and last_seen.is_looked_for(sight) and last_seen.is_unheard(sight)):
             try:
                 known = last_seen.recall(variables, version, now, inside=bool(said))
             except HardeningError as error:
                 if said:
                     raise AnsibleConnectionFailure(f"{said} {error}") from None
                 return last_seen.unseen(sight, str(error))
-            when = known[last_seen.INSIDE].when if said else max(seen.when for seen in known.values())
-            result["last_seen"] = when.isoformat(timespec="seconds")
-            return last_seen.standing_in(sight, known)
-        if look_inside and (unlogged or sight.inside is not None) and not self._task.check_mode:
+            sight, when = last_seen.standing_in(sight, known)
+            if when:
+                result["last_seen"] = when.isoformat(timespec="seconds")
+            return sight
+        seen = any(view.answers for view in sight.outside) if unlogged else sight.inside is not None
+        if look_inside and seen and not self._task.check_mode:
             try:
                 result["kept"] = last_seen.keep(variables, version, sight, now)
             except HardeningError as error:
@@ -153,9 +155,17 @@ def views(variables: dict[str, Any]) -> list[View]:
             continue  # seen from there it has no address of its own: all hosts behind the box share that of the box
         facts = (exposure.get("targets") or {}).get(host)
         why = str(exposure.get("msg", "this host was not probed from there")) if not facts else ""
+        answers = _answers(facts["wire"]) if facts else None
         if facts and facts["wire"].get("reachable") is False:
             facts, why = None, " ".join(facts["wire"].get("errors", ["there is no way from there"]))
         if facts and (deaf := internet_scan.deaf(host, theirs["clinic_vantage"], exposure)):
-            facts, why = None, deaf
-        found.append(View(name=name, kind=theirs["clinic_vantage"]["kind"], facts=facts, why=why))
+            facts, why, answers = None, deaf, answers or None
+        kind = theirs["clinic_vantage"]["kind"]
+        found.append(View(name=name, kind=kind, facts=facts, why=why, answers=answers))
     return found
+
+
+def _answers(wire: dict[str, Any]) -> bool | None:
+    """Tell whether anything of a host answered a vantage point; None where there was no way, or nobody told."""
+    there = wire.get("present", wire.get("reachable") or None)
+    return None if there is None else bool(there)

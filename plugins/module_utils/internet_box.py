@@ -33,7 +33,8 @@ MOST = 500
 """Mappings of one box; it has as many as the network makes it take."""
 NO_SUCH_ENTRY = (713, 714)
 """SpecifiedArrayIndexInvalid and NoSuchEntryInArray: the end of the list."""
-
+NO_ARP = 0x80
+"""IFF_NOARP of an interface's flags: a tunnel, in which no neighbour has a hardware address (netdevice(7))."""
 
 BLOCKED = "this host's own rules drop the question"
 
@@ -59,9 +60,12 @@ def gateways(host: Host) -> list[str]:
     return list(dict.fromkeys(_dotted(each) for each in found))
 
 
-def neighbours(host: Host) -> list[ipaddress.IPv4Network]:
-    """Return the networks that this machine is on."""
+def neighbours(host: Host, *, by_arp: bool = False) -> list[ipaddress.IPv4Network]:
+    """Return the networks that this machine is on; `by_arp`: those alone in which hosts answer ARP, so of no tunnel."""
     on_link = [row for row in _routes(host) if int(row[2], 16) == 0 and int(row[7], 16)]
+    if by_arp:
+        flags = {row[0]: host.text(f"/sys/class/net/{row[0]}/flags") or "0" for row in on_link}
+        on_link = [row for row in on_link if not int(flags[row[0]], 16) & NO_ARP]
     return [ipaddress.IPv4Network((_dotted(row[1]), _dotted(row[7])), strict=False) for row in on_link]
 
 

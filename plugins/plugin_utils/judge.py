@@ -32,6 +32,8 @@ class View:
     why: str = ""
     last_seen: str = ""
     """The day of which the facts are, where they stand in for what nobody saw today."""
+    answers: bool | None = None
+    """Whether anything of the host answered there, also where that proves nothing; None where nobody could look."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -29,11 +30,23 @@ of radiology.hardening, which judges by it while the device is switched off or c
 """
 AHEAD = datetime.timedelta(minutes=10)
 """By so much another controller's clock may be ahead of ours."""
-UNANSWERED = re.compile(
-    r"(?:connect to (?:host )?\S+ port \d+(?: \(tcp\) failed)?|open failed: connect failed): "
-    r"(?:(?:Connection|Operation) timed out|No route to host|Host is down)"
+DEEPEST = 32
+"""Far more than lists and mappings lie in each other in any facts."""
+NOTHING = r"(?:(?:Connection|Operation) timed out|No route to host|Host is down)"
+BY_ANOTHER = (
+    r"(?:stdio forwarding failed\s+)?(?:kex|ssh)_exchange_identification: [^\n]+\n"
+    r"(?:Connection closed by|banner exchange: Connection to) UNKNOWN port 65535\b[^\n]*"
 )
-"""What ssh(1), its ProxyJump, or `nc -v` as its ProxyCommand says of a host from which nothing comes (OpenSSH 9.2)."""
+UNANSWERED = (
+    rf"\bssh: connect to host (?P<host>\S+) port \d+: {NOTHING}\s*\Z",
+    rf"\bnc: connect to (?P<host>\S+) port \d+ \(tcp\) failed: {NOTHING}\s+{BY_ANOTHER}\s*\Z",
+    rf"\bopen failed: connect failed: {NOTHING}\s+{BY_ANOTHER}\s*\Z",
+)
+"""What ssh(1), `nc -v` as its ProxyCommand, or its ProxyJump says at last of a host that sends nothing (OpenSSH 9.2).
+
+At last, since what a host says, such as its banner, stands before what ssh says of it; the second half of what is said
+with another's help tells that no SSH server answered, and is said again for each jump before the last.
+"""
 
 
 class Seen(NamedTuple):
@@ -55,13 +68,25 @@ def days(variables: Mapping[str, Any]) -> int:
 
 def is_unheard(sight: Sight) -> bool:
     """Tell whether nothing comes from a host at any vantage point."""
-    wires = [view.facts["wire"] for view in sight.outside if view.facts]
-    return not any(wire.get("present", wire["reachable"]) for wire in wires)
+    return not any(view.answers for view in sight.outside)
 
 
-def is_unanswered(said: str) -> bool:
-    """Tell whether nothing comes from a host over SSH, by what ssh(1) said of it."""
-    return UNANSWERED.search(said) is not None
+def is_looked_for(sight: Sight) -> bool:
+    """Tell whether any vantage point looked for a host and met nothing of it; one that could not look tells nothing."""
+    return any(view.answers is False for view in sight.outside)
+
+
+def is_unanswered(said: str, known_as: Collection[str]) -> bool:
+    """Tell whether nothing comes from a host over SSH, by what ssh(1) said of it, and not of a host on the way."""
+    for found in filter(None, (re.search(each, said) for each in UNANSWERED)):
+        named = found.groupdict().get("host")
+        return named is None or named in known_as
+    return False
+
+
+def addresses(variables: Mapping[str, Any]) -> list[str]:
+    """Return by what ssh(1) may name a host."""
+    return [str(variables.get("ansible_host", "")), *map(str, variables["clinic_host"]["addresses"])]
 
 
 def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime.datetime) -> str:
@@ -77,6 +102,7 @@ def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime
         "format": FORMAT,
         "clinic": clinic["name"],
         "host": variables["clinic_host"]["name"],
+        "addresses": variables["clinic_host"]["addresses"],
         "collection": version,
         "parts": {
             name: {"seen": seen.when.isoformat(timespec="seconds"), "facts": seen.facts} for name, seen in parts.items()
@@ -97,38 +123,51 @@ def recall(variables: Mapping[str, Any], version: str, now: datetime.datetime, *
     `inside` asks for what was seen inside; else what any vantage point saw will do.
     """
     found = _read(variables, version)
-    asked = [seen.when for name, seen in found.items() if name == INSIDE or not inside]
+    asked = [seen.when for name, seen in found.items() if (name == INSIDE) is inside]
     if not asked:
-        raise HardeningError(f"{path(variables)} tells nothing of what was seen inside.")
+        where = "inside" if inside else "from outside"
+        raise HardeningError(f"{path(variables)} tells nothing of what was seen {where}.")
     last = max(asked)
     if last > now + AHEAD:
         dated = last.isoformat(timespec="seconds")
         raise HardeningError(f"{path(variables)} is dated {dated}, which is still to come.")
     current = _current(found, variables, now)
-    if not current or (inside and INSIDE not in current):
+    if not any((name == INSIDE) is inside for name in current):
         ago = (now.date() - last.date()).days
         raise HardeningError(f"It was last seen on {last.date()}, {ago} days ago; its away_days are {days(variables)}.")
     return current
 
 
-def standing_in(sight: Sight, known: Mapping[str, Seen]) -> Sight:
-    """Return a sight in which what was seen before stands in for what nobody sees today, each with its day."""
+def standing_in(sight: Sight, known: Mapping[str, Seen]) -> tuple[Sight, datetime.datetime | None]:
+    """Return a sight in which what was seen before stands in for what does not answer today, each with its day.
+
+    And when the oldest of it was seen; None where nothing stands in. Nothing does where a vantage point could not look.
+    """
+    used = {
+        view.name: known[view.name]
+        for view in sight.outside
+        if view.facts is None and view.answers is False and view.name in known
+    }
     outside = tuple(
         dataclasses.replace(view, facts=seen.facts, why="", last_seen=str(seen.when.date()))
-        if view.facts is None and (seen := known.get(view.name))
+        if (seen := used.get(view.name))
         else view
         for view in sight.outside
     )
-    inside = known.get(INSIDE)
-    if not sight.look_inside or inside is None:
-        return dataclasses.replace(sight, outside=outside)
-    return dataclasses.replace(sight, outside=outside, inside=inside.facts, last_seen=str(inside.when.date()))
+    stood = dataclasses.replace(sight, outside=outside)
+    if sight.look_inside and (inside := known.get(INSIDE)):
+        used[INSIDE] = inside
+        stood = dataclasses.replace(stood, inside=inside.facts, last_seen=str(inside.when.date()))
+    return stood, min((seen.when for seen in used.values()), default=None)
 
 
 def unseen(sight: Sight, why: str) -> Sight:
     """Return a sight that says why nothing stands in for what the vantage points could not see."""
     told = tuple(
-        view if view.facts else dataclasses.replace(view, why=f"{view.why} {why}".strip()) for view in sight.outside
+        dataclasses.replace(view, why=f"{view.why} {why}".strip())
+        if view.facts is None and view.answers is False
+        else view
+        for view in sight.outside
     )
     return dataclasses.replace(sight, outside=told)
 
@@ -145,27 +184,39 @@ def _current(found: Mapping[str, Seen], variables: Mapping[str, Any], now: datet
 
 def _read(variables: Mapping[str, Any], version: str) -> dict[str, Seen]:
     """Return what is kept of a host, by place; HardeningError where that is nothing, or not of this host."""
-    where, clinic, host = path(variables), variables["clinic"]["name"], variables["clinic_host"]["name"]
+    where, clinic, about = path(variables), variables["clinic"]["name"], variables["clinic_host"]
+    host = about["name"]
     text = clinic_folder.read(where)
     if not text:
         raise HardeningError(f"No audit saw it yet that could stand for it: there is no {where}.")
     try:
         known = json.loads(text)
         of = (known["format"], known["clinic"], known["host"], known["collection"])
+        at = ", ".join(sorted(known["addresses"]))
         parts = {name: _part(told) for name, told in known["parts"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise HardeningError(f"{where} does not read as what an audit saw last of a host.") from None
     if not parts:
         raise HardeningError(f"{where} tells nothing of what was seen.")
     if of != (FORMAT, clinic, host, version):
         due = f"of {host} in {clinic}, by version {version} of the collection"
         raise HardeningError(f"{where} is of {of[2]} in {of[1]}, by version {of[3]}; what counts is {due}.")
+    if at != (named := ", ".join(sorted(about["addresses"]))):
+        raise HardeningError(f"{where} is of {host} at {at}; by the clinic file it is at {named} now.")
     return parts
 
 
 def _part(told: Mapping[str, Any]) -> Seen:
     """Read what was seen from one place; ValueError, TypeError or KeyError where it is not as `keep` writes it."""
     when = datetime.datetime.fromisoformat(told["seen"])
-    if when.tzinfo is None or not isinstance(told["facts"], dict):
+    if when.tzinfo is None or not isinstance(told["facts"], dict) or not _is_told(told["facts"]):
         raise ValueError
     return Seen(told["facts"], when.astimezone(datetime.UTC))
+
+
+def _is_told(value: Any, depth: int = DEEPEST) -> bool:
+    """Tell whether facts can be judged, kept and reported: no deeper than any are, and of numbers that JSON knows."""
+    if isinstance(value, (dict, list)):
+        within = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_is_told(each, depth - 1) for each in within)
+    return not isinstance(value, float) or math.isfinite(value)

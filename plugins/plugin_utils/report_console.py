@@ -43,7 +43,7 @@ def table(document: Mapping[str, Any]) -> str:
         lines += [line for finding in worth for line in _finding(finding, blind)]
     lines += [_link(each) for each in document["cleartext"]]
     unseen = [host for host in document["hosts"] if not host["audited"] and host["judged"]]
-    away = [host for host in document["hosts"] if host["last_seen"]]
+    absent = [host for host in document["hosts"] if host["last_seen"]]
     idle = [each for each in document["waivers"] if each["state"] != "in use"]
     lines += [f"  waiver of {each['control']} by {plain(each['owner'])}: {plain(each['said'])}" for each in idle]
     unused = [each for each in document["attestations"] if each["state"] not in ("in use", "not asked")]
@@ -52,7 +52,7 @@ def table(document: Mapping[str, Any]) -> str:
         for each in unused
     ]
     lines += [f"  {plain(host['name'])} was not audited: {plain(host['why'])}" for host in unseen]
-    lines += [f"  {plain(host['name'])} was away: judged by what an audit saw on {when(host)}" for host in away]
+    lines += [f"  {plain(host['name'])} was away: judged by what an audit saw on {when(host)}" for host in absent]
     return "\n".join(lines)
 
 
@@ -78,7 +78,15 @@ def headline(document: Mapping[str, Any]) -> str:
     counts = document["counts"]
     judged = counts.get("pass", 0) + counts.get("fail", 0)
     parts = [f"{counts[verdict]} {verdict.replace('_', ' ')}" for verdict in sorted(counts)]
-    return f"{document['verdict'].upper()}: {judged} controls judged; {', '.join(parts) or 'nothing was looked at'}"
+    said = f"{document['verdict'].upper()}: {judged} controls judged; {', '.join(parts) or 'nothing was looked at'}"
+    count = away(document)
+    return f"{said}; {count}, judged by what an audit saw before" if count else said
+
+
+def away(document: Mapping[str, Any]) -> str:
+    """Return how many hosts are judged by what an audit saw of them before, in words; empty where none is."""
+    count = sum(1 for host in document["hosts"] if host["last_seen"])
+    return f"{count} host{'' if count == 1 else 's'} away" if count else ""
 
 
 def expected(item: Mapping[str, Any]) -> str:

@@ -235,7 +235,7 @@ def _host(name: str, known: Mapping[str, Any], judged: Mapping[str, Any]) -> dic
         "judged": name in judged,
         "audited": audited,
         "why": why,
-        "last_seen": str(audit.get("last_seen", "")),
+        "last_seen": str(audit.get("last_seen", "")) if audited else "",
     }
 
 

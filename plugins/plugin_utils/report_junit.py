@@ -53,7 +53,10 @@ def _suite(
     for finding in findings:
         name = f"{finding['control']} - {plain(finding['title'])}"
         case = ElementTree.SubElement(suite, "testcase", classname=plain(host), name=name)
+        days = sorted({item["last_seen"] for item in finding["evidence"] if item["last_seen"]})
         kind = ELEMENTS.get(finding["verdict"])
+        if days and not kind:
+            ElementTree.SubElement(case, "system-out").text = f"away, judged by what was seen on {', '.join(days)}"
         if kind:
             element = ElementTree.SubElement(case, kind, message=_message(finding))
             told = [f"to do: {plain(sentence)}" for sentence in finding["advice"]]

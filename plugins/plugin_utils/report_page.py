@@ -78,10 +78,10 @@ def sentence(document: Mapping[str, Any]) -> str:
     if document["verdict"] == "pass":
         spared, vouched = counts.get("not_applicable", 0), counts.get("attested", 0)
         waived = counts.get("waived", 0)
-        away = sum(1 for host in document["hosts"] if host["last_seen"])
+        away = report_console.away(document)
         rest = f" Waived: {waived}, each with its owner and its last day below." if waived else ""
         rest += f" Attested by persons and not measured: {vouched}, named below." if vouched else ""
-        rest += f" Away, and judged by what an audit saw before: {away} hosts, named below." if away else ""
+        rest += f" Judged by what an audit saw before: {away}, named below." if away else ""
         rest += f" Not applicable: {spared}, each with its reason below." if spared else ""
         return f"{readable}All of the {judged} controls that were judged hold.{rest}"
     if not judged:

@@ -60,14 +60,16 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
     """Return the facts below `wire` of one device: host, addresses, ae_title, ports, expected_ports."""
     usual = {*DICOM_PORTS, *(int(port) for port in target.get("ports") or [])}
     tried = [*ports.WELL_KNOWN, *services.PORTS, *usual, *more_ports]
-    found, reached = ports.scan(target["addresses"], tried)
+    found, reached, answers = ports.scan(target["addresses"], tried)
+    heard = {} if found else presence.answering(Host(), target["addresses"])
+    there = "refused" in answers or any(heard.values())
     if not reached:
         tried_at = ", ".join(target["addresses"]) or "no address"
-        return {"reachable": False, "errors": [f"There is no route from here to {tried_at}."]}
-    heard = {} if found else presence.answering(Host(), target["addresses"])
+        told = {"present": there} if there or "no host" in answers else {}
+        return {"reachable": False, **told, "errors": [f"There is no route from here to {tried_at}."]}
     if absent := [address for address, answered in heard.items() if not answered]:
         silent = f"{', '.join(absent)} does not answer on its own network: it is switched off, or has another address."
-        return {"reachable": False, "errors": [silent]}
+        return {"reachable": False, "present": there, "errors": [silent]}
     names = (str(target.get("ae_title") or ""), str(target["host"]).partition(".")[0].upper())
     doors = list(ports.each(lambda place: _door(place, names), found).values())
     in_clear = [door for door in doors if door.ended in ENDED and not door.secure]
@@ -76,14 +78,16 @@ def probe(target: Mapping[str, Any], more_ports: Sequence[int], box: internet_bo
         for door in doors
         if door.ended == "accepted"
     ]
+    asks_udp = box is None or target.get("kind") != OLD
+    udp = {"udp": datagrams.answered(target["addresses"])} if asks_udp else {}
     shells, errors = shell.passwords([door.place for door in doors if door.banner.startswith(b"SSH-")])
     return {
         "reachable": True,
-        "present": bool(found or heard),
+        "present": bool(found or there or udp.get("udp")),
         "errors": errors,
         "ports": {
             **ports.told(target, reached, tried, found),
-            **({"udp": datagrams.answered(target["addresses"])} if box is None or target.get("kind") != OLD else {}),
+            **udp,
         },
         "dicom": {
             "cleartext_ports": [str(door.place) for door in in_clear],

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -37,22 +38,24 @@ class Place(NamedTuple):
 
 
 def knock(place: Place) -> str:
-    """Return `open`, `closed` (refused, or no answer in time), or `no route` where this vantage point cannot go."""
+    """Return `open`, `refused`, `closed` (no answer in time), `no host` (a router or ARP says so), or `no route`."""
     try:
         socket.create_connection(place, timeout=CONNECT).close()
+    except ConnectionRefusedError:
+        return "refused"
     except (ConnectionError, TimeoutError):
         return "closed"
-    except OSError:
-        return "no route"
+    except OSError as error:
+        return "no host" if error.errno == errno.EHOSTUNREACH else "no route"
     return "open"
 
 
-def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], list[str]]:
-    """Return the places that take a connection, in order, and those of the addresses to which there was a way."""
+def scan(addresses: Sequence[str], ports: Iterable[int]) -> tuple[list[Place], list[str], set[str]]:
+    """Return the places that take a connection, in order, the addresses with a way to them, and all answers."""
     places = [Place(address, port) for address in dict.fromkeys(addresses) for port in sorted(set(ports))]
     answers = each(knock, places)
-    reached = dict.fromkeys(place.address for place in places if answers[place] != "no route")
-    return [place for place in places if answers[place] == "open"], list(reached)
+    reached = dict.fromkeys(place.address for place in places if not answers[place].startswith("no "))
+    return [place for place in places if answers[place] == "open"], list(reached), set(answers.values())
 
 
 def told(

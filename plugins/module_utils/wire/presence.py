@@ -24,7 +24,7 @@ def answering(host: Host, addresses: Iterable[str], patience: float = PATIENCE) 
 
     Waits `patience` seconds at most for the kernel to find out. Empty where it cannot be asked, for want of ip(8).
     """
-    near = neighbours(host)
+    near = neighbours(host, by_arp=True)
     asked = [
         text
         for text in addresses
@@ -35,9 +35,11 @@ def answering(host: Host, addresses: Iterable[str], patience: float = PATIENCE) 
         done = host.run(("ip", "-json", "-4", "neighbour", "show"))
         if not done.ok:
             return {}
-        states = {each["dst"]: set(each.get("state", [])) for each in json.loads(done.output)}
+        states: dict[str, set[str]] = {}
+        for each in json.loads(done.output or "[]"):  # a machine with two cards knows a neighbour twice
+            states.setdefault(each["dst"], set()).update(each.get("state", []))
         found = {text: states.get(text, set()) for text in asked}
-        if time.monotonic() > until or not any(state & UNDECIDED for state in found.values()):
+        if time.monotonic() > until or not any(state & UNDECIDED and not state & ANSWERED for state in found.values()):
             return {text: bool(state & ANSWERED) for text, state in found.items()}
         time.sleep(PAUSE)
     return {}

@@ -41,7 +41,7 @@ def probe(
     expected = [int(port) for port in target.get("expected_ports") or []]
     in_clear = [int(port) for port in target.get("cleartext_ports") or []]
     tried = [*ports.WELL_KNOWN, *expected, *in_clear, *more_ports]
-    found, reached = ports.scan(target["addresses"], tried)
+    found, reached, _answers = ports.scan(target["addresses"], tried)
     if not reached:
         tried_at = ", ".join(target["addresses"]) or "no address"
         return {"reachable": False, "errors": [f"There is no route from here to {tried_at}."]}

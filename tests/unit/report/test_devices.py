@@ -174,3 +174,19 @@ def test_a_vantage_point_without_a_way_of_its_own_to_a_device_is_not_asked() -> 
     assert audit.views(variables) == []
     known[LAPTOP] |= {"clinic_targets": [{"host": CT}], "hardening_exposure": {"msg": "no answer"}}
     assert audit.views(variables) == [judge.View(LAPTOP, "lan", None, "no answer")]
+
+
+@pytest.mark.parametrize(
+    ("wire", "answers"),
+    [
+        (CLOSED, True),
+        (CLOSED | {"present": False}, False),
+        (SILENT, None),
+        (SILENT | {"present": False}, False),
+        (SILENT | {"present": True}, True),
+    ],
+)
+def test_it_is_told_whether_anything_answered_a_vantage_point(wire: dict[str, Any], *, answers: bool | None) -> None:
+    known = hostvars(wire)
+    variables = {**known[CT], "inventory_hostname": CT, "groups": {"vantage_points": [LAPTOP]}, "hostvars": known}
+    assert [view.answers for view in audit.views(variables)] == [answers]

@@ -324,17 +324,71 @@ def test_nothing_is_told_of_presence_where_the_kernel_cannot_be_asked(tmp_path: 
     assert presence.answering(Vantage(tmp_path), [NEAR]) == {}
 
 
-def test_a_closed_device_is_there_where_it_answered_arp(monkeypatch: pytest.MonkeyPatch) -> None:
-    for heard, present in (({ADDRESS: True}, True), ({}, False)):
-        monkeypatch.setattr(presence, "answering", lambda dummy, addresses, heard=heard: heard)
-        assert (seen()["reachable"], seen()["present"]) == (True, present)
+def test_nothing_is_told_of_presence_in_a_tunnel_where_nobody_answers_arp(tmp_path: Path) -> None:
+    here = Vantage(tmp_path, "")
+    flags = tmp_path / "sys" / "class" / "net" / "eth0" / "flags"
+    flags.parent.mkdir(parents=True)
+    for told, found in (("0x1003", {NEAR: False}), ("0x10d1", {})):
+        flags.write_text(f"{told}\n", encoding="ascii")
+        assert presence.answering(here, [NEAR]) == found
+
+
+def test_a_device_that_answered_one_of_two_network_cards_is_there(tmp_path: Path) -> None:
+    class Two(Vantage):
+        def run(self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> Result:
+            cable, radio = ({"dst": NEAR, "dev": dev, "state": [state]} for dev, state in self.known)
+            return Result(0, json.dumps([cable, radio]), "")
+
+        known = (("eth0", "REACHABLE"), ("wlan0", "FAILED"))
+
+    assert presence.answering(Two(tmp_path), [NEAR], patience=0.2) == {NEAR: True}
+
+
+@pytest.mark.parametrize(
+    ("heard", "answer", "udp", "present"),
+    [
+        ({ADDRESS: True}, "closed", [], True),
+        ({}, "refused", [], True),
+        ({}, "closed", [f"{ADDRESS}:161"], True),
+        ({}, "closed", [], False),
+    ],
+)
+def test_a_closed_device_is_there_where_it_answered_in_any_way(
+    monkeypatch: pytest.MonkeyPatch, heard: dict[str, bool], answer: str, udp: list[str], *, present: bool
+) -> None:
+    monkeypatch.setattr(presence, "answering", lambda dummy, addresses: heard)
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], {answer}))
+    monkeypatch.setattr(device.datagrams, "answered", lambda addresses: udp)
+    assert (seen()["reachable"], seen()["present"]) == (True, present)
+
+
+@pytest.mark.parametrize(
+    ("heard", "answer", "present"),
+    [({ADDRESS: True}, "no host", True), ({}, "no host", False), ({}, "no route", None)],
+    ids=["its firewall says so", "a router says so", "the vantage point has no network"],
+)
+def test_where_there_is_no_way_it_is_told_what_that_shows(
+    monkeypatch: pytest.MonkeyPatch, heard: dict[str, bool], answer: str, *, present: bool | None
+) -> None:
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [], {answer}))
+    monkeypatch.setattr(presence, "answering", lambda dummy, addresses: heard)
+    assert (seen()["reachable"], seen().get("present")) == (False, present)
+
+
+def test_a_device_with_one_address_that_answers_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], {"closed"}))
+    monkeypatch.setattr(presence, "answering", lambda dummy, addresses: {ADDRESS: True, NEAR: False})
+    assert (seen()["reachable"], seen()["present"]) == (False, True)
 
 
 def test_a_device_that_is_off_is_not_called_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "answering", lambda dummy, addresses: dict.fromkeys(addresses, False))
+    monkeypatch.setattr(device.ports, "scan", lambda addresses, tried: ([], [ADDRESS], {"closed"}))
     assert seen() == {
         "reachable": False,
+        "present": False,
         "errors": [f"{ADDRESS} does not answer on its own network: it is switched off, or has another address."],
     }
+    monkeypatch.undo()
     with horos():
         assert seen()["device"]["dicom"]

@@ -209,9 +209,9 @@ def test_https_is_seen_as_https(pair: tuple[str, str]) -> None:
 def test_closed_ports_are_closed_and_ipv6_is_written_in_brackets() -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as listener:
         place = Place(LOOPBACK, listener.getsockname()[1])
-        assert ports.scan([LOOPBACK], [place.port]) == ([place], [LOOPBACK])
+        assert ports.scan([LOOPBACK], [place.port]) == ([place], [LOOPBACK], {"open"})
         assert ports.answering([str(place), f"[fe80::1]:{place.port}"]) == [str(place)]
-    assert ports.scan([LOOPBACK, "fe80::1"], [place.port]) == ([], [LOOPBACK])
+    assert ports.scan([LOOPBACK, "fe80::1"], [place.port]) == ([], [LOOPBACK], {"refused", "no route"})
     assert ports.answering([str(place)]) == []
     assert ports.answering([]) == []
     target = {"addresses": [LOOPBACK, "fe80::1"], "expected_ports": [str(place.port)]}
