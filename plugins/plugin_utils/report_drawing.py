@@ -116,6 +116,8 @@ def _sentence(point: Mapping[str, Any]) -> str:
     for seen in point["sees"]:
         reached = reaches(seen["facts"])
         listed = ", ".join(f"{each.words}{'' if each.declared else ' (undeclared)'}" for each in reached)
+        if not seen["facts"]["wire"].get("reachable"):
+            listed = "no answer"  # off, or beyond every way: that is no port, declared or not
         showing.setdefault(listed or "nothing", []).append(_short(seen["host"]))
     return f"{from_here}: {'; '.join(f'{shown} of {_listed(hosts)}' for shown, hosts in showing.items())}."
 

@@ -13,6 +13,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     internet_scan,
     report_console,
     report_document,
+    report_drawing,
     report_page,
 )
 
@@ -53,3 +54,16 @@ def test_no_name_in_the_evidence_breaks_out_of_any_form(tmp_path: Path) -> None:
     assert hostile in built["internet_scan"]["said"]
     assert "<b>" not in report_page.html(built, "{}").partition("Last look")[2].partition("</li>")[0]
     assert not {"\x1b", "\u202e"} & set(report_console.table(built) + report_page.html(built, "{}"))
+
+
+def test_who_is_off_is_told_apart_from_what_is_open() -> None:
+    ssh = ["10.0.0.10:22"]
+    wire = {"reachable": True, "ports": {"open": ssh, "undeclared": ssh}, "http": {"cleartext_ports": []}}
+    wire |= {"dicom": {"cleartext_ports": [], "tls_ports": []}, "ssh": {"ports": ssh}}
+    off: dict[str, Any] = {"reachable": False}
+    sees = [
+        {"host": f"{name}.practice", "facts": {"wire": each}} for name, each in (("ct", wire), ("ws", off), ("us", off))
+    ]
+    point = {"name": "laptop.practice", "kind": "lan", "why": "", "sees": sees}
+    said = "From laptop (an undeclared device): 22 SSH (undeclared) of ct; no answer of ws and us."
+    assert report_drawing.sentences({"vantage_points": [point], "tunnels": []}) == [said]
