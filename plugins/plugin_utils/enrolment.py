@@ -38,6 +38,11 @@ SILENT_SECONDS = 60
 """How long sshd may be silent meanwhile."""
 BANNER_SECONDS = 3
 """How long to wait then for its first line: a connection that comes just when it starts anew hangs."""
+PENALTY_SECONDS = 40
+"""How long sshd is asked again where it ends a connection at once: after failed logins and broken-off connections it
+refuses an address for 15 s and more (PerSourcePenalties, OpenSSH 9.8)."""
+PAUSE = 0.5
+"""Seconds between two looks."""
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
 """Host keys that Debian's sshd has, each asked for by itself: any of the three may have been read on site."""
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -60,6 +65,10 @@ systemctl reload ssh"""
 
 class SilentError(HardeningError):
     """A machine that does not speak SSH, and why."""
+
+
+class AbsentError(SilentError):
+    """One that does not even take a connection."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,21 +179,40 @@ class Contact:
     @contextlib.contextmanager
     def _open(self, key_type: str) -> Iterator[paramiko.Transport | None]:
         """Open a connection and exchange keys; None where the machine has no host key of the type."""
-        transport = None
+        until = time.monotonic() + PENALTY_SECONDS
+        while True:
+            try:
+                transport = self._started(key_type)
+                break
+            except AbsentError:
+                raise
+            except SilentError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(PAUSE)
         try:
-            transport = paramiko.Transport(self._line())
-            transport.banner_timeout = self.banner_seconds
-            transport.get_security_options().key_types = (key_type,)
-            transport.start_client(timeout=SECONDS)
-        except paramiko.ssh_exception.IncompatiblePeer:
-            yield None
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise SilentError(f"{self.machine} does not speak SSH with us: {error or 'no answer'}.") from error
-        else:
             yield transport
         finally:
             if transport is not None:
                 transport.close()
+
+    def _started(self, key_type: str) -> paramiko.Transport | None:
+        """Return a connection whose keys are exchanged; AbsentError without one, SilentError where it just ends."""
+        try:
+            transport = paramiko.Transport(self._line())
+        except (paramiko.SSHException, OSError) as error:
+            raise AbsentError(f"{self.machine} does not speak SSH with us: {error}.") from error
+        transport.banner_timeout = self.banner_seconds
+        transport.get_security_options().key_types = (key_type,)
+        try:
+            transport.start_client(timeout=SECONDS)
+        except paramiko.ssh_exception.IncompatiblePeer:
+            transport.close()
+            return None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            transport.close()
+            raise SilentError(f"{self.machine} does not speak SSH with us: {error or 'no answer'}.") from error
+        return transport
 
     def _line(self) -> socket.socket | paramiko.ProxyCommand:
         if self.machine.proxy:
@@ -252,7 +280,7 @@ def wait_until_closed(contact: Contact) -> None:
                     f"{contact.machine} lets {contact.machine.user} in by key now, but takes passwords as well: some "
                     f"other setting of sshd wins over {DROP_IN}. The playbook harden names it, and closes it."
                 )
-        time.sleep(0.5)
+        time.sleep(PAUSE)
 
 
 def fingerprint_of(key: bytes) -> str:

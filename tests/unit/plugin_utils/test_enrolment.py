@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import paramiko
 import pytest
 from ansible_collections.radiology.hardening.plugins.action import enroll
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
@@ -94,3 +100,64 @@ def test_a_line_without_its_end_is_not_run_into_the_next(tmp_path: Path) -> None
     known_hosts.pin(str(tmp_path), "10.0.0.1", KEY)
     assert known_hosts.pinned(str(tmp_path), "pacs") == {1: KEY}
     assert known_hosts.pinned(str(tmp_path), "10.0.0.1") == {2: KEY}
+
+
+class Penal:
+    """A socket server in the place of sshd, which ends the first connections at once, as it does to who is penalised."""
+
+    def __init__(self, refusals: int) -> None:
+        self.came = 0
+        self.refusals = refusals
+        self.key = paramiko.RSAKey.generate(2048)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                line, _peer = self.listener.accept()
+            except OSError:
+                return
+            self.came += 1
+            if self.came <= self.refusals:
+                line.close()
+                continue
+            transport = paramiko.Transport(line)
+            transport.add_server_key(self.key)
+            transport.start_server(server=paramiko.ServerInterface())
+
+
+@pytest.fixture(name="contact")
+def of_one_machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(enrolment, "PAUSE", 0)
+    monkeypatch.setattr(enrolment, "KEY_TYPES", ("rsa-sha2-512",))
+    server = Penal(request.param)
+    machine = enrolment.Machine("pacs", "127.0.0.1", server.port, "engineer")
+    yield enrolment.Contact(machine, enrolment.fingerprint_of(server.key.asbytes())), server
+    server.listener.close()
+
+
+@pytest.mark.parametrize("contact", [0, 3], indirect=True)
+def test_a_machine_that_refuses_for_a_moment_is_asked_again(contact: Any) -> None:
+    asked, server = contact
+    assert asked.recognise().startswith("ssh-rsa ")
+    assert server.came == server.refusals + 1
+
+
+@pytest.mark.parametrize("contact", [10**9], indirect=True)
+def test_one_that_goes_on_is_told(contact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolment, "PENALTY_SECONDS", 0.2)
+    asked, server = contact
+    with pytest.raises(enrolment.SilentError, match=r"pacs .* does not speak SSH with us: "):
+        asked.recognise()
+    assert server.came > 1
+
+
+def test_one_that_takes_no_connection_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    machine = enrolment.Machine("pacs", "127.0.0.1", port, "engineer")
+    with pytest.raises(enrolment.AbsentError, match="Connection refused"):
+        enrolment.Contact(machine, "SHA256:x").recognise()
