@@ -88,6 +88,17 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
         raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def lay(directory: str, path: str, text: str, about: str) -> None:
+    """Write a file into a folder of its own in the clinic's, made where it is missing; `about`: its README."""
+    folder = os.path.dirname(path)
+    try:
+        made(directory)
+        made(folder, about=about)
+    except OSError as error:
+        raise HardeningError(f"{folder} cannot be made: {error.strerror}.") from error
+    write(path, text)
+
+
 def remove(path: str) -> None:
     """Remove a file of the clinic's folder."""
     try:

@@ -78,12 +78,7 @@ def keep(clinic: Mapping[str, Any], found: Looks, now: datetime.datetime) -> str
     """Write the evidence of one run atomically in the place of the former one, and return where it lies."""
     known = {"format": FORMAT, "clinic": clinic["name"], "scanned": now.isoformat(timespec="seconds"), "looks": found}
     where = path(str(clinic["directory"]))
-    try:
-        clinic_folder.made(str(clinic["directory"]))
-        clinic_folder.made(os.path.dirname(where), about=ABOUT)
-    except OSError as error:
-        raise HardeningError(f"{os.path.dirname(where)} cannot be made: {error.strerror}.") from error
-    clinic_folder.write(where, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    clinic_folder.lay(str(clinic["directory"]), where, json.dumps(known, indent=1, sort_keys=True) + "\n", ABOUT)
     return where
 
 

@@ -108,12 +108,7 @@ def keep(variables: Mapping[str, Any], version: str, sight: Sight, now: datetime
             name: {"seen": seen.when.isoformat(timespec="seconds"), "facts": seen.facts} for name, seen in parts.items()
         },
     }
-    try:
-        clinic_folder.made(str(clinic["directory"]))
-        clinic_folder.made(os.path.dirname(where), about=ABOUT)
-    except OSError as error:
-        raise HardeningError(f"{os.path.dirname(where)} cannot be made: {error.strerror}.") from error
-    clinic_folder.write(where, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    clinic_folder.lay(str(clinic["directory"]), where, json.dumps(known, indent=1, sort_keys=True) + "\n", ABOUT)
     return where
 
 
