@@ -184,10 +184,8 @@ class Contact:
             try:
                 transport = self._started(key_type)
                 break
-            except AbsentError:
-                raise
-            except SilentError:
-                if time.monotonic() > until:
+            except SilentError as error:
+                if isinstance(error, AbsentError) or time.monotonic() > until:
                     raise
                 time.sleep(PAUSE)
         try:
