@@ -78,7 +78,7 @@ def headline(document: Mapping[str, Any]) -> str:
     counts = document["counts"]
     judged = counts.get("pass", 0) + counts.get("fail", 0)
     parts = [f"{counts[verdict]} {verdict.replace('_', ' ')}" for verdict in sorted(counts)]
-    said = f"{document['verdict'].upper()}: {judged} controls judged; {', '.join(parts) or 'nothing was looked at'}"
+    said = f"{document['verdict'].upper()}: {judged} checks judged; {', '.join(parts) or 'nothing was looked at'}"
     count = away(document)
     return f"{said}; {count}, judged by what an audit saw before" if count else said
 

@@ -83,10 +83,7 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
         "hosts": [_host(name, known, judged) for name, known in shown.items()],
         "devices": first.get("clinic_devices", []),
         "vantage_points": points,
-        "readable_series": {
-            point["name"]: max((_readable(seen) for seen in point["sees"] if _reached(seen)), default=None)
-            for point in points
-        },
+        "readable_series": {point["name"]: _readable_series(point) for point in points},
         "internet_scan": _internet_scan(first["clinic"], now),
         "waivers": _waivers(first, findings, now.date()),
         "cleartext": _cleartext(first, points, now.date()),
@@ -97,12 +94,12 @@ def _document(hosts: Mapping[str, Any], vantage: Mapping[str, Any], now: datetim
     }
 
 
-def _reached(seen: Mapping[str, Any]) -> bool:
-    return bool(seen["facts"]["wire"].get("reachable"))
-
-
-def _readable(seen: Mapping[str, Any]) -> int:
-    return int(seen["facts"]["wire"]["dicom"]["readable_series"])
+def _readable_series(point: Mapping[str, Any]) -> int | None:
+    """Return how many series a vantage point could read; None where that none can be read is not proven."""
+    wires = [seen["facts"]["wire"] for seen in point["sees"]]
+    most = max((int(wire["dicom"]["readable_series"]) for wire in wires if wire.get("reachable")), default=0)
+    looked = any(wire.get("reachable") for wire in wires) and not point["unproven"]
+    return most if most or looked else None
 
 
 def _is_judged(known: Mapping[str, Any]) -> bool:
@@ -240,11 +237,14 @@ def _host(name: str, known: Mapping[str, Any], judged: Mapping[str, Any]) -> dic
 
 
 def _vantage_point(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    exposure = known.get("hardening_exposure") or {}
+    """Return what a vantage point saw; `unproven` are the hosts whose silence proves nothing, each with its reason."""
+    vantage, exposure = known["clinic_vantage"], known.get("hardening_exposure") or {}
     targets = exposure.get("targets") or {}
+    deaf = {host: why for host in targets if (why := internet_scan.deaf(host, vantage, exposure))}
     return {
         "name": name,
-        "kind": known["clinic_vantage"]["kind"],
-        "sees": [{"host": host, "facts": facts} for host, facts in targets.items()],
+        "kind": vantage["kind"],
+        "sees": [{"host": host, "facts": facts} for host, facts in targets.items() if host not in deaf],
+        "unproven": [{"host": host, "why": why} for host, why in deaf.items()],
         "why": "" if targets else _why(exposure),
     }

@@ -102,13 +102,13 @@ def description(document: Mapping[str, Any]) -> str:
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
     """Return, for each vantage point, what it was shown by which hosts, or why it could not look; and each tunnel."""
-    told = [_sentence(point) for point in document["vantage_points"] if point["why"] or point["sees"]]
+    told = [sentence for point in document["vantage_points"] if (sentence := _sentence(point))]
     home = [sentence for tunnel in document["tunnels"] for sentence in report_home.sentences(tunnel)]
     return [plain(sentence) for sentence in (told or ["No vantage point looked."]) + home]
 
 
 def _sentence(point: Mapping[str, Any]) -> str:
-    """Tell what hosts show to one vantage point; those that show the same together."""
+    """Tell what hosts show to one vantage point; those that show the same together; empty where it had no target."""
     from_here = f"From {_short(point['name'])} ({KINDS[point['kind']]})"
     if point["why"]:
         return f"{from_here} nobody could look: {point['why']}."
@@ -119,7 +119,12 @@ def _sentence(point: Mapping[str, Any]) -> str:
         if not seen["facts"]["wire"].get("reachable"):
             listed = "no answer"  # off, or beyond every way: that is no port, declared or not
         showing.setdefault(listed or "nothing", []).append(_short(seen["host"]))
-    return f"{from_here}: {'; '.join(f'{shown} of {_listed(hosts)}' for shown, hosts in showing.items())}."
+    told = [f"{shown} of {_listed(hosts)}" for shown, hosts in showing.items()]
+    unproven: dict[str, list[str]] = {}
+    for silent in point["unproven"]:
+        unproven.setdefault(silent["why"], []).append(_short(silent["host"]))
+    told += [f"nothing is proven of {_listed(hosts)}, since {why}" for why, hosts in unproven.items()]
+    return f"{from_here}: {'; '.join(told)}." if told else ""
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -153,8 +158,8 @@ def _lines(point: Mapping[str, Any], x: int, y: int, places: Mapping[str, tuple[
             of_the_right |= dict.fromkeys(reached)
     if x > SERVER and set(places) & {seen["host"] for seen in point["sees"]}:  # the lines begin at one place
         parts += _labels(list(of_the_right), x, SERVER + BOX[0], y + BOX[1] // 2)
-    if point["why"]:
-        parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">could not look</text>')
+    if note := "could not look" if point["why"] else "heard nobody" if point["unproven"] and not point["sees"] else "":
+        parts.append(f'<text class="note" x="{x}" y="{y + BOX[1] + 16}">{note}</text>')
     return parts
 
 

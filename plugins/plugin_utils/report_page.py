@@ -19,6 +19,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
 )
 from markupsafe import Markup
 
+CHECK = "each of one control on one host"
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "report" / "templates"
 
 
@@ -64,7 +65,10 @@ def sentence(document: Mapping[str, Any]) -> str:
         for point in document["vantage_points"]
         if point["kind"] == "internet" and (series := document["readable_series"][point["name"]]) is not None
     ]
-    readable = "Nobody looked from the internet. "
+    deaf = any(point["unproven"] for point in document["vantage_points"])
+    readable = (
+        "Whether the internet can read image series is not proven. " if deaf else "Nobody looked from the internet. "
+    )
     if internet:
         count = max(internet)
         readable = (
@@ -83,7 +87,8 @@ def sentence(document: Mapping[str, Any]) -> str:
         rest += f" Attested by persons and not measured: {vouched}, named below." if vouched else ""
         rest += f" Judged by what an audit saw before: {away}, named below." if away else ""
         rest += f" Not applicable: {spared}, each with its reason below." if spared else ""
-        return f"{readable}All of the {judged} controls that were judged hold.{rest}"
+        return f"{readable}All of the {judged} checks that were judged hold, {CHECK}.{rest}"
     if not judged:
         return f"{readable}No control could be judged, so nothing is proven."
-    return f"{readable}{wanting} of {sum(counts.values())} controls do not hold or could not be judged."
+    asked = wanting + counts.get("pass", 0)
+    return f"{readable}{wanting} of {asked} checks, {CHECK}, do not hold or could not be judged."

@@ -271,7 +271,7 @@ def test_every_form_of_the_report_says_that_it_was_away(variables: dict[str, Any
     (built,) = json.loads(json.dumps(report_document.build({HOST: known}, groups, NOW + 3 * DAY)))
     assert built["verdict"] == "pass"
     assert "ws.practice was away: judged by what an audit saw on 2026-11-27, 08:30 UTC" in report_console.table(built)
-    headline = "PASS: 1 controls judged; 1 pass; 1 host away, judged by what an audit saw before"
+    headline = "PASS: 1 checks judged; 1 pass; 1 host away, judged by what an audit saw before"
     assert report_console.headline(built) == headline
     assert report_console.away(built | {"hosts": 2 * built["hosts"]}) == "2 hosts away"
     page = report_page.html(built, "{}")

@@ -84,14 +84,14 @@ def test_a_device_that_is_closed_and_attested_passes_and_says_by_whom() -> None:
     assert (built["verdict"], built["counts"]) == ("pass", {"attested": 5, "pass": 3})
     said = "attested by Dr Roux on 2026-11-01, until 2027-10-31, not measured: No listener on the service page"
     console = in_one_line(report_console.table(built))
-    assert "PASS: 3 controls judged; 5 attested, 3 pass" in console
+    assert "PASS: 3 checks judged; 5 attested, 3 pass" in console
     assert said in console
     page = report_page.html(built, "{}")
     assert "Attested by persons and not measured: 5, named below." in report_page.sentence(built)
     assert "<h2>Attested by persons, not measured</h2>" in page
     assert "<td>Dr Roux</td><td>2026-11-01</td><td>2027-10-31</td>" in page
     assert "letter says so &lt;b&gt;" in page and "so <b>" not in page
-    assert "The 3 controls that hold" in page
+    assert "The 3 checks that hold" in page
     (suite,) = ElementTree.fromstring(report_junit.xml(built))
     assert (suite.attrib["skipped"], suite.attrib["failures"], suite.attrib["errors"]) == ("5", "0", "0")
     assert said in [case.attrib["message"] for case in suite.iter("skipped")]

@@ -134,7 +134,7 @@ def test_a_gateway_that_nobody_looked_at_proves_nothing() -> None:
 
 def test_what_a_place_on_the_right_reaches_of_several_hosts_is_written_once() -> None:
     sees = [{"host": "pacs", "facts": {"wire": opened()}}, {"host": "gate", "facts": {"wire": CLOSED}}]
-    point = {"name": "ct-probe", "kind": "peer", "why": "", "sees": sees}
+    point = {"name": "ct-probe", "kind": "peer", "why": "", "unproven": [], "sees": sees}
     places = {"pacs": (report_drawing.SERVER, 84), "gate": (report_drawing.SERVER, 188)}
     told = "".join(report_drawing._lines(point, 780, 84, places))
     assert (told.count("<path "), told.count("<text "), "4242 DICOM in clear" in told) == (2, 1, True)

@@ -64,6 +64,6 @@ def test_who_is_off_is_told_apart_from_what_is_open() -> None:
     sees = [
         {"host": f"{name}.practice", "facts": {"wire": each}} for name, each in (("ct", wire), ("ws", off), ("us", off))
     ]
-    point = {"name": "laptop.practice", "kind": "lan", "why": "", "sees": sees}
+    point = {"name": "laptop.practice", "kind": "lan", "why": "", "unproven": [], "sees": sees}
     said = "From laptop (an undeclared device): 22 SSH (undeclared) of ct; no answer of ws and us."
     assert report_drawing.sentences({"vantage_points": [point], "tunnels": []}) == [said]
