@@ -171,7 +171,8 @@ def in_force(
 def weakened(control: Control, value: Any) -> Control:
     """Return the control with a weaker value in the place of its own; HardeningError when it takes no such value.
 
-    The value is that of its one clause with a bound, or of its only clause; the others stay as they are.
+    The value is that of its one clause with a bound, or of its only clause, and of those from outside that demand the
+    same; the others stay as they are.
     """
     bounds = [clause for clause in control.expect if clause.operator in ("at_least", "at_most", "in", "subset_of")]
     chosen = bounds or list(control.expect)
@@ -182,8 +183,18 @@ def weakened(control: Control, value: Any) -> Control:
         raise HardeningError(
             f"hardening_waivers: {control.id} takes no value {value!r}; accepted: {accepted.described}."
         )
-    weaker = dataclasses.replace(chosen[0], expected=value)
-    return dataclasses.replace(control, expect=tuple(weaker if each is chosen[0] else each for each in control.expect))
+    own = chosen[0]
+    expect = tuple(dataclasses.replace(each, expected=value) if each is own else each for each in control.expect)
+    outside = {
+        kind: tuple(
+            dataclasses.replace(each, expected=value)
+            if each.expected == own.expected and (each.operator == own.operator or isinstance(value, list))
+            else each
+            for each in clauses
+        )
+        for kind, clauses in control.expect_from.items()
+    }
+    return dataclasses.replace(control, expect=expect, expect_from=outside)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,8 +88,11 @@ def _finding(
     control: Control, sight: Sight, waivers: list[Waiver] | tuple[Waiver, ...], today: datetime.date
 ) -> dict[str, Any]:
     vouched, person = _attested(control, sight, today)
-    evidence = vouched + _inside(control, sight) + _outside(control, sight)
-    why_not = _why_not_applicable(control, sight)
+    outside, why_not = _outside(control, sight), _why_not_applicable(control, sight)
+    if why_not and any(item["verdict"] == "fail" for item in outside):
+        why_not, evidence = [], outside  # somebody answers there all the same
+    else:
+        evidence = vouched + _inside(control, sight) + outside
     covering = next((waiver for waiver in waivers if _allows(waiver, control, sight, today)), None)
     if why_not:
         verdict, evidence = "not_applicable", why_not
@@ -204,13 +207,21 @@ def _evidence(
 
 
 def _allows(waiver: Waiver, control: Control, sight: Sight, today: datetime.date) -> bool:
-    """Whether a waiver covers what was seen. One with a weaker value asks that this be kept, as seen inside."""
+    """Whether a waiver covers what was seen. One with a weaker value asks that this be kept, and all else as ever."""
     if not waiver.covers(control.id, sight.host, today):
         return False
-    if waiver.value is None or not sight.look_inside:
-        return True
-    facts, kept = sight.inside, weakened(control, waiver.value)
-    return facts is not None and all(clause.met_by(lookup(facts, clause.fact)) for clause in kept.expect)
+    return waiver.value is None or not _short_of(weakened(control, waiver.value), sight)
+
+
+def _short_of(kept: Control, sight: Sight) -> list[str]:
+    """Return the demands of a control that were not seen to be met, inside and from outside, as half-sentences."""
+    inside = [(clause, _seen_inside(clause, sight)) for clause in kept.expect if sight.look_inside]
+    outside = [
+        (clause, _evidence(clause, view.facts, view.name, view.kind, view.why))
+        for view in sight.outside
+        for clause in kept.expect_from.get(view.kind, ())
+    ]
+    return list(dict.fromkeys(str(clause) for clause, item in inside + outside if item["verdict"] != "pass"))
 
 
 def _why_not_waived(
@@ -224,8 +235,8 @@ def _why_not_waived(
         if today > waiver.expires:
             found.append(f"the waiver of {waiver.owner} ended on {waiver.expires.isoformat()}")
         else:
-            kept = weakened(control, waiver.value).expect
-            found.append(f"the waiver of {waiver.owner} still demands {', '.join(map(str, kept))}")
+            short_of = ", ".join(_short_of(weakened(control, waiver.value), sight))
+            found.append(f"the waiver of {waiver.owner} still demands {short_of}")
     return found
 
 

@@ -62,6 +62,9 @@ def verdict(sight: Sight, *waivers: Waiver) -> str:
         (Sight("pacs", inside(False), (View("attacker", "internet", None),)), "pass"),
         (Sight("pacs", {"orthanc": {"installed": True}}), "error"),
         (Sight("pacs", {"orthanc": {"installed": False}}), "not_applicable"),
+        (Sight("pacs", {"orthanc": {"installed": False}}, (from_lan(),)), "not_applicable"),
+        (Sight("pacs", {"orthanc": {"installed": False}}, (from_lan("10.0.0.1:8042"),)), "fail"),
+        (Sight("pacs", {"orthanc": {"installed": False}}, (View("laptop", "lan", {"wire": {}}),)), "not_applicable"),
         (Sight("pacs", None, why="unreachable"), "not_audited"),
         (Sight("pacs", None, (from_lan(),), look_inside=False), "pass"),
         (Sight("pacs", None, (from_lan("10.0.0.1:80"),), look_inside=False), "fail"),
@@ -118,6 +121,44 @@ def test_a_waiver_with_a_value_covers_nothing_that_nobody_saw() -> None:
     waiver = Waiver("orthanc.webdav_off", "old viewer", "Ms Roux", TODAY, value=500)
     (unseen,) = judge((limited,), Sight("pacs", None, why="unreachable"), [waiver], TODAY)
     assert unseen["verdict"] == "not_audited"
+
+
+VERSIONS = control(
+    expect=(Clause("orthanc.versions", "is", ["1.2", "1.3"]),),
+    expect_from={
+        "lan": (
+            Clause("wire.http.cleartext_ports", "empty", True),
+            Clause("wire.versions", "subset_of", ["1.2", "1.3"]),
+        )
+    },
+)
+OLDER = Waiver("orthanc.webdav_off", "old viewer", "Ms Roux", TODAY, value=["1.1", "1.2", "1.3"])
+
+
+@pytest.mark.parametrize("look_inside", [True, False])
+@pytest.mark.parametrize(
+    ("wire", "expected"),
+    [
+        ({"http": {"cleartext_ports": []}, "versions": ["1.1", "1.2"]}, "waived"),
+        ({"http": {"cleartext_ports": []}, "versions": ["1.0", "1.2"]}, "fail"),
+        ({"http": {"cleartext_ports": ["10.0.0.1:80"]}, "versions": ["1.1"]}, "fail"),
+        ({"versions": ["1.1"]}, "fail"),
+    ],
+)
+def test_a_waiver_with_a_value_leaves_in_force_what_else_is_seen_from_outside(
+    wire: dict[str, object], expected: str, *, look_inside: bool
+) -> None:
+    seen = {"orthanc": {"installed": True, "versions": OLDER.value}}
+    view = View("laptop", "lan", {"wire": wire})
+    (found,) = judge((VERSIONS,), Sight("pacs", seen, (view,), look_inside=look_inside), [OLDER], TODAY)
+    assert found["verdict"] == expected
+    assert bool(found["why_not_waived"]) is (expected != "waived")
+
+
+def test_a_waiver_with_a_value_does_not_cover_that_nobody_looked_from_outside() -> None:
+    view = View("laptop", "lan", None, "no route")
+    (found,) = judge((VERSIONS,), Sight("pacs", None, (view,), look_inside=False), [OLDER], TODAY)
+    assert found["verdict"] == "not_audited"
 
 
 def test_an_expired_waiver_is_named_where_it_would_have_helped() -> None:

@@ -251,34 +251,6 @@ def test_a_vantage_point_that_could_not_look_is_told() -> None:
     assert "was not seen: no route" in report_junit.xml(built)
 
 
-@pytest.mark.parametrize("answered", [[], ["198.51.100.1:53"]])
-def test_silence_counts_only_where_the_vantage_point_heard_anybody(answered: list[str]) -> None:
-    silent = copy.deepcopy(CLOSED)
-    silent["ports"] |= {"looked_at": ["203.0.113.1"]}
-    known = hostvars(silent)
-    known[ATTACKER]["hardening_exposure"]["answered"] = answered
-    built = document(known)
-    assert built["readable_series"] == {ATTACKER: 0 if answered else None}
-    assert ("no image series can be read" in report_page.sentence(built)) is bool(answered)
-    assert ("not proven" in report_page.sentence(built)) is not bool(answered)
-    assert ("nothing is proven of pacs, since nobody answered" in report_drawing.description(built)) is not bool(
-        answered
-    )
-    assert ("0 series readable" in report_console.table(built)) is bool(answered)
-    assert ("heard nobody" in report_page.html(built, "{}")) is not bool(answered)
-
-
-def test_what_was_read_counts_beside_what_is_not_proven() -> None:
-    known = hostvars(opened())
-    silent = copy.deepcopy(CLOSED)
-    silent["ports"] |= {"looked_at": ["2001:db8::1"]}
-    targets = known[ATTACKER]["hardening_exposure"]["targets"]
-    targets["other.practice"] = {"wire": silent}
-    assert document(known)["readable_series"] == {ATTACKER: 5300}
-    targets[SERVER]["wire"]["dicom"]["readable_series"] = 0
-    assert document(known)["readable_series"] == {ATTACKER: None}
-
-
 def test_the_page_asks_for_nothing_from_elsewhere() -> None:
     page = report_page.html(document(hostvars(opened())), "{}")
     assert "default-src 'none'" in page
