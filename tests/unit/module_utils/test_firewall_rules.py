@@ -99,6 +99,15 @@ def test_whatever_nft_says_is_read_or_counts_as_nothing(text: str) -> None:
     assert isinstance(found, list)
 
 
+@pytest.mark.parametrize("flags", ["r", "dormant", ["dormant", "persist"]])
+def test_a_table_that_is_put_to_sleep_keeps_nothing(flags: object) -> None:
+    chain = {"chain": {"name": "input", "hook": "input", "policy": "drop"}}
+    awake = json.dumps({"nftables": [{"table": {"family": "inet", "name": "radiology"}}, chain]})
+    asleep = json.dumps({"nftables": [{"table": {"family": "inet", "name": "radiology", "flags": flags}}, chain]})
+    assert rules.read(awake) == ({"input": "drop"}, [])
+    assert rules.read(asleep) == ({}, [])
+
+
 def test_counts_handles_and_the_order_in_sets_make_no_difference() -> None:
     def listing(packets: int, *addresses: str) -> str:
         saddr = {
