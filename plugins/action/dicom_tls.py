@@ -42,6 +42,7 @@ class ActionModule(RequestingAction):
         try:
             authority.demand_cryptography()
             directory, name = str(scope["clinic_directory"]), str(scope["name"])
+            self._demand_folder(directory, variables)
             secrets = Secrets(directory, self._loader._vault, check_mode=check_mode)
             devices = dicom_front.admitted(scope.get("devices") or [])
             if not check_mode:
@@ -66,6 +67,11 @@ class ActionModule(RequestingAction):
             unsigned = device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))
             result.setdefault("warnings", []).append(unsigned)
         return result
+
+    def _demand_folder(self, directory: str, variables: dict[str, Any]) -> None:
+        """Raise HardeningError where the host trusts an authority and the clinic's folder has none: it is not whole."""
+        if not authority.authorities(directory) and self.has(dicom_front.AUTHORITY, variables):
+            raise HardeningError(dicom_front.ANOTHERS.format(known=f"{directory} has none"))
 
     def _is_wanted(self, answer: dict[str, Any], directory: str, name: str) -> bool:
         """Tell whether the host has a request that our authority has still to sign."""

@@ -26,6 +26,11 @@ NEXT_KEY = f"{FOLDER}/next.key"
 REQUEST = f"{FOLDER}/server.csr"
 CERTIFICATE = f"{FOLDER}/server.crt"
 AUTHORITY = f"{FOLDER}/ca.crt"
+ANOTHERS = (
+    f"{AUTHORITY} of this server holds an authority that the clinic's folder does not know ({{known}}): another would "
+    "shut all its devices out. Bring the folder with authority/, certificates/ and vault.yml back from its backup; or, "
+    f"to begin anew and give each device a new certificate, remove {AUTHORITY} here."
+)
 REVOKED = f"{FOLDER}/revoked.crl"
 """What the authority takes back: a certificate that it lists is refused in the handshake."""
 LINK_KEY = f"{FOLDER}/link.key"

@@ -12,7 +12,15 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 
 
 class RequestingAction(ActionBase):  # type: ignore[misc]
-    """An action whose host makes a key and asks for a certificate."""
+    """An action whose host makes a key and asks for a certificate, or has had it signed before."""
+
+    def has(self, path: str, variables: dict[str, Any]) -> bool:
+        """Tell whether a file is on the host; HardeningError where the host does not say."""
+        asked = {"path": path, "get_checksum": False, "get_mime": False, "get_attributes": False}
+        answer = self._execute_module(module_name="ansible.builtin.stat", module_args=asked, task_vars=variables)
+        if "stat" not in answer:
+            raise HardeningError(f"{path} cannot be looked at: {answer.get('msg', 'no answer')}.")
+        return bool(answer["stat"]["exists"])
 
     def fetch_request(self, path: str, variables: dict[str, Any]) -> str:
         """Fetch a certificate request (PEM), which is public; HardeningError where the host does not give it."""

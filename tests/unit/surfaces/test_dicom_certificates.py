@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     dicom_front_state,
     web_front,
 )
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
 from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, catalogue
@@ -101,6 +102,24 @@ def test_an_authority_that_is_too_weak_is_left_to_a_person() -> None:
     wanted = catalogue.wanted(catalogue.load("dicom_tls"))
     (told,) = [each.does for each in dicom_tls.plan(known["facts"], wanted, known["scope"])]
     assert told.endswith("signed with sha1WithRSAEncryption): rotate_certificates.yml -e authority=new")
+
+
+@pytest.mark.parametrize(
+    ("authorities", "foreign", "ours", "refused"),
+    [(1, 1, True, True), (2, 2, True, True), (1, 1, False, False), (2, 1, True, False), (0, 0, False, False)],
+)
+def test_a_server_that_was_hardened_from_another_folder_is_not_taken_over(
+    authorities: int, foreign: int, *, ours: bool, refused: bool
+) -> None:
+    known: dict[str, Any] = hardened("dicom_tls", "debian13")
+    mine, wanted = known["facts"]["dicom_tls"], catalogue.wanted(catalogue.load("dicom_tls"))
+    mine["trust_store"].update(authorities=authorities, foreign=[f"{number}" for number in range(foreign)])
+    mine["certificate"]["of_our_authority"] = ours
+    if not refused:
+        dicom_tls.plan(known["facts"], wanted, known["scope"])
+        return
+    with pytest.raises(HardeningError, match="holds an authority that the clinic's folder does not know"):
+        dicom_tls.plan(known["facts"], wanted, known["scope"])
 
 
 @pytest.mark.parametrize("fault", ["names", "weak"])
