@@ -155,10 +155,10 @@ def places() -> tuple[Place, ...]:
             boxes.down,
         ),
         Place(
-            f"machine of {sabotage.RELEASE}",
+            f"machine of {sabotage.RELEASES[0]}",
             sabotage.IN_MACHINE,
-            lambda: machine.known["release"] == sabotage.RELEASE and machine.running,
-            lambda inventory: virtual_clinic.up(NAME, sabotage.RELEASE, inventory),
+            lambda: machine.known["release"] == sabotage.RELEASES[0] and machine.running,
+            lambda inventory: virtual_clinic.up(NAME, sabotage.RELEASES[0], inventory),
             sabotage.harden_machine,
             sabotage.break_in_machine,
             lambda: virtual_clinic.down(NAME),

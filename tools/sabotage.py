@@ -3,10 +3,10 @@
 """Break controls on real hosts, one at a time; each has to be named by the audit and repaired by its role.
 
 Usage: sabotage.py [CONTROL ...], all of them by default. Those of the role disk_encryption are broken on a virtual
-machine, of Debian 12 or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says, those of the
-role workstation on two workstations in containers, of Debian 12 and 13, those of reading_laptop on two such ones beside
-their servers, those of modality_box on two boxes beside modalities, the others that concern gateways alone on two
-gateways, all others on two servers alike, behind their internet boxes. Two can run beside each other when
+machine of Debian 12 and on one of 13, or of what RADIOLOGY_RELEASE names, those of devices as sabotage_devices.py says,
+those of the role workstation on two workstations in containers, of Debian 12 and 13, those of reading_laptop on two
+such ones beside their servers, those of modality_box on two boxes beside modalities, the others that concern gateways
+alone on two gateways, all others on two servers alike, behind their internet boxes. Two can run beside each other when
 RADIOLOGY_LAB gives one a lab of another name. The last line is `N controls: N broken, N named, N repaired`.
 """
 
@@ -32,7 +32,7 @@ from lab import Lab
 
 NAME = os.environ.get("RADIOLOGY_LAB", "sabotage")
 STRICT = "strict"
-RELEASE = os.environ.get("RADIOLOGY_RELEASE", "bookworm")
+RELEASES = os.environ.get("RADIOLOGY_RELEASE", "bookworm trixie").split()
 HOSTS = ("pacs-1", "pacs-2", "box-1", "box-2")
 IN_CONTAINERS = ("orthanc", "dicom_tls", "authentication", "firewall", "remote_access", "system")
 IN_MACHINE = ("disk_encryption",)
@@ -139,15 +139,18 @@ def in_lab(
 
 
 def in_machine(roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
-    """Harden a virtual machine whose studies lie encrypted, break and repair, and return the tally."""
-    with tempfile.TemporaryDirectory() as folder:
-        inventory = Path(folder)
-        try:
-            virtual_clinic.up(NAME, RELEASE, inventory)
-            harden_machine(inventory)
-            return break_in_machine(inventory, roles, controls)
-        finally:
-            virtual_clinic.down(NAME)
+    """Harden a virtual machine of each release whose studies lie encrypted, break and repair, and return the tally."""
+    told = set()
+    for release in RELEASES:
+        with tempfile.TemporaryDirectory() as folder:
+            inventory = Path(folder)
+            try:
+                virtual_clinic.up(NAME, release, inventory)
+                harden_machine(inventory)
+                told.add(break_in_machine(inventory, roles, controls))
+            finally:
+                virtual_clinic.down(NAME)
+    return agreed(told)
 
 
 def on_devices(_roles: Sequence[str], controls: list[str]) -> tuple[int, ...]:
@@ -189,10 +192,14 @@ def break_in_machine(inventory: Path, roles: Sequence[str], controls: list[str])
 
 def tally(told: str) -> tuple[int, ...]:
     """Return controls, broken, named and repaired of a run; every host has to tell the same."""
-    found = {tuple(map(int, figures)) for figures in TALLY.findall(told)}
-    if len(found) != 1:
-        sys.exit(f"The hosts tell {len(found)} different tallies: {sorted(found)}")
-    return found.pop()
+    return agreed({tuple(map(int, figures)) for figures in TALLY.findall(told)})
+
+
+def agreed(tallies: set[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the one tally that all hosts tell; end here where they tell others."""
+    if len(tallies) != 1:
+        sys.exit(f"The hosts tell {len(tallies)} different tallies: {sorted(tallies)}")
+    return tallies.pop()
 
 
 def playbook(
