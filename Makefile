@@ -43,8 +43,8 @@ control: setup ## Do so with one control, on a lab that stays: make control ID=o
 trouble: setup ## Harden under trouble: kills, bad rulesets, full disks; nothing may be lost (an hour and more)
 	@$(RUN) tests/trouble/run.py
 
-undo: setup ## Undo every surface on hosts with 50 studies, alone and beside another's hardening (ten minutes)
-	@$(RUN) tests/undo.py
+undo: setup ## Undo every surface on hosts with 50 studies, alone and beside another's hardening (half an hour)
+	@$(RUN) tests/undo.py && $(RUN) tests/undo_machine.py
 
 rotation: setup ## Rotate certificates while a modality stores one image a second; none may be lost
 	@$(RUN) tests/rotation.py

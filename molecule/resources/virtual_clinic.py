@@ -42,7 +42,7 @@ swapon {disk}-part1
 """
 
 
-def up(name: str, release: str, folder: Path) -> None:
+def up(name: str, release: str, folder: Path) -> Clinic:
     """Make the machine, store studies, encrypt them, and write its inventory; what fails leaves nothing."""
     began = time.monotonic()
     machine = VirtualMachine(name, release)
@@ -63,6 +63,7 @@ def up(name: str, release: str, folder: Path) -> None:
         say(name, began, "has them encrypted")
         machine.write_inventory(folder, HOST)
         shutil.copy(clinic.folder / "machine.yml", folder)
+        return clinic
     except BaseException:
         down(name)
         raise

@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,17 +152,21 @@ class Clinic:
 
     def store(self, mib: int, seed: int) -> dict[str, str]:
         """Store studies of so many MiB, and return what was acknowledged: UID -> SHA-256 of the pixels."""
+        return self.take(list(images(mib, seed)))
+
+    def take(self, given: Sequence[Dataset]) -> dict[str, str]:
+        """Store images, and return what was acknowledged: UID -> SHA-256 of the pixels."""
         entity = patient_entity()
         entity.add_requested_context(SECONDARY_CAPTURE, ExplicitVRLittleEndian)
         stored: dict[str, str] = {}
         self.wait_for_echo()
         association = entity.associate("127.0.0.1", self.dicom, ae_title="LUMIERE")
-        for each in images(mib, seed):
+        for each in given:
             status = association.send_c_store(each)
             if status.Status == 0:
                 stored[each.SOPInstanceUID] = digest(each)
         association.release()
-        if len(stored) != mib * (1 << 20) // IMAGE:
+        if len(stored) != len(given):
             raise AssertionError(f"only {len(stored)} images were taken")
         return stored
 
