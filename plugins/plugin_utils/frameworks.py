@@ -67,6 +67,8 @@ def contradictions(controls: Iterable[Control], frameworks: Mapping[str, Framewo
     for (name, clause), known in listed.items():
         if known.status != "none" and (name, clause) not in cited:
             yield f"{name}.yml says that {clause} is answered, but no control cites it."
+        if (name, clause) in cited and "no control" in known.note.lower():
+            yield f"{name}.yml says 'no control' of {clause}, which {cited[name, clause][0].id} cites."
 
 
 def _framework(path: Path) -> Framework:

@@ -50,6 +50,20 @@ def test_a_clause_that_lost_its_last_control_is_told() -> None:
     assert "recyf.yml says that 5.B.4 is answered, but no control cites it." in frameworks.contradictions(left, KNOWN)
 
 
+@pytest.mark.parametrize(
+    "note", ["No control looks at logs yet.", "Held by the web front, and no control measures it."]
+)
+def test_a_note_that_denies_who_cites_the_clause_is_told(note: str) -> None:
+    orthanc_book = KNOWN["orthanc_book"]
+    clauses = {number: dataclasses.replace(clause, note=note) for number, clause in orthanc_book.clauses.items()}
+    denying = {**KNOWN, "orthanc_book": dataclasses.replace(orthanc_book, clauses=clauses)}
+    assert [
+        found.partition(", which ")[0]
+        for found in frameworks.contradictions(CONTROLS, denying)
+        if "'no control'" in found
+    ] == [f"orthanc_book.yml says 'no control' of {clause}" for clause in ("dicom-tls", "https", "security")]
+
+
 def test_a_clause_knows_who_cites_it() -> None:
     cited = frameworks.citing(CONTROLS)
     assert {control.id for control in cited["orthanc_book", "https"]} == {"authentication.web_https_only"}
