@@ -59,7 +59,7 @@ STAYS = {
     ),
     "workstation": (
         "Packages and the account dicom-tunnel stay; the tunnels' key goes, and the next hardening makes another. "
-        "Accounts that were made or closed are closed, and homes stay. "
+        "Accounts that were made for people are closed, those that were closed stay so, and homes stay. "
         "Services that were stopped run again and answer whoever calls. Sessions that have begun keep their limits."
     ),
     "modality_box": (

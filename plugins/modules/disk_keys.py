@@ -86,6 +86,10 @@ begun:
   description: Whether the host has a storage that the playbook C(encrypt_storage) encrypted.
   type: bool
   returned: by the call describe
+system:
+  description: Whether the whole system of the host is encrypted instead, whose keys are changed by hand.
+  type: bool
+  returned: by the call describe, where begun is false
 sentence:
   description: What was done.
   type: str

@@ -51,6 +51,11 @@ class Acts:
     def describe(self) -> dict[str, Any]:
         """Return how the volume stands, and print it."""
         found = self.host.call("describe")
+        if not found["begun"] and found["system"]:
+            raise HardeningError(
+                f"{LEFT}The whole system of {self.host.name} is encrypted (strategy system), and no playbook changes"
+                " its keys or its header: docs/disk-runbook.md has the commands by hand under each heading."
+            )
         if not found["begun"]:
             raise HardeningError(
                 f"{self.host.name} has no storage that was encrypted by the playbook encrypt_storage: run that first."

@@ -38,6 +38,10 @@ DAMAGED = "header.damaged-"
 """In the job's folder, with a number: what lay in a header's place before a copy was written there."""
 
 
+SYSTEM = "system"
+"""The job's name where the whole system is encrypted: its keys are changed by hand, as docs/disk-runbook.md says."""
+
+
 def handed(name: str) -> str:
     """Return where the controller puts what must not touch a disk: {"keys": [...], "header": "<base 64, gzip>"}."""
     return f"{luks.KEY_FOLDER}/{name}.handed"
@@ -61,7 +65,8 @@ def describe(machine: Machine, name: str) -> dict[str, Any]:
     """Return how a volume, its header and its keys stand. Changes nothing and asks for no key."""
     folder = os.path.join(job.FOLDER, name)
     if records.read_json(os.path.join(folder, "plan.json")) is None:
-        return {"begun": False}
+        system = records.read_json(os.path.join(job.FOLDER, SYSTEM, "plan.json"))
+        return {"begun": False, "system": system is not None}
     found = job.Job(folder)
     device, header = unlock.header_of(found, machine)
     metadata = luks.dump(machine, header or device)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,19 @@ def test_a_check_opens_nothing(lay: Lay) -> None:
     volume = lay("volume")
     assert unlock(volume, check=True)["changed"]
     assert volume.machine.opened == set()
+
+
+@pytest.mark.parametrize("act", ["unlock", "restore", "rotate"])
+def test_a_system_that_is_encrypted_is_left_to_a_person(lay: Lay, act: str) -> None:
+    volume = lay("in_place")
+    os.rename(volume.folder, os.path.join(os.path.dirname(volume.folder), "system"))
+    acts = volume.acts()
+    with pytest.raises(HardeningError, match=r"strategy system.*docs/disk-runbook\.md") as refused:
+        acts.rotate(volume.certificates, check=False) if act == "rotate" else getattr(acts, act)(check=False)
+    assert "encrypt_storage" not in str(refused.value)
+    shutil.rmtree(os.path.join(os.path.dirname(volume.folder), "system"))
+    with pytest.raises(HardeningError, match=r"no storage that was encrypted .*: run that first"):
+        acts.unlock(check=False)
 
 
 def test_a_key_is_taken_once_and_nothing_is_left_of_it(lay: Lay) -> None:

@@ -282,3 +282,9 @@ def test_a_unit_that_came_with_a_package_of_ours_did_not_run_before(former: Path
     apply(host, undoing.plan(host, "dicom_tls"))
     assert units["old.service"] == ["active", "enabled"]
     assert units["web.service"][1] == "disabled"
+
+
+def test_the_page_on_undo_names_each_surface() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "undo.md").read_text(encoding="utf-8")
+    listed = page.partition("Before a surface (")[2].partition(")")[0]
+    assert {name.strip("` \n") for name in listed.split(",")} == set(undoing.STAYS)
