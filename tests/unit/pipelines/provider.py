@@ -22,6 +22,7 @@ CLINICS = ("bord-de-mer", "rue-lumiere")
 
 SSH = """#!/bin/sh
 echo ssh >>"$WATCHED"
+echo "$@" >>"$WATCHED-words"
 echo "ssh: no route to this host, says the test" >&2
 exit 255
 """
@@ -59,7 +60,6 @@ class Repository:
         (self.clinics / "escrow").mkdir()
         for name in ("provider", "clinic"):
             (self.clinics / "escrow" / f"{name}.pem").write_text(certificate(name), encoding="ascii")
-        (self.folder / "known_hosts").touch()
         self.home.mkdir()
         self.path.mkdir()
         (self.path / "ssh").write_text(SSH, encoding="ascii")
@@ -71,6 +71,11 @@ class Repository:
     def called(self) -> list[str]:
         """What would have reached a host."""
         return self.watched.read_text(encoding="utf-8").splitlines() if self.watched.exists() else []
+
+    @property
+    def called_with(self) -> list[str]:
+        """The arguments of each call of ssh."""
+        return self.watched.with_name(f"{self.watched.name}-words").read_text(encoding="utf-8").splitlines()
 
     def edit(self, clinic: str, old: str, new: str) -> None:
         """Change a clinic file."""

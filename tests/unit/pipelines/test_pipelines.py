@@ -94,6 +94,19 @@ def test_the_nights_jobs_attach_junit_and_fail_where_nobody_answers(
         assert sum(int(suite.get("errors", 0)) for suite in ElementTree.parse(report).getroot()) > 0
 
 
+def test_a_machine_is_known_by_the_host_keys_of_its_own_clinic_alone(repository: Repository) -> None:
+    for clinic in CLINICS:
+        (repository.clinics / clinic).mkdir()
+        (repository.clinics / clinic / "known_hosts").write_text("192.0.2.1 ssh-ed25519 AAAA\n", encoding="ascii")
+    done = repository.run("ansible-playbook -i clinics/rue-lumiere.yml radiology.hardening.probe")
+    assert done.returncode != 0
+    assert repository.called_with
+    for words in repository.called_with:
+        first = words.partition("UserKnownHostsFile=")[2]
+        assert first.startswith(f'"{repository.clinics}/rue-lumiere/known_hosts" ~/.ssh/known_hosts'), words
+        assert "StrictHostKeyChecking" not in words  # ssh asks then, and nobody is there to answer
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_key_of_the_runner_is_its_own_alone(repository: Repository, name: str) -> None:
     play(repository, name, "probe")
