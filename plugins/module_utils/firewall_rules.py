@@ -199,7 +199,7 @@ def read(listing: str) -> tuple[dict[str, str], list[Rule]]:
     """Read `nft -j list table`: the policy of each hook, and the rules in their order.
 
     A table with a flag counts as none: ours has none, and one that is dormant lists its rules and keeps none of them.
-    (nft 1.0.6 prints a letter of its name in the place of the flag's.)
+    (nft 1.0.6 prints another word in the place of the flag's.)
     """
     try:
         items = json.loads(listing)["nftables"] if listing.strip() else []
