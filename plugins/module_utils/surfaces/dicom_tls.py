@@ -140,7 +140,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     Orthanc takes DICOM in clear until the front stands, so that a run which is broken off leaves one of the two ways.
     """
     mine = facts[NAME]
-    _refuse_anothers(mine)
+    _refuse_anothers(mine, scope)
     unmet = expectation.unmet(facts, wanted)
     steps: list[Step] = []
     if mine["front"]["files"].get(dicom_front.ACCOUNT_FILE) != digest(dicom_front.ACCOUNT):
@@ -178,14 +178,16 @@ def outgoing_in_clear(modalities: Mapping[str, Any]) -> list[str]:
     return sorted(found)
 
 
-def _refuse_anothers(mine: Mapping[str, Any]) -> None:
+def _refuse_anothers(mine: Mapping[str, Any], scope: Mapping[str, Any]) -> None:
     """Raise HardeningError where all is whole by an authority that is not the clinic's: its folder is not the one.
 
-    An authority beside ours, or one that did not sign what the front shows, was put there by somebody, and goes.
+    That has signed nothing for this server then. An authority beside ours, or one that did not sign what the front
+    shows, was put there by somebody, and goes.
     """
     store = mine["trust_store"]
     foreign = store["authorities"] and store["authorities"] == len(store["foreign"])
-    if foreign and mine["certificate"]["of_our_authority"]:
+    unknown = scope.get("certificate") in (None, "", TO_BE_SIGNED)
+    if foreign and unknown and mine["certificate"]["of_our_authority"]:
         raise HardeningError(dicom_front.ANOTHERS.format(known="it has another one"))
 
 

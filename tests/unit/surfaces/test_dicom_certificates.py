@@ -105,16 +105,23 @@ def test_an_authority_that_is_too_weak_is_left_to_a_person() -> None:
 
 
 @pytest.mark.parametrize(
-    ("authorities", "foreign", "ours", "refused"),
-    [(1, 1, True, True), (2, 2, True, True), (1, 1, False, False), (2, 1, True, False), (0, 0, False, False)],
+    ("authorities", "foreign", "ours", "signed", "refused"),
+    [
+        (1, 1, True, "", True),
+        (2, 2, True, dicom_tls.TO_BE_SIGNED, True),
+        (1, 1, True, "signed by ours", False),
+        (1, 1, False, "", False),
+        (2, 1, True, "", False),
+        (0, 0, False, "", False),
+    ],
 )
 def test_a_server_that_was_hardened_from_another_folder_is_not_taken_over(
-    authorities: int, foreign: int, *, ours: bool, refused: bool
+    authorities: int, foreign: int, signed: str, *, ours: bool, refused: bool
 ) -> None:
     known: dict[str, Any] = hardened("dicom_tls", "debian13")
     mine, wanted = known["facts"]["dicom_tls"], catalogue.wanted(catalogue.load("dicom_tls"))
     mine["trust_store"].update(authorities=authorities, foreign=[f"{number}" for number in range(foreign)])
-    mine["certificate"]["of_our_authority"] = ours
+    mine["certificate"]["of_our_authority"], known["scope"]["certificate"] = ours, signed
     if not refused:
         dicom_tls.plan(known["facts"], wanted, known["scope"])
         return
