@@ -14,7 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import apt_configuration, packages
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    apt_configuration,
+    packages,
+    security_archive,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
@@ -25,12 +29,14 @@ FACTS: dict[str, str] = {
     "updates.every_days": "int or float: days between two installations, or two renewals of the package index, "
     "whichever is longer; null: one of them is never done, or at a shutdown alone",
     "updates.security": "bool: unattended-upgrades takes what Debian's security archive offers for this release",
+    "updates.unsourced": "list of str: why corrections of this release do not reach this host: its security archive is "
+    "no source of apt's, or comes behind another; of a host that never renewed its index: none",
     "updates.timers_off": "list of str: timers of apt that do not run, or do not start with the machine",
     "updates.days_behind": "int: days since the package index was renewed and updates were installed, whichever is "
     "longer ago; on a host that never did, since it was hardened; null: never",
     "updates.withheld": "list of str: packages on hold, and patterns of packages that updates are not installed of",
     "updates.unverified": "list of str: file:line of package sources whose signature is not checked, and such settings",
-    "updates.advice.*": "list of str: what to do about days_behind, withheld and unverified",
+    "updates.advice.*": "list of str: what to do about unsourced, days_behind, withheld and unverified",
 }
 PACKAGE = "unattended-upgrades"
 PROGRAM = "/usr/bin/unattended-upgrade"
@@ -51,7 +57,7 @@ STAMPS = (
     ("/var/lib/apt/periodic/upgrade-stamp",),
 )
 """For the index, and for what was installed: the files that are touched when it succeeds."""
-LISTS = "/var/lib/apt/lists"
+LISTS = security_archive.LISTS
 STATUS = "/var/lib/dpkg/status"
 SOURCES = "/etc/apt/sources.list"
 SOURCES_FOLDER = "/etc/apt/sources.list.d"
@@ -70,6 +76,7 @@ def observe(host: Host, codename: str) -> dict[str, Any]:
         "installed": host.stat(PROGRAM) is not None,
         "every_days": _every_days(settings),
         "security": apt_configuration.takes(settings, _archive(host, codename), codename),
+        "unsourced": security_archive.unsourced(host, codename),
         "timers_off": _timers_off(host),
         "days_behind": _days_behind(host),
         "withheld": _withheld(host, settings),
@@ -114,6 +121,7 @@ def _unsigned(found: Mapping[str, Any]) -> str:
 
 
 ADVICE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "unsourced": lambda found: security_archive.advise(found["unsourced"]),
     "days_behind": _behind,
     "withheld": _kept_back,
     "unverified": _unsigned,

@@ -80,11 +80,12 @@ def test_debians_own_settings_install_security_updates(machine):
         "installed": True,
         "every_days": 1,
         "security": True,
+        "unsourced": [],
         "timers_off": [],
         "days_behind": 0,
         "withheld": [],
         "unverified": [],
-        "advice": {"days_behind": [], "withheld": [], "unverified": []},
+        "advice": {"unsourced": [], "days_behind": [], "withheld": [], "unverified": []},
     }
 
 
