@@ -19,7 +19,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.host import Ho
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 SERVICES = {"images": orthanc_service.UNIT, "index": orthanc_service.UNIT}
-"""Purpose of a place to the unit that writes there; Debian's PostgreSQL requires its folder by itself."""
+"""Purpose of a place to the unit that writes there; Debian's PostgreSQL requires its folder by itself,
+and MariaDB starts on no empty one."""
 DROP_IN = orthanc_service.MOUNTS_DROP_IN
 UNCOVERED = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
 """Runs a line where the mount point is uncovered, in a mount namespace of its own: the host's mounts stay."""

@@ -9,10 +9,16 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service, orthanc_text
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    orthanc_databases,
+    orthanc_service,
+    orthanc_text,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import (
     FINDMNT,
+    NETWORK,
     SAFE,
+    UNKNOWN,
     Mount,
     Stack,
     mount_of,
@@ -25,6 +31,8 @@ DATA = ("images", "index", "database", "declared")
 SYSTEM = ("system", "homes")
 PASSING = ("temporary", "scratch")
 ENCRYPT = "ansible-playbook radiology.hardening.encrypt_storage -l {name}"
+ELSEWHERE = "what "
+"""Begins the name of a place that is no folder of this host; those of others begin with a slash."""
 RATES = {True: 60, False: 150}
 """MiB/s that an encryption in place is assumed to reach, on a turning disk and on flash: each byte is read, encrypted,
 journalled and written, and read twice more for its checksum."""
@@ -44,7 +52,10 @@ class Orthanc:
 def observe(host: Host, stack: Stack, scope: Mapping[str, Any]) -> list[Place]:
     """Return the places of a host: of Orthanc as it runs, of a workstation's people, and those declared."""
     orthanc = orthanc_as_told(host)
-    found = [_place(host, stack, path, purpose) for path, purpose in _wanted(host, scope, orthanc)]
+    databases = orthanc_databases.observe(host, orthanc.told) if orthanc else []
+    wanted = [*_wanted(host, scope, orthanc), *((folder, "database") for each in databases for folder in each.folders)]
+    found = [_place(host, stack, path, purpose) for path, purpose in dict.fromkeys(wanted)]
+    found += [_elsewhere(each) for each in databases if not each.folders]
     return found + ([_orthanc_scratch(host, stack, orthanc)] if orthanc else [])
 
 
@@ -82,11 +93,7 @@ def orthanc_folders(host: Host, orthanc: Orthanc | None) -> list[tuple[str, str]
     base = path if entry is not None and entry.is_directory else posixpath.dirname(path)
     images = posixpath.join(base, str(told.get("StorageDirectory", "OrthancStorage")))
     index = posixpath.join(base, str(told.get("IndexDirectory") or images))
-    found = [(images, "images"), (index, "index")]
-    database = told.get("PostgreSQL")
-    if isinstance(database, dict) and database.get("EnableIndex") and host.stat("/var/lib/postgresql") is not None:
-        found.append(("/var/lib/postgresql", "database"))
-    return found
+    return [(images, "images"), (index, "index")]
 
 
 def estimates(places: Iterable[Place], stack: Stack) -> dict[str, dict[str, Any]]:
@@ -119,12 +126,14 @@ def encrypt_sentences(said: Iterable[str], places: Iterable[Place], found: Mappi
     by_point: dict[str, list[str]] = {}
     for sentence in said:
         place = next((each for each in listed if sentence.startswith(f"{each['path']} (")), None)
-        by_point.setdefault(place["mount_point"] if place else sentence, []).append(sentence)
+        by_point.setdefault((place and place["mount_point"]) or sentence, []).append(sentence)
     return [_encrypt_sentence(sentences, found.get(point), command) for point, sentences in by_point.items()]
 
 
 def _encrypt_sentence(sentences: list[str], estimate: Mapping[str, Any] | None, command: str) -> str:
     where = "; ".join(dict.fromkeys(sentences))
+    if where.startswith(ELSEWHERE):
+        return f"{where}: see to it that what holds it is encrypted, and waive this with that as the reason"
     if not estimate:
         return f"{where}: encrypt it by `{command}`"
     return (
@@ -144,12 +153,26 @@ def _wanted(host: Host, scope: Mapping[str, Any], orthanc: Orthanc | None) -> li
             ("/var/tmp", "temporary"),  # noqa: S108
         ]
         found += [(str(path), "temporary") for path in scope.get("caches") or []]
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _place(host: Host, stack: Stack, path: str, purpose: str) -> Place:
     real = host.run(["readlink", "-m", path]).output.strip() or path
     return _described(host, stack, path, purpose, stack.mount_of(real))
+
+
+def _elsewhere(database: orthanc_databases.Database) -> Place:
+    """Return the place of a database that lies on another machine, or of which nothing can be told."""
+    return {
+        "path": f"{ELSEWHERE}{database.plugin} keeps",
+        "purpose": "database",
+        "mount_point": "",
+        "source": database.server,
+        "protection": NETWORK if database.server else UNKNOWN,
+        "below": [],
+        "used_bytes": 0,
+        "size_bytes": 0,
+    }
 
 
 def _described(host: Host, stack: Stack, path: str, purpose: str, mount: Mount | None) -> Place:
