@@ -68,6 +68,7 @@ FACTS: dict[str, str] = {
     "storage.when_full": "str: rejects (new images, by a quota), disk (as the version knows no quota that rejects, only"
     " the full disk does), unbounded (no quota), deletes (the oldest patients)",
     "storage.room_mib": "int: size of the file system that holds the images, in MiB; 0: unknown",
+    "storage.used_mib": "int: how much is in use of that file system, by whatever, in MiB; 0: unknown",
     "storage.stored_mib": "int: how much the images take, in MiB; null: the server does not answer",
     "peers.cleartext": "list of str: other web servers that Orthanc sends images to without TLS",
     "peers.authorities": "str: the list of certificate authorities on this host; empty: none",

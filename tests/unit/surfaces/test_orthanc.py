@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Orthanc's plugins, storage, peers, account, files and logs: what is seen, what is mended, what is left to a person."""
+"""Orthanc's plugins, peers, account, files and logs: what is seen, what is mended, what is left to a person."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_peers,
     orthanc_plugins,
     orthanc_service,
-    orthanc_storage,
     unit_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
@@ -131,57 +130,6 @@ def test_a_plugin_in_use_does_not_restart_the_server_at_each_run() -> None:
     steps, left = planned(plugins=used, config={"Plugins": [DICOMWEB, VIEWER]})
     assert steps == []
     assert len(left) == 1
-
-
-@pytest.mark.parametrize(
-    ("version", "config", "full"),
-    [
-        ("1.10.1", {}, "disk"),
-        ("1.10.1", {"MaximumStorageSize": 9}, "deletes"),
-        ("1.10.1", {"MaximumStorageSize": 9, "MaximumStorageMode": "Reject"}, "deletes"),
-        ("1.10.1", {"MaximumPatientCount": 9}, "deletes"),
-        ("1.12.7", {}, "unbounded"),
-        ("1.12.7", {"MaximumStorageSize": 9}, "deletes"),
-        ("1.12.7", {"MaximumStorageSize": 9, "MaximumStorageMode": "Reject"}, "rejects"),
-        ("1.12.7", {"MaximumStorageMode": "Reject"}, "unbounded"),
-    ],
-)
-def test_what_a_full_storage_does(tmp_path: Any, version: str, config: dict[str, Any], full: str) -> None:
-    host = Answering(tmp_path, df="1M-blocks\n  20000\n")
-    assert orthanc_storage.observe(host, config, version) == {"when_full": full, "room_mib": 20000}
-
-
-def test_the_room_of_a_storage_that_is_still_to_be_made_is_that_of_its_parent(tmp_path: Any) -> None:
-    (tmp_path / "srv").mkdir()
-    host = Answering(tmp_path, df="1M-blocks\n  20000\n")
-    assert orthanc_storage.observe(host, {"StorageDirectory": "/srv/images/db"}, "1.12.7")["room_mib"] == 20000
-    assert host.ran[-1][-1] == "/srv"
-    assert orthanc_storage.observe(Answering(tmp_path), {}, "1.12.7")["room_mib"] == 0
-
-
-def test_a_quota_is_the_room_less_a_reserve_or_what_was_chosen() -> None:
-    def found(room: int, stored: int, version: str = "1.12.7") -> dict[str, Any]:
-        return {"version": version, "storage": {"room_mib": room, "stored_mib": stored}}
-
-    assert orthanc_storage.settings(found(20000, 5), 0) == {"MaximumStorageMode": "Reject", "MaximumStorageSize": 19000}
-    assert orthanc_storage.quota_mib(found(2000000, 5), 0) == 1989760
-    assert orthanc_storage.quota_mib(found(20000, 5), 700) == 700
-    assert orthanc_storage.settings(found(20000, 5, "1.10.1"), 700) == {
-        "MaximumPatientCount": 0,
-        "MaximumStorageSize": 0,
-    }
-    assert orthanc_storage.settings(found(20000, 19001), 0) == {"MaximumStorageMode": "Reject"}
-    assert "19001 MiB" in orthanc_storage.steps(found(20000, 19001), 0)[0].does
-    assert orthanc_storage.steps(found(20000, 19000), 0) == []
-    assert orthanc_storage.settings(found(0, 0), 0) == {"MaximumStorageMode": "Reject"}
-    assert orthanc_storage.steps(found(0, 0), 0)
-
-
-def test_images_beyond_the_quota_are_told_without_a_restart() -> None:
-    held = {"MaximumStorageSize": 0}
-    steps, left = planned(config=held, storage={"stored_mib": 10**9, "when_full": "unbounded"})
-    assert steps == []
-    assert "enlarge their disk" in left[0]
 
 
 def test_peers_in_clear_are_named_without_their_passwords(tmp_path: Any) -> None:
