@@ -155,8 +155,6 @@ def plan(
         steps.append(
             Step(f"Let people in over SSH by key only ({FILE})", lambda host: write(host, FILE, render(scope)))
         )
-    if not facts["included"]:
-        steps.append(Step(f"Read {FOLDER} first in {MAIN}", _include_first))
     wanted = settings(scope)
     steps += [
         Step(f"Set aside what {where} says against it", lambda host, where=where: set_aside(host, where, wanted))  # type: ignore[misc]
@@ -166,12 +164,15 @@ def plan(
     if facts["command_line"] and unmet:
         told = f"Start sshd without {' '.join(facts['command_line'])}, which keeps sessions open"
         steps.append(Step(told, lambda host: ssh_command_line.take_out(host, facts["command_line"])))
-    if not steps and not more[0] and not facts["older_than_configuration"] and not unmet:
+    # Last of what is written: a line before the others changes the numbers by which they are set aside.
+    including = [] if facts["included"] else [Step(f"Read {FOLDER} first in {MAIN}", _include_first)]
+    if not (steps or including or more[0]) and not facts["older_than_configuration"] and not unmet:
         return []
     return [
         ssh_undo.UNDO.arm(list(dict.fromkeys([*touched(facts), *more[1]])), str(scope.get("arming") or "")),
         *steps,
         *more[0],
+        *including,
         Step("Reload sshd, which keeps sessions open", reload),
     ]
 

@@ -12,7 +12,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import ssh_command_line, ssh_daemon, ssh_undo
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    ssh_command_line,
+    ssh_daemon,
+    ssh_group,
+    ssh_undo,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
@@ -78,6 +83,32 @@ def planned(machine, **scope):
     facts = ssh_daemon.observe(machine, scope)
     digest = hashlib.sha256(ssh_daemon.render(scope).encode()).hexdigest()
     return ssh_daemon.plan(facts, [], digest, scope)
+
+
+def test_in_a_main_file_without_an_include_the_right_lines_are_set_aside(tmp_path):
+    """sshd_config of Debian 10, which an upgrade left as it was."""
+    rows = [
+        "Port 22",
+        "AllowUsers vendor",
+        "X11Forwarding yes",
+        "Match User guest",
+        "  PasswordAuthentication yes",
+        "  Banner none",
+    ]
+    machine = host(tmp_path, {ssh_daemon.MAIN: "\n".join(rows) + "\n"})
+    facts = ssh_daemon.observe(machine, {})
+    assert (facts["included"], facts["exceptions"]) == (False, [f"{ssh_daemon.MAIN}:5"])
+    group = {"recent": [], "strangers": [], "idle": [], "declared": ["root"], "command_line": []}
+    group["lines"] = [f"{ssh_daemon.MAIN}:2"]
+    unmet = [f"authentication.ssh_access.{name}" for name in ("limited", "lines")]
+    more = ssh_group.within(group, unmet, {}, wanted=True)
+    digest = hashlib.sha256(ssh_daemon.render({}).encode()).hexdigest()
+    apply(machine, ssh_daemon.plan(facts, [], digest, {}, (more, ssh_group.touched(group))))
+    rows[1], rows[4] = ssh_daemon.ASIDE + rows[1], ssh_daemon.ASIDE + rows[4].strip()
+    assert machine.text(ssh_daemon.MAIN).splitlines() == [ssh_daemon.INCLUDE, *rows]
+    assert machine.text(ssh_group.FILE) == ssh_group.TEXT
+    again = ssh_daemon.observe(machine, {})
+    assert (again["included"], again["shadows"], again["exceptions"]) == (True, [], [])
 
 
 def test_a_stock_host_gets_the_drop_in_and_a_reload(tmp_path):
