@@ -57,15 +57,29 @@ CORRECTED = f"^/(patients|studies|series)/{_ID}/(anonymize|modify|split|merge)/?
 """The paths by which images are made from others, which Orthanc then removes where the body says so (KeepSource), or
 without a word for split and merge, or which it replaces where they keep their number (SOPInstanceUID)."""
 
-REMOVES = r"""  map "$uri $request_body" $removes {
+_STRING = r'"[^"\x5c]*+"'
+_FLAT = rf'(?>(?:[^\]\[{{}}"/]++|{_STRING})*)'
+_VALUE = rf"(?:{_STRING}|true|false|null|-?[0-9]++|\[{_FLAT}\]|\{{{_FLAT}\}})"
+KEPT = (
+    rf'^\S+/(?:split|merge)/? \s*+\{{(?>(?:\s*+(?!"KeepSource"){_STRING}\s*+:\s*+{_VALUE}\s*+,)*)'
+    r'\s*+"KeepSource"\s*+:\s*+true\s*+[,}]'
+)
+"""A body of split or merge whose outermost object has KeepSource itself, behind none but plain members.
+
+Strings are told from what stands between them, so that no brace within one ends an object, and there is no comment,
+since jsoncpp takes both. Nothing is tried twice, so that a long body meets no limit of PCRE's; one that did is refused.
+"""
+
+REMOVES = rf"""  map "$uri $request_body" $removes {{
     default 1;
     "~*(\\\\u00|SOPInstanceUID|0008[-,]?0018)" 1;
     "~*(?s)KeepSource.*KeepSource" 1;
-    '~(?s)^\S+ \s*\{.*"KeepSource"\s*:\s*true\s*[,}]' 0;
+    '~{KEPT}' 0;
+    '~(?s)^\S+/(anonymize|modify)/? \s*\{{.*"KeepSource"\s*:\s*true\s*[,}}]' 0;
     "~*KeepSource" 1;
-    "~^\S+/(anonymize|modify)/? \s*\{" 0;
-  }
-  map "$role $removes" $corrects_as { default ""; "~^administrator " $asks_as; "technician 0" $asks_as; }
+    "~^\S+/(anonymize|modify)/? \s*\{{" 0;
+  }}
+  map "$role $removes" $corrects_as {{ default ""; "~^administrator " $asks_as; "technician 0" $asks_as; }}
 """
 """Whether former images may go: so, unless the body says that they stay; JSON's escapes (\\u004b) could hide a word."""
 

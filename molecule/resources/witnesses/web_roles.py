@@ -153,12 +153,22 @@ CORRECTIONS = (
     (False, "anonymize", b'{"KeepSource": false}'),
     (False, "anonymize", b'{"Keep": ["0008,0018"], "Force": true}'),
     (False, "split", b'{"Series": ["{series}"]}'),
+    (False, "split", b'{"Series": ["{series}"], "Foo": {"KeepSource": true}}'),
+    (False, "split", b'{"Series": ["{series}"] /* "KeepSource": true, */}'),
+    (False, "split", b'{"Series": ["{series}"]} {"KeepSource": true}'),
+    (False, "split", b'{"Foo": {"a":"}, "/*": true, "KeepSource": true, "b": "*/}, "Series": ["{series}"]}'),
+    (False, "split", b'{"Foo": {"a":"}, ",": ": {", ": 1, ": {":1}, "KeepSource": true}, "Series": ["{series}"]}'),
+    (False, "split", b'{"Foo": {"a":"\\"}, "KeepSource": true, "b": "\\"}, "Series": ["{series}"]}'),
+    (False, "split", b'{"Series": ["{series}"], "KeepSource": true, "KeepSource": false}'),
+    (False, "split", b'{"Series": ["{series}"], "KeepSource": true, "Keep\\u0053ource": false}'),
     (False, "merge", b'{"Resources": ["{study}"]}'),
+    (False, "merge", b'{"Resources": ["{study}"], "Foo": {"KeepSource": true}}'),
     (False, "modify", b'{"Replace": {"StudyDescription": "' + b"x" * 70_000 + b'"}}'),
     (True, "modify", b'{"Replace": {"StudyDescription": "x"}}'),
     (True, "modify", b'{"Replace": {"StudyDescription": "y"}, "Force": true, "KeepSource": true}'),
     (True, "anonymize", b"{}"),
     (True, "split", b'{"Series": ["{series}"], "KeepSource": true}'),
+    (True, "split", b'{"Replace": {"PatientName": "A^{B}"}, "Remove": [], "KeepSource": true, "Series": ["{series}"]}'),
 )
 """Orthanc makes new images of others, and removes these where the body says so."""
 

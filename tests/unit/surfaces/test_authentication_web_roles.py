@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import json
 import re
 import threading
 
@@ -186,11 +188,41 @@ def test_every_attempt_is_beyond_the_role_that_makes_it():
 def removes(verb: str, body: str) -> bool:
     """Read nginx's map $removes as nginx does: the first expression that matches, else its default."""
     lines = re.findall(r"""^    (["'])~(\*?)(.*)\1 ([01]);$""", web_roles.REMOVES, re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for _quote, small, expression, value in lines:
         if re.search(expression.replace(r"\\\\", r"\\"), f"/studies/0/{verb} {body}", re.IGNORECASE if small else 0):
             return value == "1"
     return True
+
+
+DECEIVING = (
+    '{"Series": ["a"], "Foo": {"KeepSource": true}}',
+    '{"Series": ["a"], "Foo": [{"KeepSource": true, "a": 1}]}',
+    '{"Series": ["a"] /* "KeepSource": true, */}',
+    '{"Series": ["a"], // "KeepSource": true,\n "Force": true}',
+    '{/**/"KeepSource": true}',
+    '{"Foo": {"a":"}, "/*": true, "KeepSource": true, "b": "*/}, "Series": ["a"]}',
+    '{"Foo": {"a":"}, ",": ": {", ": 1, ": {":1}, "KeepSource": true, "b": 1}, "Series": ["a"]}',
+    '{"Foo": {"a":"\\"}, "KeepSource": true, "b": "\\"}, "Series": ["a"]}',
+    '{"Series": ["a"]} {"KeepSource": true}',
+    '{"Foo": "\\", \\"KeepSource\\": true, ", "Series": ["a"]}',
+    '[{"KeepSource": true}]',
+    '{"KeepSource": true, "KeepSource": false}',
+    '{"KeepSource": true, "Keep\\u0053ource": false}',
+    '{"KeepSource": truefalse}',
+    '{"KeepSource": "true"}',
+    '{"keepsource": true}',
+)
+"""Bodies whose outermost object has no KeepSource that is true, or for whom that cannot be told, however they look."""
+
+
+def test_what_deceives_has_no_keepsource_of_its_own_that_is_true():
+    parsed = []
+    for body in DECEIVING:
+        with contextlib.suppress(ValueError):
+            parsed.append(json.loads(body))
+    assert len(parsed) >= 6
+    assert not [each for each in parsed if isinstance(each, dict) and each.get("KeepSource") is True]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +243,11 @@ def removes(verb: str, body: str) -> bool:
         ("modify", '{"Keep": ["0008,0018"]}', True),
         ("modify", "", True),
         ("modify", "[]", True),
+        ("split", '{"Series": ["a-b"],\n "Replace": {"PatientName": "A^{B}/*"}, "KeepSource" : true }', False),
+        ("split", '{"Priority": -1, "Remove": [], "Force": false, "KeepSource": true, "More": {"a": ["\\\\"]}}', False),
+        ("merge/", ' {"Resources": ["a", "b"], "Permissive": true, "KeepSource": true}', False),
+        *[(verb, body, True) for verb in ("split", "merge") for body in DECEIVING],
+        ("modify", '{"Foo": {"KeepSource": true}}', False),
         ("split", '{"Series": []}', True),
         ("merge", "{}", True),
     ],
