@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Plant known passwords, harden and audit at -vvv, and search everything that was said for them and for key material.
 
-Searched: the output of every playbook with --diff and -vvv, the reports, the hosts' journals, and the command lines of
-all processes on host and controller while it ran. The search is proven by what may hold secrets: there it finds them.
+Searched: the output of every playbook with --diff and -vvv, of hardening also with --check, the reports, the hosts'
+journals, and the command lines of all processes on host and controller while it ran. The search is proven by what may
+hold secrets: there it finds them.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import subprocess
@@ -34,6 +36,35 @@ CANARIES = {
 }
 FIRST = {login: f"{password}-first" for login, password in CANARIES.items()}
 """By which people first come in at the workstation."""
+OF_SETTINGS = {
+    what: f"CANARY{number}hT6yBn3mQ8vXcKd5"
+    for number, what in enumerate(
+        ("proxy", "index", "images", "database", "address", "other", "service", "cloud", "account"), len(CANARIES)
+    )
+}
+TOLD = {
+    "Odbc": {
+        "EnableIndex": False,
+        "IndexConnectionString": f"DSN=index;PWD={OF_SETTINGS['index']}",
+        "StorageConnectionString": f"DSN=images;PWD={OF_SETTINGS['images']}",
+    },
+    "PostgreSQL": {
+        "EnableIndex": False,
+        "Password": OF_SETTINGS["database"],
+        "ConnectionUri": f"postgresql://orthanc:{OF_SETTINGS['address']}@192.0.2.1/orthanc",
+    },
+    "MySQL": {"EnableIndex": False, "Password": OF_SETTINGS["other"]},
+    "Authorization": {"WebService": f"http://orthanc:{OF_SETTINGS['service']}@192.0.2.1/"},
+    "AzureBlobStorage": {
+        "ConnectionString": f"AccountKey={OF_SETTINGS['cloud']}",
+        "AccountKey": OF_SETTINGS["account"],
+    },
+}
+"""What somebody had told Orthanc before, of databases, a service and a cloud that it does not use."""
+TELL = "install -m 640 -o root -g orthanc /dev/stdin /etc/orthanc/canary.json"
+PROXY = f's|"HttpProxy" *: *"[^"]*"|"HttpProxy": "orthanc:{OF_SETTINGS["proxy"]}@192.0.2.1:3128"|'
+"""Its own configuration has this key already, which must not stand in two files."""
+SETTINGS = "/etc/orthanc/canary.json /etc/orthanc/hardened/orthanc.json"
 SHADOW = (
     "import crypt, spwd, sys; told = spwd.getspnam(sys.argv[1]).sp_pwdp; sys.exit(crypt.crypt(input(), told) != told)"
 )
@@ -55,7 +86,7 @@ def main() -> int:
             plant(lab, work)
             texts = said(lab, work)
             secrets = wanted(lab, work)
-            allowed = lab.execute(HOST, "sh", "-c", f"cat {KEYS} {PEOPLE} {MAPS}").stdout
+            allowed = lab.execute(HOST, "sh", "-c", f"cat {KEYS} {PEOPLE} {MAPS} {SETTINGS}").stdout
             used = all(
                 not lab.execute(
                     STATION, "python3", "-Wignore", "-c", SHADOW, login, stdin=first, check=False
@@ -68,7 +99,7 @@ def main() -> int:
         f"{what} in {where}" for where, text in texts.items() for what, secret in secrets.items() if secret in text
     ]
     proven = used and all(
-        secret in allowed for what, secret in secrets.items() if what.startswith(("basic", "key", "header"))
+        secret in allowed for what, secret in secrets.items() if what.startswith(("basic", "key", "header", "setting"))
     )
     print("\n".join(found))
     print(f"{len(secrets)} secrets searched in {len(texts)} texts of {sum(map(len, texts.values()))} characters")
@@ -77,7 +108,9 @@ def main() -> int:
 
 
 def plant(lab: Lab, work: Path) -> None:
-    """Put the canaries into the clinic's vault file before the first run."""
+    """Put the canaries into the clinic's vault file, and into what Orthanc is told, before the first run."""
+    lab.execute(HOST, *TELL.split(), stdin=json.dumps(TOLD))
+    lab.execute(HOST, "sed", "-i", "-f", "/dev/stdin", "/etc/orthanc/orthanc.json", stdin=PROXY)
     vault = work / "inventory" / CLINIC / "vault.yml"
     vault.parent.mkdir(parents=True, exist_ok=True)
     vault.write_text(yaml.safe_dump({"passwords": CANARIES, "initial_passwords": FIRST}), encoding="utf-8")
@@ -85,7 +118,7 @@ def plant(lab: Lab, work: Path) -> None:
 
 
 def said(lab: Lab, work: Path) -> dict[str, str]:
-    """Harden twice and audit, loudly; return all that was said, by where."""
+    """Ask what hardening would do, harden, ask again, harden again and audit, loudly; return what was said, by where."""
     inventory = ("-i", str(work / "inventory"), "-vvv", "--diff")
     watching, seen = threading.Event(), []
     watcher = threading.Thread(target=watch_controller, args=(watching, seen))
@@ -94,9 +127,11 @@ def said(lab: Lab, work: Path) -> dict[str, str]:
     for on_host in on_hosts:
         on_host.start()
     texts = {
-        name: run(lab, "ansible-playbook", *inventory, "-e", f"report_directory={work / 'reports'}", path, check=False)
-        for name, path in (
+        name: run(lab, "ansible-playbook", *inventory, "-e", f"report_directory={work / 'reports'}", *what, check=False)
+        for name, *what in (
+            ("the check before", "playbooks/harden.yml", "--check"),
             ("the first run", "playbooks/harden.yml"),
+            ("the check after", "playbooks/harden.yml", "--check"),
             ("the second run", "playbooks/harden.yml"),
             ("the audit", "playbooks/audit.yml"),
         )
@@ -120,6 +155,7 @@ def wanted(lab: Lab, work: Path) -> dict[str, str]:
     vault = run(lab, "ansible-vault", "view", str(work / "inventory" / CLINIC / "vault.yml"))
     secrets = {f"password of {login}": password for login, password in CANARIES.items()}
     secrets |= {f"first password of {login}": password for login, password in FIRST.items()}
+    secrets |= {f"setting {what}": word for what, word in OF_SETTINGS.items()}
     for login, password in CANARIES.items():
         secrets[f"basic {login}"] = base64.b64encode(f"{login}:{password}".encode()).decode()
     secrets["the authority's passphrase"] = yaml.safe_load(vault)["authority_passphrase"]

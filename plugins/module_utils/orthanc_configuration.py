@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,8 +31,17 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 SECRETS = ("RegisteredUsers", "OrthancPeers")
 """Keys that never become facts."""
 
-SECRET = re.compile(r"(?i)password|secret|token|^(pin|servers|httpheaders|connectionuri)$")
-"""Keys, at any depth, whose values plugins and peers keep secret; they never become facts either."""
+SECRET = re.compile(
+    "(?i)password|secret|token|connectionstring|accesskey|accountkey"
+    "|^(pin|servers|httpheaders|connectionuri|httpproxy)$"
+)
+"""Keys, at any depth, whose values plugins, proxies and peers keep secret; they never become facts either."""
+
+LOGIN = re.compile(r"(?<=//)\S*@")
+"""A login, and a password, in an address; by mistake rather more than less of it."""
+
+TOLD_WHOLE = ("TCP_NODELAY",)
+"""Names of the service's environment whose values are facts too; others may be what a setting's ${...} stands for."""
 
 TLS_SINCE = {key: orthanc_options.LATER[key] for key in ("DicomTlsMinimumProtocolVersion", "DicomTlsCiphersAccepted")}
 
@@ -50,7 +60,9 @@ def without_secrets(value: Any) -> Any:
     """Return a value of the configuration with every password, token and key that plugins keep in it left out."""
     if isinstance(value, dict):
         return {key: without_secrets(inner) for key, inner in value.items() if not SECRET.search(key)}
-    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return LOGIN.sub("", value) if isinstance(value, str) else value
 
 
 def observe(host: Host) -> dict[str, Any]:
@@ -93,7 +105,7 @@ def observe(host: Host) -> dict[str, Any]:
             "older_than_configuration": older,
             "user": found.get("User", ""),
             "Restart": found.get("Restart", ""),
-            "environment": sorted(found.get("Environment", "").split()),
+            "environment": _environment(found.get("Environment", "")),
             "LimitCORE": found.get("LimitCORE", ""),
         },
         "exposure": orthanc_service.exposure(host),
@@ -206,6 +218,15 @@ def _asked(config: Mapping[str, Any], users: Any) -> dict[str, Any]:
     if not config.get("HttpServerEnabled", True):
         return {"plugins": None, "traces": [], "stored_mib": None}
     return {"plugins": server.plugins(), "traces": server.traces(), "stored_mib": server.stored_mib()}
+
+
+def _environment(said: str) -> list[str]:
+    """Return the names of systemd's Environment=, with values that nobody keeps secret; none where it is unreadable."""
+    try:
+        pairs = [word.partition("=") for word in shlex.split(said)]
+    except ValueError:
+        return []
+    return sorted(f"{name}={value}" if name in TOLD_WHOLE else name for name, equals, value in pairs if equals)
 
 
 def _version(host: Host) -> str:

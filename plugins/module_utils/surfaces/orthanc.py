@@ -46,7 +46,7 @@ FACTS: dict[str, str] = {
     "service.older_than_configuration": "bool: the process began before a file that it reads last changed",
     "service.user": "str: the account that it runs as",
     "service.Restart": "str: systemd's Restart=",
-    "service.environment": "list of str: NAME=value",
+    "service.environment": "list of str: names; NAME=value where the value is none that somebody may keep secret",
     "service.LimitCORE": "str: systemd's LimitCORE=, in bytes; 0: no core dump",
     **{f"sandbox.{name}": "str: systemd's property in force" for name in orthanc_service.SANDBOX},
     "exposure": "float: what `systemd-analyze security` gives, 0 (confined) to 10; null: it says nothing",
