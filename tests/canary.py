@@ -118,7 +118,7 @@ def plant(lab: Lab, work: Path) -> None:
 
 
 def said(lab: Lab, work: Path) -> dict[str, str]:
-    """Ask what hardening would do, harden, ask again, harden again and audit, loudly; return what was said, by where."""
+    """Ask what hardening would do, harden, both once more, and audit, loudly; return all that was said, by where."""
     inventory = ("-i", str(work / "inventory"), "-vvv", "--diff")
     watching, seen = threading.Event(), []
     watcher = threading.Thread(target=watch_controller, args=(watching, seen))

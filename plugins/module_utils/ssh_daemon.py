@@ -123,7 +123,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "exceptions": [line["where"] for line in exceptions],
         "overriding": [
             *([_started_with(started_with)] if started_with else []),
-            *([_told(line) for line in (*shadows, *exceptions)] if included else [_unread(read, wanted)]),
+            *([_told(line) for line in (*shadows, *exceptions)] if included else [_unread(host, wanted)]),
         ],
         "command_line": started_with,
         "unconfirmed": ssh_undo.UNDO.waits(host),
@@ -245,8 +245,11 @@ def ports(read: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def lines(host: Host) -> Iterator[dict[str, Any]]:
-    """Yield the settings of all files of sshd's, in the order in which it reads them."""
-    return _lines(host, MAIN)
+    """Yield the settings of sshd's files in the order in which it reads them, or will once it reads the folder too."""
+    read = list(_lines(host, MAIN))
+    if not any(line["keyword"] == "Include" and _covers_ours(line["value"]) for line in read):
+        yield from (line for path in _included(host, f"{FOLDER}/*.conf") for line in _lines(host, path))
+    yield from read
 
 
 def _lines(host: Host, path: str, *, match: bool = False, depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -319,9 +322,10 @@ def _started_with(options: list[str]) -> str:
     )
 
 
-def _unread(lines: list[dict[str, Any]], wanted: Mapping[str, str]) -> str:
+def _unread(host: Host, wanted: Mapping[str, str]) -> str:
     """Say that the drop-in is not read at all, and what the main file says in its place."""
-    said = [f"{line['keyword']} {line['value']} in {line['where']}" for line in lines if _differs(line, wanted)]
+    differing = (line for line in _lines(host, MAIN) if _differs(line, wanted))
+    said = [f"{line['keyword']} {line['value']} in {line['where']}" for line in differing]
     instead = f" ({', '.join(said)})" if said else ""
     return f"{MAIN} has no `{INCLUDE}`, so {FILE} is not read{instead}: put it on the first line, or run the role again"
 

@@ -177,3 +177,15 @@ def test_sshd_is_asked_with_all_that_a_match_block_may_ask_for(tmp_path):
         f"{who},laddr=fd00::1,lport=2222,rdomain=",
         "user=engineer,host=10.0.0.9,addr=10.0.0.9,laddr=10.0.0.1,lport=2222,rdomain=",
     ]
+
+
+def test_what_a_folder_says_that_is_to_be_read_is_set_aside_before_it_is(tmp_path):
+    """sshd_config of Debian 10 reads no folder: a file there shuts out everybody once it does."""
+    machine = host(tmp_path, **HELD, **{"10-site": "AllowUsers vendor\nMatch User guest\nX11Forwarding yes\n"})
+    (tmp_path / ssh_daemon.MAIN.lstrip("/")).write_text("Port 22\nX11Forwarding yes\n")
+    site = f"{ssh_daemon.FOLDER}/10-site.conf"
+    assert seen(machine)["lines"] == [f"{site}:1"]
+    found = ssh_daemon.observe(machine, {})
+    assert (found["included"], found["shadows"], found["exceptions"]) == (False, [], [f"{site}:3"])
+    assert site not in found["overriding"][0]
+    assert f"x11forwarding yes in {ssh_daemon.MAIN}:2" in found["overriding"][0]
