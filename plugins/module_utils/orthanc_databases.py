@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where the databases lie in which Orthanc's plugins keep its index, or the images themselves.
+"""Where the databases and clouds lie in which Orthanc's plugins keep its index, or the images themselves.
 
 Of a server on this host, its folders: Debian's own, and those that its files name. Of another machine's, its name; of
 what is reached by a driver or a socket that leads into a container, nothing but that it is used.
@@ -20,6 +20,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.host import Ho
 
 USES = ("EnableIndex", "EnableStorage")
 """Keys of a plugin's section: only where one of them is true the database is used at all (Orthanc Book)."""
+CLOUDS = ("AwsS3Storage", "AzureBlobStorage", "GoogleCloudStorage")
+"""Sections of plugins that store the images elsewhere, each as soon as there is one (Orthanc Book, object storage)."""
 POSTGRESQL, POSTGRESQL_FILES = "/var/lib/postgresql", "/etc/postgresql"
 MYSQL, MYSQL_FILE = "/var/lib/mysql", "/etc/mysql/my.cnf"
 DATA_DIRECTORY = re.compile(r"(?mi)^\s*data_directory\s*=?\s*(?:'([^'\n]*)'|([^\s#]+))")
@@ -40,7 +42,8 @@ class Database:
 
 def observe(host: Host, told: Mapping[str, Any]) -> list[Database]:
     """Return the databases that Orthanc uses by its configuration, of which nothing but names of hosts is returned."""
-    return [_of(host, plugin, told[plugin]) for plugin in PLUGINS if _is_used(told.get(plugin))]
+    databases = [_of(host, plugin, told[plugin]) for plugin in PLUGINS if _is_used(told.get(plugin))]
+    return [*databases, *(Database(plugin) for plugin in CLOUDS if isinstance(told.get(plugin), dict))]
 
 
 def _is_used(section: Any) -> bool:

@@ -39,12 +39,13 @@ _SINCE_1_10_1 = """
 SINCE_1_10_1 = frozenset(_SINCE_1_10_1.split())
 
 _OF_PLUGINS = """
-    Authorization DelayedDeletion DicomWeb Gdcm GoogleCloudPlatform Housekeeper IndexConnectionsCount
-    MultitenantDicom MySQL Neuroimaging Odbc OHIF OrthancExplorer2 PostgreSQL Python PythonScript PythonVerbose
-    ServeFolders StoneWebViewer Tcia Transfers VolView WebViewer WholeSlideImaging Worklists WSI
+    AdvancedStorage Authorization AwsS3Storage AzureBlobStorage DelayedDeletion DicomWeb Gdcm GoogleCloudPlatform
+    GoogleCloudStorage Housekeeper IndexConnectionsCount MongoDB MultitenantDicom MySQL Neuroimaging Odbc OHIF
+    OrthancExplorer2 PostgreSQL Python PythonScript PythonVerbose ServeFolders StoneWebViewer Tcia Transfers VolView
+    WebViewer WholeSlideImaging Worklists WSI
 """
 OF_PLUGINS = frozenset(_OF_PLUGINS.split())
-"""Sections that plugins read; the server passes them on unread."""
+"""Sections that plugins read; the server passes them on unread. One that stores images finds none without its own."""
 
 LATER = {
     "AcceptedSopClasses": "1.12.6",

@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_options
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_databases, orthanc_options
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -19,8 +19,6 @@ UNCOUNTED = (
     "Orthanc did not say how much the images take, and they may take more than the {quota} MiB that would be allowed, "
     "so that none would be stored any more: no quota is set until it answers; then run this again"
 )
-BUCKETS = ("AwsS3Storage", "AzureBlobStorage", "GoogleCloudStorage")
-"""Sections of plugins that store the images on no disk of this host's."""
 
 
 def observe(host: Host, config: Mapping[str, Any], version: str) -> dict[str, Any]:
@@ -54,7 +52,9 @@ def stored_at_most_mib(found: Mapping[str, Any]) -> int | None:
     if storage["stored_mib"] is not None:
         return int(storage["stored_mib"])
     databases = (section for section in config.values() if isinstance(section, dict))
-    elsewhere = any(section.get("EnableStorage") for section in databases) or any(name in config for name in BUCKETS)
+    elsewhere = any(section.get("EnableStorage") for section in databases) or any(
+        name in config for name in orthanc_databases.CLOUDS
+    )
     return None if elsewhere else int(storage.get("used_mib") or 0) or None
 
 

@@ -8,9 +8,15 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_options
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
-from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_databases import Database, observe
+from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_databases import (
+    CLOUDS,
+    PLUGINS,
+    Database,
+    observe,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import disk_encryption
 from disk_host import RecordedHost
 from test_disk_encryption import CLEAR, planned
@@ -96,6 +102,10 @@ def test_folders_are_those_that_the_servers_files_name(machine):
     ]
 
 
+def test_a_plugin_that_stores_images_keeps_the_section_without_which_it_finds_none():
+    assert {*PLUGINS, *CLOUDS} <= orthanc_options.known("1.10.1")
+
+
 def test_a_server_here_that_has_no_folder_is_not_said_to_be_nowhere(tmp_path):
     assert observe(Machine(str(tmp_path)), {"MySQL": USED}) == [Database("MySQL")]
 
@@ -123,13 +133,17 @@ def test_a_database_that_cannot_be_looked_at_is_no_pass(tmp_path):
         tmp_path,
         PostgreSQL={**USED, "ConnectionUri": "postgresql://o:canary@db.clinic/o"},
         Odbc={**USED, "IndexConnectionString": "DSN=index;PWD=canary"},
+        AwsS3Storage={"BucketName": "images", "AccessKey": "canary"},
     )
     assert facts["data"]["in_clear"] == [
         "what PostgreSQL keeps (database) lies on db.clinic, another machine's disk",
-        "what Odbc keeps (database) lies on nothing that can be told, whose protection cannot be told",
+        *(
+            f"what {plugin} keeps (database) lies on nothing that can be told, whose protection cannot be told"
+            for plugin in ("Odbc", "AwsS3Storage")
+        ),
     ]
     assert [advice.rpartition(": ")[2] for advice in facts["data"]["advice"]] == [
         "see to it that what holds it is encrypted, and waive this with that as the reason"
-    ] * 2
+    ] * 3
     assert [step.does for step in parted(planned(facts))[1] if "waive this" in step.does] == facts["data"]["advice"]
     assert "canary" not in str(facts)
