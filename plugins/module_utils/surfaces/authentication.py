@@ -123,8 +123,12 @@ ALLOWS = {
 NO_PORT = 104
 """Orthanc wants a port of every modality; a device that does not listen gets DICOM's well-known one."""
 
-SECRET = re.compile(r'"(?:RegisteredUsers|OrthancPeers)"\s*:\s*\{\s*"|"\w*Password"\s*:\s*"[^"]')
-COMMENT = re.compile(r"(?m)^\s*//.*$|/\*.*?\*/", re.DOTALL)
+SECRET = re.compile(
+    r'"(?:RegisteredUsers|OrthancPeers)"\s*:\s*\{\s*"'
+    r'|"\w*(?:Password|ConnectionString|ConnectionUri|AccessKey|AccountKey|SecretKey)"\s*:\s*"[^"]'
+    r'|"HttpProxy"\s*:\s*"[^"]*@'
+)
+COMMENT = re.compile(r"(?m)^\s*//.*$|/\*[\s\S]*?\*/")
 
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:

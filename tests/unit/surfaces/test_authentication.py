@@ -109,6 +109,12 @@ def test_orthanc_is_told_people_only_when_their_passwords_are_given():
         ('{"RegisteredUsers": {\n  // "alice": "alicePassword"\n}}', False),
         ('{"OrthancPeers": { "other": ["http://192.0.2.1/", "u", "p"]}}', True),
         ('{"PostgreSQL": {"Password": "canary"}}', True),
+        ('{\n  // as it was\n  "PostgreSQL": {"Password": "canary"}\n}', True),
+        ('{\n  /* "Password":\n  "none" */ }', False),
+        ('{"Odbc": {"IndexConnectionString": "DSN=index;PWD=canary"}}', True),
+        ('{"AwsS3Storage": {"SecretKey": "canary"}}', True),
+        ('{"HttpProxy": "login:canary@192.0.2.1:3128"}', True),
+        ('{"HttpProxy": "192.0.2.1:3128"}', False),
         ('{"HttpsVerifyPeers": true}', False),
     ],
 )
