@@ -41,6 +41,7 @@ def on_machine(release: str) -> list[bool]:
             trial.changed(SURFACE, before, trial.facts())
             trial.undo(SURFACE, virtual_clinic.HOST)
             clinic.machine.reboot()
+            clinic.wait_for_echo()  # its storage is open then
             trial.same(f"{release}: facts after the undo are those before", before, trial.facts())
             trial.check(f"{release}: {STUDIES} studies come back as they were", clinic.fetch(studies), stored)
             more = clinic.take([image(SEED + 1, 0, SIZE)])
