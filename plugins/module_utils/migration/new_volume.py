@@ -113,12 +113,18 @@ class NewVolume(Strategy):
             os.rename(where, where + IN_CLEAR)
             records.sync(os.path.dirname(where))
         former = os.lstat(where + IN_CLEAR)
+        if os.path.islink(where):
+            raise HardeningError(f"{where} became a link when its folder was set aside: remove it, and run this again.")
         os.makedirs(where, mode=0o700, exist_ok=True)
         if os.listdir(where):
             raise HardeningError(f"{where} holds files that were not there when it was emptied for the volume.")
         if not self.machine.immutable(where):
-            os.chown(where, former.st_uid, former.st_gid)
-            os.chmod(where, stat.S_IMODE(former.st_mode))
+            handle = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                os.fchown(handle, former.st_uid, former.st_gid)
+                os.fchmod(handle, stat.S_IMODE(former.st_mode))
+            finally:
+                os.close(handle)
             records.sync(os.path.dirname(where))
             self.machine.make_immutable(where)
 

@@ -121,24 +121,28 @@ def supersede(temporary: str, path: str) -> None:
         os.close(former)
 
 
-def remove(path: str) -> None:
-    """Overwrite a file once and remove it; nothing happens when there is none.
+def remove(path: str, folder: int | None = None) -> None:
+    """Overwrite a file once and remove it; nothing happens when there is none. No link is followed.
 
-    On flash the overwritten blocks may survive: what must not, must not be written in clear.
+    `folder` is the handle of the folder that a relative path counts from. On flash the overwritten blocks may survive:
+    what must not, must not be written in clear.
     """
     try:
-        found = os.lstat(path)
+        found = os.stat(path, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return
     if stat.S_ISREG(found.st_mode):
-        handle = os.open(path, os.O_WRONLY)
+        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         try:
             overwrite(handle)
             os.fsync(handle)
         finally:
             os.close(handle)
-    os.unlink(path)
-    sync(os.path.dirname(path))
+    os.unlink(path, dir_fd=folder)
+    if folder is None:
+        sync(os.path.dirname(path))
+    else:
+        os.fsync(folder)
 
 
 def overwrite(handle: int) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.migration import inspection, records, tree
@@ -117,14 +118,13 @@ def _overwrite_folder(folder: str) -> None:
                     f"Another file system is mounted at {os.path.join(parent, name)}: unmount it. Nothing was wiped."
                 )
     _demand_no_other_name(folder)
-    for parent, folders, files in os.walk(folder, topdown=False):
+    for _parent, folders, files, handle in os.fwalk(folder, topdown=False):  # by handles: the files are an account's
         for name in files:
-            records.remove(os.path.join(parent, name))
+            records.remove(name, handle)
         for name in folders:
-            path = os.path.join(parent, name)
-            if os.path.islink(path):
-                os.unlink(path)
+            if stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=handle)
             else:
-                os.rmdir(path)
+                os.rmdir(name, dir_fd=handle)
     os.rmdir(folder)
     records.sync(os.path.dirname(folder))

@@ -52,3 +52,22 @@ def test_a_former_copy_with_hard_links_of_its_own_goes(in_clear: Path) -> None:
     os.link(in_clear / "study" / "image", in_clear / "again")
     retirement._overwrite_folder(str(in_clear))
     assert not in_clear.exists()
+
+
+def test_a_file_that_becomes_a_link_meanwhile_has_nothing_else_overwritten(
+    in_clear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").write_bytes(b"kept")
+    image, real = next(path for path in in_clear.rglob("*") if path.is_file()), os.stat
+
+    def swapped(path: str, **how: Any) -> os.stat_result:
+        found = real(path, **how)
+        if path == image.name and not image.is_symlink():
+            image.unlink()
+            image.symlink_to(tmp_path / "other")
+        return found
+
+    monkeypatch.setattr(os, "stat", swapped)
+    with pytest.raises(OSError, match="symbolic link"):
+        retirement._overwrite_folder(str(in_clear))
+    assert (tmp_path / "other").read_bytes() == b"kept"
