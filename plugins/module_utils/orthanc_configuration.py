@@ -97,7 +97,7 @@ def observe(host: Host) -> dict[str, Any]:
         "registered_users": fingerprints(users) if isinstance(users, dict) else {},
         "duplicate_keys": twice,
         "unknown_keys": sorted(set(merged) - orthanc_options.known(version)) if version else [],
-        "stray_files": [file for file in contents if path == orthanc_service.FOLDER and file != orthanc_service.FILE],
+        "stray_files": _stray(host, path),
         "service": {
             "active": unit_state.is_active(found),
             "enabled": unit_state.is_enabled(found) or found.get("UnitFileState") == "alias",
@@ -154,6 +154,8 @@ def configure(
         return []
     what = f"set {', '.join(differing)}" if differing else "restart it with its newest configuration"
     dropped = f"; keys that it never understood go: {', '.join(found['unknown_keys'])}" if found["unknown_keys"] else ""
+    stray = ", ".join(found["stray_files"])
+    dropped += f"; what is not ours goes, kept for an undo: {stray}" if stray else ""
     taken = "" if found["taken_over"] else f"take over the configuration of {found['configuration_path']}, "
 
     def do(host: Host) -> None:
@@ -180,7 +182,7 @@ def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) ->
     """Read all that Orthanc is told now, lay the settings over it, write, restart, prove."""
     path = orthanc_service.configuration_path(orthanc_service.properties(host))
     taken_over = path == orthanc_service.FOLDER
-    stray = [file for file in orthanc_text.files(host, path) if taken_over and file != orthanc_service.FILE]
+    stray = _stray(host, path)
     contents = orthanc_text.read(host, orthanc_service.FILE if taken_over else path)
     meaning, twice = orthanc_text.merge(contents)
     if twice:
@@ -199,6 +201,12 @@ def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) ->
     files[orthanc_service.FILE] = (text, 0o640, "root", "orthanc")
     files[orthanc_service.CONFIGURATION_DROP_IN] = (orthanc_service.DROP_IN, 0o644, "root", "root")
     orthanc_service.change(host, files, stray, meaning)
+
+
+def _stray(host: Host, path: str) -> list[str]:
+    """Return the files that Orthanc reads beside ours, readable ones or not; none while it reads another folder."""
+    own = path == orthanc_service.FOLDER
+    return [file for file in orthanc_text.files(host, path) if own and file != orthanc_service.FILE]
 
 
 def _ignored(key: str, version: str) -> bool:
