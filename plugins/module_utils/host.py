@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import grp
 import hashlib
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+from ansible_collections.radiology.hardening.plugins.module_utils import own_path
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
 if TYPE_CHECKING:
@@ -82,13 +84,18 @@ class Host:
         return path if self.root == "/" else os.path.join(self.root, path.lstrip("/"))
 
     def read(self, path: str) -> bytes | None:
-        """Return the content of a file; None when there is none, as of a process that has ended."""
+        """Return the content of a file; None when there is none, as of a process that has ended.
+
+        A FIFO, a socket or a device, which an account may lay where we look for a file of its own, is none either.
+        """
         try:
-            with open(self.path(path), "rb") as file:
-                return file.read()
+            with open(self.path(path), "rb", opener=_at_once) as file:
+                return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ProcessLookupError):
             return None
         except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket
+                return None
             raise HardeningError(f"{path} cannot be read: {error.strerror}.") from error
 
     def text(self, path: str) -> str | None:
@@ -182,6 +189,9 @@ class Host:
         What was there is kept first. Missing parent folders are made, 0755 root:root.
         """
         self.keep(path)
+        ours = content.encode() if isinstance(content, str) else content
+        if self.ledger is not None:
+            self.ledger.writing(path, ours)
         target = self.path(path)
         folder = os.path.dirname(target)
         handle = -1
@@ -190,7 +200,7 @@ class Host:
             os.makedirs(folder, mode=0o755, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=".radiology-", suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+                file.write(ours)
                 file.flush()
                 os.fchmod(file.fileno(), mode)
                 os.fchown(file.fileno(), pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
@@ -202,33 +212,47 @@ class Host:
                 os.unlink(temporary)
             raise HardeningError(f"{path} cannot be written: {error}.") from error
         if self.ledger is not None:
-            self.ledger.written(path, content.encode() if isinstance(content, str) else content)
+            self.ledger.written(path, ours)
 
     def folder(self, path: str, *, mode: int = 0o755, owner: str = "root", group: str = "root") -> None:
-        """Make a folder, or give an existing one this mode, owner and group."""
+        """Make a folder, or give an existing one this mode, owner and group; see own_path of links on the way."""
         if self.ledger is not None:
-            self.ledger.mode(path)
-        target = self.path(path)
+            self.ledger.absent(path)
         try:
-            os.makedirs(target, mode=mode, exist_ok=True)
-            os.chmod(target, mode)
-            os.chown(target, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+            self._give(path, mode, owner, group, make=True)
         except (OSError, KeyError) as error:
             raise HardeningError(f"{path} cannot be made: {error}.") from error
 
     def own(self, path: str, *, mode: int, owner: str = "root", group: str = "root") -> None:
-        """Give an existing file this mode, owner and group; its content stays."""
-        if self.ledger is not None:
-            self.ledger.mode(path)
+        """Give an existing file or folder this mode, owner and group, unless another account can have put it there."""
         try:
-            os.chown(self.path(path), pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
-            os.chmod(self.path(path), mode)
+            self._give(path, mode, owner, group, make=False)
         except (OSError, KeyError) as error:
             raise HardeningError(f"{path} cannot be given to {owner}:{group}: {error}.") from error
 
+    def _give(self, path: str, mode: int, owner: str, group: str, *, make: bool) -> None:
+        uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+        with own_path.opened(self.root, path, uid, make=mode if make else None) as found:
+            if make and not stat.S_ISDIR(found.status.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if self.ledger is not None:
+                self.ledger.mode(found.path, found.status)
+            os.fchown(found.handle, uid, gid)
+            os.fchmod(found.handle, mode)
+
+    def is_own_file(self, path: str, owner: str) -> bool:
+        """Tell whether it is a file, no link and no second name of a file that another account than `owner` has."""
+        try:
+            uid = pwd.getpwnam(owner).pw_uid
+        except KeyError:
+            uid = None
+        return own_path.is_own_file(self.root, path, uid)
+
     def remove(self, path: str) -> None:
-        """Remove a file, which is kept first; nothing happens when there is none."""
+        """Remove a file, which is kept first, and each one that others lay there again; nothing where there is none."""
         self.keep(path)
+        if self.ledger is not None:
+            self.ledger.removing(path)
         try:
             os.unlink(self.path(path))
         except FileNotFoundError:
@@ -254,6 +278,12 @@ class Host:
         if self.ledger is not None:
             self.ledger.file(path)
 
+    def made(self, path: str) -> None:
+        """Keep what a command of ours made of a file that was kept before."""
+        content = self.read(path)
+        if self.ledger is not None and content is not None:
+            self.ledger.written(path, content)
+
     def keep_keys(self, path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Keep the keys that change of a JSON file which several surfaces write, in place of the whole file."""
         if self.ledger is not None:
@@ -269,6 +299,11 @@ def in_one_line(said: str) -> str:
     """Return a program's words in one line, without the marks below them that point at a place, and without the dot."""
     lines = (" ".join(line.split()) for line in said.splitlines())
     return " ".join(line for line in lines if line.strip("^~ ")).rstrip(".")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for who writes to a FIFO."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _taken(handle: int) -> bool:

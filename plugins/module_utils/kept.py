@@ -10,6 +10,7 @@ several surfaces changed the same thing, the order of their entries says whose f
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import stat
@@ -116,6 +117,24 @@ def put(host: Host, path: str, content: bytes, how: Mapping[str, Any]) -> None:
         raise HardeningError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def lay_beside(host: Host, place: str, content: bytes, how: Mapping[str, Any]) -> None:
+    """Keep what others wrote, or what was there before it, for a person: for its owner's eyes alone."""
+    put(host, place, content, {**how, "mode": how["mode"] & 0o700})
+
+
+def beside(host: Host, order: int, path: str, content: bytes) -> str:
+    """Return where to keep a content of a file for a person: a name that is free, or that holds it already."""
+    first = f"{STATE}/{order}-{os.path.basename(path)}"
+    names = (first if number == 0 else f"{first}.{number}" for number in itertools.count())
+    return next(name for name in names if host.read(name) in (None, content))
+
+
+def besides(host: Host, entry: Entry) -> list[str]:
+    """Return where further contents of a file lie that `beside` named."""
+    first = f"{entry.order}-{os.path.basename(entry.name)}"
+    return [f"{STATE}/{name}" for name in host.list(STATE) if name == first or name.startswith(f"{first}.")]
+
+
 def before_install(host: Host) -> None:
     """Keep which units there are before we install a package: what it brings and starts was not there."""
     known = _units(host)
@@ -179,22 +198,47 @@ class Ledger:
             self._put(copy, self.host.read(path) or b"", how)
             self._add("file", path, {"copy": copy, **how})
 
+    def removing(self, path: str) -> None:
+        """Keep a file that others laid again where one is kept already, before it is removed again."""
+        copy, content = self._ours(path), self.host.read(path)
+        if copy is None or content is None:
+            return
+        entry = self._file(path)
+        if content not in (self.host.read(copy), self.host.read(entry.former["copy"])):
+            place = beside(self.host, entry.order, path, content)
+            self._end_with(lambda: lay_beside(self.host, place, content, entry.former))
+
+    def writing(self, path: str, content: bytes) -> None:
+        """Keep what this surface is about to make of a file that was there, where it made nothing of it yet."""
+        copy = self._ours(path)
+        if copy is not None and _lstat(self.host, copy) is None:
+            self.written(path, content)
+
     def written(self, path: str, content: bytes) -> None:
         """Keep what this surface made of a file that was there, so that later changes of others can be told from it."""
-        entry = next((each for each in self.entries if each.thing == ("file", path)), None)
-        if entry is not None and entry.former and "copy" in entry.former and not self.idle:
-            self._put(f"{entry.former['copy']}.ours", content, entry.former)
+        copy = self._ours(path)
+        if copy is not None and self.host.read(copy) != content:
+            self._put(copy, content, self._file(path).former)
 
-    def mode(self, path: str) -> None:
-        """Keep owner and mode of a file or folder; a folder that is not there is kept as absent."""
-        if self._needless("mode", path) or ("folder", path) in self._known:
-            return
-        found = _lstat(self.host, path)
-        if found is None:
-            self._parents(f"{path}/.")
-        else:
+    def _file(self, path: str) -> Entry:
+        return next(entry for entry in self.entries if entry.thing == ("file", path))
+
+    def _ours(self, path: str) -> str | None:
+        """Return where our content of a file is kept that was there before; None where none was."""
+        if self.idle or ("file", path) not in self._known or "copy" not in (self._file(path).former or {}):
+            return None
+        return f"{self._file(path).former['copy']}.ours"
+
+    def mode(self, path: str, found: os.stat_result) -> None:
+        """Keep owner and mode of a file or folder, named without links: the mode of a link says nothing."""
+        if not self._needless("mode", path) and ("folder", path) not in self._known:
             former = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
             self._add("mode", path, former)
+
+    def absent(self, path: str) -> None:
+        """Keep that a folder, and which of those above it, are not there yet."""
+        if _lstat(self.host, path) is None:
+            self._parents(f"{path}/.")
 
     def keys(self, path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Keep the keys that change of a JSON file which several surfaces write; `before` is what was in force."""

@@ -13,7 +13,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.host import En
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_account import USER
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
-LOGS = "/var/log/orthanc"
+LOGS = orthanc_service.LOGS
 SHARED = ("/", "/tmp", "/var/tmp")  # noqa: S108 - the names of what systemd gives the service in private
 """Folders that are not Orthanc's own."""
 RETENTION = "/etc/tmpfiles.d/radiology-orthanc.conf"
@@ -31,9 +31,13 @@ def folders(config: Mapping[str, Any]) -> list[str]:
 
 
 def observe(host: Host, config: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the folders, the files of the configuration and the logs that others than they should may use."""
+    """Return the folders, the files of the configuration and the logs that others than they should may use.
+
+    Orthanc may write to the folder of its logs: what lies there as a link, or as a second name of another's file, is
+    no log. Orthanc.log itself is a link of its own to the newest one.
+    """
     own = [*folders(config), LOGS]
-    logs = [path for path in _below(host, LOGS) if (entry := host.stat(path)) and not entry.is_directory]
+    logs = [path for path in _below(host, LOGS) if host.is_own_file(path, USER)]
     named = [orthanc_service.PACKAGED, *_below(host, orthanc_service.PACKAGED), *_below(host, orthanc_service.FOLDER)]
     return {
         "open_folders": [path for path in own if _is(host.stat(path), USER, 0o027)],
@@ -79,7 +83,8 @@ def _close(paths: list[str], owner: str, forbidden: int) -> Step:
         for path in paths:
             entry = host.stat(path)
             if entry is not None:
-                host.own(path, mode=int(entry.mode, 8) & ~forbidden, owner=owner, group=entry.group)
+                kept = 0o7777 if entry.is_directory else 0o777  # of a file that root is given none runs as root
+                host.own(path, mode=int(entry.mode, 8) & kept & ~forbidden, owner=owner, group=entry.group)
 
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return Step(f"Close {named} to all but {owner} and its readers", do)

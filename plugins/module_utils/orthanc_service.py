@@ -26,7 +26,8 @@ DROP_INS = "/etc/systemd/system/orthanc.service.d"
 MOUNTS_DROP_IN = "zz-radiology-mounts.conf"
 """Says what has to be mounted before a start (disk_mount_points): a running process need not be told."""
 CONFIGURATION_DROP_IN = f"{DROP_INS}/zz-radiology-configuration.conf"
-EXEC_START = f"{BINARY} --logdir=/var/log/orthanc {FOLDER}"
+LOGS = "/var/log/orthanc"
+EXEC_START = f"{BINARY} --logdir={LOGS} {FOLDER}"
 SECONDS = 90
 """How long a start may take until Orthanc answers."""
 
@@ -145,8 +146,13 @@ def _restart(host: Host, config: Mapping[str, Any]) -> None:
 
 
 def _last_words(host: Host) -> str:
-    """Return the errors of Orthanc's newest log (lines that begin with E), else the journal's last lines."""
-    log = host.text("/var/log/orthanc/Orthanc.log") or ""
+    """Return the errors of Orthanc's newest log (lines that begin with E), else the journal's last lines.
+
+    Orthanc.log is a link that Orthanc makes itself, and root reads no file for it.
+    """
+    paths = (path for name in host.list(LOGS) if host.is_own_file(path := f"{LOGS}/{name}", "orthanc"))
+    newest = max(paths, key=lambda path: entry.modified if (entry := host.stat(path)) else 0.0, default="")
+    log = (host.text(newest) or "") if newest else ""
     errors = [line.partition("] ")[2] or line for line in log.splitlines() if line.startswith("E")]
     if errors:
         return " ".join(errors[-3:])

@@ -11,10 +11,12 @@ def revert(present: bytes, ours: bytes, former: bytes) -> bytes | None:
     """Return the present content without what made `ours` of `former`; None when the two cannot be told apart.
 
     Line by line: each place where ours differs from the former has to stand unchanged between the lines around it,
-    and once only.
+    and once only. What is no text has no lines.
     """
     if present in (ours, former):
         return former
+    if any(b"\0" in content for content in (present, ours, former)):
+        return None
     new, old = ours.splitlines(keepends=True), former.splitlines(keepends=True)
     lines = present.splitlines(keepends=True)
     changes = [

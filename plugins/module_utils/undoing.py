@@ -21,6 +21,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     kept,
     orthanc_service,
     orthanc_text,
+    own_path,
     reversion,
     ssh_daemon,
     ssh_undo,
@@ -198,40 +199,67 @@ def _file(host: Host, entry: Entry) -> list[Step]:
     if former is None:
         return [Step(f"Remove {path}", lambda host: host.remove(path))]
     if "link" in former:
-        return [Step(f"Restore {path}, a link to {former['link']}", lambda host: _link(host, path, former["link"]))]
+        return [_link(host, entry)]
     content, ours = host.read(former["copy"]), host.read(f"{former['copy']}.ours")
     if content is None:
         raise HardeningError(f"{former['copy']}, the former {path}, is missing. Nothing was changed.")
     present = host.read(path)
-    restored = content if present is None or ours is None else reversion.revert(present, ours, content)
+    if present is None:
+        restored: bytes | None = content
+    elif ours is None:  # we removed it, and wrote nothing there
+        restored = content if present == content else None
+    else:
+        restored = reversion.revert(present, ours, content)
     if restored is None:
-        kept_for_you = f"{kept.STATE}/{entry.order}-{os.path.basename(path)}"
+        kept_for_you = kept.beside(host, entry.order, path, content)
 
         def leave(host: Host) -> None:
-            kept.put(host, kept_for_you, content, former)
+            kept.lay_beside(host, kept_for_you, content, former)
 
         return [Step(f"Leave {path}, which others changed since: what was there is kept in {kept_for_you}", leave)]
     which = "Restore" if restored == content else "Take our lines, and no others, out of"
-    return [Step(f"{which} {path}", lambda host: kept.put(host, path, restored, former))]
+    more = ", ".join(kept.besides(host, entry))
+    told = f"; what others wrote there later is kept in {more}" if more else ""
+    return [Step(f"{which} {path}{told}", lambda host: kept.put(host, path, restored, former))]
 
 
-def _link(host: Host, path: str, to: str) -> None:
-    host.remove(path)
-    try:
-        os.symlink(to, host.path(path))
-    except OSError as error:
-        raise HardeningError(f"{path} cannot be made: {error.strerror}.") from error
+def _link(host: Host, entry: Entry) -> Step:
+    """Return the step that restores a link; a file that lies in its place, ours or another's, is kept for a person."""
+    path, to = entry.name, entry.former["link"]
+    there = host.path(path)
+    if os.path.islink(there) and os.readlink(there) != to:
+        return Step(f"Leave {path}, which others changed since: it was a link to {to}", lambda host: None)
+
+    def do(host: Host) -> None:
+        content = None if os.path.islink(there) else host.read(path)
+        if content is not None:
+            kept.lay_beside(host, kept.beside(host, entry.order, path, content), content, _how(os.stat(there)))
+        host.remove(path)
+        try:
+            os.symlink(to, there)
+        except OSError as error:
+            raise HardeningError(f"{path} cannot be made: {error.strerror}.") from error
+
+    return Step(f"Restore {path}, a link to {to}", do)
+
+
+def _how(found: os.stat_result) -> dict[str, int]:
+    return {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
 
 
 def _mode(host: Host, entry: Entry) -> list[Step]:
+    """Return the step that gives owner and mode back; none to a link, whose own mode says nothing of what it is to."""
     former = entry.former
+    if os.path.islink(host.path(entry.name)):
+        return []
 
     def do(host: Host) -> None:
-        if host.stat(entry.name) is None:
-            return
         try:
-            os.chown(host.path(entry.name), former["user"], former["group"])
-            os.chmod(host.path(entry.name), former["mode"])
+            with own_path.opened(host.root, entry.name, former["user"]) as found:
+                os.fchown(found.handle, former["user"], former["group"])
+                os.fchmod(found.handle, former["mode"])
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             raise HardeningError(f"{entry.name} keeps its owner and mode: {error.strerror}.") from error
 
@@ -241,7 +269,7 @@ def _mode(host: Host, entry: Entry) -> list[Step]:
 def _folder(surface: str, entry: Entry) -> Step:
     def do(host: Host) -> None:
         found = host.path(entry.name)
-        if os.path.isdir(found) and not os.listdir(found):
+        if os.path.isdir(found) and not os.path.islink(found) and not os.listdir(found):
             os.rmdir(found)
         for heir in kept.surfaces(host):
             theirs = kept.read(host, heir) or []
@@ -292,10 +320,8 @@ def _set_back(host: Host, path: str, mine: Mapping[str, Any]) -> None:
             told.pop(key, None)
         else:
             told[key] = former["value"]
-    found = os.stat(host.path(path))
     new = json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    how = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
-    kept.put(host, path, new.encode(), how)
+    kept.put(host, path, new.encode(), _how(os.stat(host.path(path))))
 
 
 def _keyed(entry: Entry) -> list[Step]:
@@ -311,17 +337,26 @@ def _handed(entry: Entry, heir: str) -> Step:
 def _hand(host: Host, entry: Entry, heir: str) -> None:
     """Let the surface that changed the thing next have the former state of this one."""
     former = entry.former
-    if entry.kind == "file" and former and "copy" in former:
-        copy = f"{kept.folder(heir)}/{entry.order}"
-        kept.put(host, copy, host.read(former["copy"]) or b"", former)
-        former = {**former, "copy": copy}
     entries = kept.read(host, heir) or []
     theirs = next(each for each in entries if each.thing == entry.thing)
-    if entry.kind == "file" and former and theirs.former and "copy" in theirs.former:
-        ours = host.read(f"{theirs.former['copy']}.ours")
-        if ours is not None:
-            kept.put(host, f"{former['copy']}.ours", ours, former)
+    if entry.kind == "file" and former and "copy" in former:
+        copy = f"{kept.folder(heir)}/{entry.order}"
+        content, ours = host.read(former["copy"]) or b"", host.read(f"{former['copy']}.ours")
+        kept.put(host, copy, content, former)
+        former = {**former, "copy": copy}
+        if theirs.former and "copy" in theirs.former:
+            _keep_between(host, theirs, (content, ours))
+            now = host.read(f"{theirs.former['copy']}.ours")
+            if now is not None:
+                kept.put(host, f"{copy}.ours", now, former)
     kept.store(host, heir, [dataclasses.replace(each, former=former) if each is theirs else each for each in entries])
+
+
+def _keep_between(host: Host, theirs: Entry, known: Sequence[bytes | None]) -> None:
+    """Keep for a person what others wrote between two surfaces: the undo of the later one no longer restores it."""
+    between = host.read(theirs.former["copy"])
+    if between is not None and between not in known:
+        kept.lay_beside(host, kept.beside(host, theirs.order, theirs.name, between), between, theirs.former)
 
 
 def _shown(host: Host, unit: str) -> dict[str, str]:

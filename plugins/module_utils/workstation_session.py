@@ -113,6 +113,7 @@ def _hold(host: Host, seconds: int) -> None:
     host.write(LOCKS, "".join(f"/{key}\n" for key in sorted(values)))
     host.write(PROFILE, _profile(host))
     host.must(["dconf", "update"])
+    host.made(COMPILED)
     host.write(RULES, _rules(host))
     host.undone_by("Let people's programs read a profile of dconf of their own again", "rm", "-rf", MANDATORY)
     host.must(["systemd-tmpfiles", "--create", RULES])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service
@@ -31,3 +32,14 @@ def test_what_has_to_be_mounted_before_a_start_asks_for_no_restart(monkeypatch, 
     monkeypatch.setattr(orthanc_service.unit_state, "is_older", lambda _host, _found, files: asked.extend(files))
     orthanc_service.is_older(Host(str(tmp_path)), {}, {}, ["/etc/orthanc/hardened/orthanc.json"])
     assert asked == ["/etc/orthanc/hardened/orthanc.json", f"{orthanc_service.DROP_INS}/zz-other.conf"]
+
+
+def test_its_last_words_are_those_of_its_newest_log_and_of_no_file_that_a_link_leads_to(tmp_path) -> None:
+    folder = tmp_path / "var/log/orthanc"
+    folder.mkdir(parents=True)
+    for number, name in enumerate(("first", "newest")):
+        (folder / name).write_text(f"I0101 01:01:01 main.cpp:1] starts\nE0101 01:01:02 main.cpp:2] the {name} one\n")
+        os.utime(folder / name, (number, number))
+    (tmp_path / "key.pem").write_text("ESECRET\n")
+    (folder / "Orthanc.log").symlink_to("../../../key.pem")
+    assert orthanc_service._last_words(Host(str(tmp_path))) == "the newest one"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import workstation_session
+from ansible_collections.radiology.hardening.plugins.module_utils import kept, workstation_session
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
@@ -131,3 +131,23 @@ def test_another_time_that_the_site_chose_is_set_and_a_waived_one_is_not():
     assert step.does.startswith("Have desktops lock the screen after 300 s")
     waived = {name: asked for name, asked in WANTED.items() if ".session." not in name}
     assert workstation.plan(known["facts"], waived, scope) == []
+
+
+def test_a_database_that_was_there_is_as_dconf_compiled_it_until_the_undo(tmp_path, monkeypatch):
+    machine = Machine(tmp_path)
+    machine.lay(workstation_session.COMPILED, "theirs")
+    run = machine.run
+    monkeypatch.setattr(
+        machine,
+        "run",
+        lambda command, **how: (
+            machine.lay(workstation_session.COMPILED, "compiled") if command == ["dconf", "update"] else None,
+            run(command, **how),
+        )[1],
+    )
+    machine.ledger = kept.Ledger(machine, "workstation", ())
+    (step,) = workstation_session.steps(seen(machine), ["session.loose"], 600)
+    step.do(machine)
+    (entry,) = [each for each in machine.ledger.entries if each.name == workstation_session.COMPILED]
+    assert machine.text(entry.former["copy"]) == "theirs"
+    assert machine.text(f"{entry.former['copy']}.ours") == "compiled"
