@@ -34,6 +34,8 @@ ALONE = ("orthanc", "dicom_tls", "authentication", "firewall", "remote_access", 
 SHUFFLED = ("orthanc", "remote_access", "system", "firewall", "dicom_tls", "authentication")
 """Not the order in which they are hardened, nor its reverse: each is undone while others stand."""
 OF_WORKSTATIONS = ("authentication", "firewall", "system", "workstation")
+WRITABLE = ("find", "/var/log/orthanc", "-type", "f", "-perm", "/022")
+"""Logs that others than Orthanc may write."""
 LAST = "/etc/systemd/system/orthanc.service.d/zzz-baseline.conf"
 """Is read after every other drop-in, ours too: what it says can only be told."""
 FOREIGN = (
@@ -104,6 +106,7 @@ def alone(trial: Trial) -> None:
         trial.check(f"what was kept of {surface} is root's alone", set(closed.values()), {"closed\n"})
         trial.undo_both(surface)
         trial.same(f"facts after the undo of {surface} are those before", before, trial.facts())
+        trial.check(f"no log is writable after the undo of {surface}", set(trial.run(*WRITABLE).values()), {""})
         trial.use(f"after the undo of {surface}", tls=False)
     said = trial.play("playbooks/undo.yml", "-l", "pacs.dmz-practice", "-e", "surface=orthanc").stdout
     trial.check("a second undo says that nothing is kept", "Nothing of orthanc was kept on this host" in said)
@@ -151,6 +154,7 @@ def beside(trial: Trial) -> None:
         for host, number in counted.items():
             trial.check(f"{host}: images after the undo of {surface}, others standing", number.strip(), str(IMAGES))
     trial.same("facts after all was undone are those before", before, trial.facts())
+    trial.check("no log is writable after all was undone", set(trial.run(*WRITABLE).values()), {""})
     trial.check("another's files are as it wrote them", changed(digests, trial.run("sha256sum", *FOREIGN)), [])
     trial.use("after all was undone", tls=False)
     trial.demand("playbooks/harden.yml")
