@@ -24,7 +24,6 @@ from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack imp
     mount_of,
     parse_mounts,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 DATA = ("images", "index", "database", "declared")
@@ -77,10 +76,7 @@ def orthanc_as_told(host: Host) -> Orthanc | None:
         return None
     known = orthanc_service.properties(host)
     path = orthanc_service.configuration_path(known)
-    try:
-        merged, _twice = orthanc_text.merge(orthanc_text.read(host, path))
-    except HardeningError:
-        merged = {}
+    merged, _twice = orthanc_text.merge(orthanc_text.look(host, path)[0])
     return Orthanc(merged, path, known.get("MainPID", "0"))
 
 

@@ -70,12 +70,7 @@ def observe(host: Host) -> dict[str, Any]:
     found = orthanc_service.properties(host)
     path = orthanc_service.configuration_path(found)
     version = _version(host)
-    unreadable = ""
-    contents: dict[str, dict[str, Any]] = {}
-    try:
-        contents = orthanc_text.read(host, path)
-    except HardeningError as error:
-        unreadable = str(error)
+    contents, amiss = orthanc_text.look(host, path)
     merged, twice = orthanc_text.merge(contents)
     users = merged.get("RegisteredUsers")
     config = without_secrets({key: value for key, value in merged.items() if key not in SECRETS})
@@ -90,7 +85,7 @@ def observe(host: Host) -> dict[str, Any]:
         "version": version.partition("+")[0].partition("-")[0],
         "package_version": version,
         "configuration_path": path,
-        "unreadable_configuration": unreadable,
+        "unreadable_configuration": " ".join(amiss),
         "taken_over": path == orthanc_service.FOLDER
         and host.text(orthanc_service.CONFIGURATION_DROP_IN) == orthanc_service.DROP_IN,
         "config": {**defaults, **config},
@@ -157,11 +152,12 @@ def configure(
     stray = ", ".join(found["stray_files"])
     dropped += f"; what is not ours goes, kept for an undo: {stray}" if stray else ""
     taken = "" if found["taken_over"] else f"take over the configuration of {found['configuration_path']}, "
+    amiss = f" ({found['unreadable_configuration'].rstrip('.')})" if found["unreadable_configuration"] else ""
 
     def do(host: Host) -> None:
         _hold(host, held, dict(files or {}))
 
-    return [Step(f"Configure Orthanc to {because}: {taken}{what}{dropped}", do)]
+    return [Step(f"Configure Orthanc to {because}: {taken}{what}{dropped}{amiss}", do)]
 
 
 def _unsettled(found: Mapping[str, Any]) -> bool:
@@ -183,7 +179,7 @@ def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) ->
     path = orthanc_service.configuration_path(orthanc_service.properties(host))
     taken_over = path == orthanc_service.FOLDER
     stray = _stray(host, path)
-    contents = orthanc_text.read(host, orthanc_service.FILE if taken_over else path)
+    contents = orthanc_text.read(host, orthanc_service.FILE if taken_over else path, but=settings)
     meaning, twice = orthanc_text.merge(contents)
     if twice:
         raise HardeningError(

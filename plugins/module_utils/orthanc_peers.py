@@ -48,5 +48,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _guarded(entry: Any) -> bool:
     """Tell whether a peer is called over TLS, or on this host; its URL comes first in a list, or stands in Url."""
     url = entry[0] if isinstance(entry, list) and entry else _mapping(entry).get("Url", "")
-    parts = urllib.parse.urlsplit(str(url))
+    try:
+        parts = urllib.parse.urlsplit(str(url))
+    except ValueError:  # no URL, as http://[::1
+        return False
     return parts.scheme == "https" or parts.hostname in LOCAL

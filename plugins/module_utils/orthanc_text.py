@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_types
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
@@ -45,9 +47,31 @@ def files(host: Host, path: str) -> list[str]:
     return [f"{path.rstrip('/')}/{name}" for name in host.list(path) if name.lower().endswith(".json")]
 
 
-def read(host: Host, path: str) -> dict[str, dict[str, Any]]:
-    """Return the content of each file, by its path."""
-    return {file: parse(host.text(file) or "", file) for file in files(host, path)}
+def read(host: Host, path: str, but: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the content of each file, by its path; HardeningError where one is no JSON or has a value of a wrong type.
+
+    Keys in `but` may have any type: they are about to be replaced.
+    """
+    contents = {file: parse(host.text(file) or "", file) for file in files(host, path)}
+    for file, content in contents.items():
+        orthanc_types.demand(content, file, but)
+    return contents
+
+
+def look(host: Host, path: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return what can be understood of each file, by its path, and a sentence for each thing that cannot."""
+    contents: dict[str, dict[str, Any]] = {}
+    amiss: list[str] = []
+    for file in files(host, path):
+        try:
+            content = parse(host.text(file) or "", file)
+        except HardeningError as error:
+            content = {}
+            amiss.append(str(error))
+        mistyped = orthanc_types.wrong(content)
+        amiss += [f"{file}: {said}." for said in mistyped.values()]
+        contents[file] = orthanc_types.understood(content, mistyped)
+    return contents, amiss
 
 
 def merge(contents: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:

@@ -186,7 +186,7 @@ def _read_anew(host: Host, entry: Entry) -> None:
     if entry.name != orthanc_service.UNIT:
         return
     path = orthanc_service.configuration_path(orthanc_service.properties(host))
-    told = orthanc_text.merge(orthanc_text.read(host, path))[0]
+    told = orthanc_text.merge(orthanc_text.look(host, path)[0])[0]
     end = time.monotonic() + orthanc_service.SECONDS
     while not orthanc_service.answers(told):
         if time.monotonic() > end:

@@ -79,6 +79,11 @@ grep -q '"RemoteAccessAllowed" *: *true' /etc/orthanc/orthanc.json
 echo '{"AuthenticationEnabled": false}' >/etc/orthanc/mine.json
 """
 """The practice's own file has comments, which JSON has not."""
+OTHER_TYPE = """
+cp -a /etc/orthanc/orthanc.json /root/whole.json
+sed -i -E 's/^( *"HttpPort" *:) *([0-9]+)/\\1 "\\2"/' /etc/orthanc/orthanc.json
+grep -q '"HttpPort" *: *"' /etc/orthanc/orthanc.json
+"""
 BROKEN = "cp -a {path} /root/whole.json; printf '{{ \"Name\" : ' >{path}"
 
 
@@ -128,6 +133,12 @@ def cases() -> Iterator[Case]:
         _script("cp -a /root/whole.json /etc/orthanc/hardened/orthanc.json"),
         "/etc/orthanc/hardened/orthanc.json",
         on_hardened=True,
+    )
+    yield Case(
+        "edited-by-hand-type",
+        _before(OTHER_TYPE),
+        _script("cp -a /root/whole.json /etc/orthanc/orthanc.json"),
+        "/etc/orthanc/orthanc.json: HttpPort has to be a port",
     )
     yield Case("edited-by-hand", _before(BY_HAND), tells="RemoteAccessAllowed", on_hardened=True)
     yield Case("edited-by-hand-midway", _midway(BY_HAND_MIDWAY, 2), tells="RemoteAccessAllowed")

@@ -28,7 +28,6 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     web_front_state,
     web_roles,
 )
-from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
@@ -238,14 +237,11 @@ def _below(unmet: Sequence[str], *parts: str) -> list[str]:
 
 
 def _orthanc(host: Host) -> tuple[dict[str, Any], list[str], int]:
-    """Return what Orthanc is told (nothing where that cannot be read), its logins, its HTTP port (0: not installed)."""
+    """Return what Orthanc is told (as far as it can be read), its logins, its HTTP port (0: not installed)."""
     if host.stat(orthanc_service.BINARY) is None:
         return {}, [], 0
     path = orthanc_service.configuration_path(orthanc_service.properties(host))
-    try:
-        told, _twice = orthanc_text.merge(orthanc_text.read(host, path))
-    except HardeningError:
-        told = {}  # the surface orthanc says why it cannot be read, and its plan mends that
+    told, _twice = orthanc_text.merge(orthanc_text.look(host, path)[0])  # the surface orthanc says what is amiss
     users = told.get("RegisteredUsers")
     return told, sorted(users) if isinstance(users, dict) else [], int(told.get("HttpPort") or 8042)
 

@@ -33,7 +33,8 @@ FACTS: dict[str, str] = {
     "version": "str: upstream's version, as 1.12.7",
     "package_version": "str: Debian's version; empty when it is not installed from a package",
     "configuration_path": "str: the file or folder that the unit tells Orthanc to read",
-    "unreadable_configuration": "str: what is wrong with a file that Orthanc could not read; empty when all is well",
+    "unreadable_configuration": "str: what is wrong with a file that Orthanc could not read, or with the type of a"
+    " value in it; empty when all is well",
     "taken_over": "bool: the unit reads the file that this collection writes",
     "config.*": "any: the effective value of a top-level key, the version's default where it is absent; no secrets",
     "registered_users": "dict: login to SHA-256 of login:password",
