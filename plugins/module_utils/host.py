@@ -76,6 +76,8 @@ class Host:
         self.root = root
         self.ledger: Ledger | None = None
         """Keeps what a surface replaces, before it is replaced; none where nothing is to be undone later."""
+        self.remarks: list[str] = []
+        """What is left to a person, and came to light only when a step was taken."""
         self._known: dict[tuple[str, ...], Result] | None = None
         """What steady programs answered, by their command, while one only looks."""
 

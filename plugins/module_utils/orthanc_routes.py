@@ -7,6 +7,8 @@ which the kernel holds back for 40 ms unless the route says `quickack`: that hal
 attribute of routes that are there is changed, so that no interface goes down and nothing is sent another way; a route
 of several next hops, or one that a router announces, stays as it is. It is set anew at each start, and whenever
 ifupdown, NetworkManager or systemd-networkd have changed the network.
+
+A route that cannot be changed stays slow, and is told to the engineer: it is no reason to leave a host unhardened.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_configuration
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
@@ -33,26 +36,38 @@ HOOKS = {
     "NetworkManager": "/etc/NetworkManager/dispatcher.d/zz-radiology-quickack",
 }
 """What manages the network -> what it runs afterwards, where it has such a folder."""
-APART = ("quickack 1", "nexthop", "expires", "proto ra")
+REFUSED = "/run/radiology-quickack.refused"
+"""What the program could not change when it last ran: a line `-4 destination: what ip said` each."""
+NO_HOPS = ("local", "unreachable", "blackhole", "prohibit", "throw", "broadcast", "anycast", "multicast")
+"""Kinds of routes by which nothing is sent to another machine."""
+APART = ("quickack 1", "nexthop", "expires", "error", "proto ra", *NO_HOPS)
 """Words of a route that need not, or must not, be changed."""
-SAID = ("linkdown", "dead")
-"""Words that `ip` prints of a route and does not take."""
+SAID = (
+    *("dead", "linkdown", "unresolved", "pervasive", "notify", "trap", "offload"),
+    *("rt_trap", "rt_offload", "rt_offload_failed"),
+)
+"""Words that `ip` prints of a route and does not take (iproute2's print_rt_flags, 6.1 and 6.15)."""
+BARE = (
+    f"sed -E ':a;s/ ({'|'.join(SAID)})( |$)/\\2/;ta;s/ quickack [01]//;s/ rto_min lock / rto_min /;"
+    "/ nhid /{s/ via (inet6 )?[^ ]+//;s/ dev [^ ]+//}'"
+)
+"""Makes of a route as `ip` prints it one that it takes; the kernel has a next hop by its number or by its words."""
 
 PROGRAM_TEXT = """\
 #!/bin/sh
 # Kept by radiology.hardening (role orthanc): devices wait for the acknowledgement of each part of an image.
-sleep "${{1:-0}}"
+set -f
+sleep "${1:-0}"
+: >{refused}.$$
 for address in {addresses}; do
   case $address in *:*) family=-6 ;; *) family=-4 ;; esac
   ip $family -oneline route get fibmatch "$address" 2>/dev/null | sed 's/^/'$family' /'
-done | sort -u | {{
-  status=0
-  while read -r family route; do
-    case " $route " in {apart}) continue ;; esac
-    ip $family route change $(echo "$route" | sed 's/ linkdown//; s/ dead//') quickack 1 || status=1
-  done
-  exit $status
-}}
+done | sort -u | while read -r family route; do
+  case " $route " in {apart}) continue ;; esac
+  said=$(ip $family route change $(echo "$route" | {bare}) quickack 1 2>&1) ||
+    echo "$family ${route%% *}: "$said | tee -a {refused}.$$ >&2
+done
+mv {refused}.$$ {refused}
 """
 SERVICE_TEXT = f"""\
 # Kept by radiology.hardening (role orthanc).
@@ -87,10 +102,13 @@ exec systemctl --no-block start {SERVICE}
 BACK = """\
 ip $1 -oneline route show exact "$2" | while read -r route; do
   case " $route " in *" quickack 1 "*) ;; *) continue ;; esac
-  ip $1 route change $(echo "$route" | sed 's/ quickack 1//; s/ linkdown//; s/ dead//')
+  ip $1 route change $(echo "$route" | {bare} | sed '/ nhid /s/$/ quickack 0/')
 done
+""".replace("{bare}", BARE)
+"""Takes the attribute from a route; its arguments are ip's family and the destination.
+
+Of a route with a numbered next hop the kernel (IPv4, seen on 6.18) finds the former one again, unless the attribute is named.
 """
-"""Takes the attribute from a route; its arguments are ip's family and the destination."""
 
 
 def observe(host: Host, callers: Sequence[str]) -> dict[str, Any]:
@@ -98,8 +116,10 @@ def observe(host: Host, callers: Sequence[str]) -> dict[str, Any]:
     managers = [name for name, path in HOOKS.items() if host.stat(path.rpartition("/")[0]) is not None]
     if host.stat(NETWORKD) is not None:
         managers.append("systemd-networkd")
+    late = sorted({found for caller in callers for found in _late(host, caller)})
     return {
-        "late": sorted({found for caller in callers for found in _late(host, caller)}),
+        "late": late,
+        "refused": {route: said for route, said in _refused(host).items() if route in late},
         "managers": managers,
         "files": {path: host.digest(path) for path in contents(callers, managers)} if callers else {},
         "at_boot": host.stat(STARTED) is not None,
@@ -109,7 +129,10 @@ def observe(host: Host, callers: Sequence[str]) -> dict[str, Any]:
 def contents(callers: Sequence[str], managers: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Return what has to stand on the host: path to text and mode, the same for callers in whatever order."""
     apart = " | ".join(f'*" {words} "*' for words in APART)
-    program = PROGRAM_TEXT.format(addresses=" ".join(sorted(set(callers))), apart=apart)
+    filled = {"refused": REFUSED, "addresses": " ".join(sorted(set(callers))), "apart": apart, "bare": BARE}
+    program = PROGRAM_TEXT
+    for name, text in filled.items():
+        program = program.replace(f"{{{name}}}", text)
     return {
         PROGRAM: (program, 0o755),
         f"{UNITS}/{SERVICE}": (SERVICE_TEXT, 0o644),
@@ -119,15 +142,20 @@ def contents(callers: Sequence[str], managers: Sequence[str]) -> dict[str, tuple
 
 
 def steps(found: Mapping[str, Any], callers: Sequence[str]) -> list[Step]:
-    """Return the step that sets the attribute now, and has it set anew; none where all is so."""
+    """Return the step that sets the attribute now, and has it set anew; none where all is so.
+
+    What a route does not take is tried once: from then on it is left to a person, who made that route.
+    """
     if not callers:
         return []
     texts = contents(callers, found["managers"])
     drifted = {
         path: each for path, each in texts.items() if found["files"].get(path) != orthanc_configuration.digest(each[0])
     }
-    if not drifted and not found["late"] and found["at_boot"]:
-        return []
+    refused = found.get("refused") or {}
+    due = [route for route in found["late"] if route not in refused]
+    if not drifted and not due and found["at_boot"]:
+        return [deliberate(each) for each in _advice(refused)]
     units = [SERVICE, *([PATH] if "systemd-networkd" in found["managers"] else [])]
 
     def do(host: Host) -> None:
@@ -140,12 +168,27 @@ def steps(found: Mapping[str, Any], callers: Sequence[str]) -> list[Step]:
         host.must(["systemctl", "daemon-reload"])
         host.must(["systemctl", "enable", "--quiet", *units])
         host.must([PROGRAM])
+        host.remarks += _advice(_refused(host))
         for unit in units[1:]:
             host.must(["systemctl", "restart", unit])
 
-    routes = ", ".join(route.partition(" ")[2] for route in found["late"]) or "the devices' networks"
+    routes = ", ".join(route.partition(" ")[2] for route in due) or "the devices' networks"
     kept = " and with ".join(found["managers"]) or "nothing else, since nothing here is known to manage the network"
     return [Step(f"Acknowledge images from {routes} at once, set anew at each start and with {kept}", do)]
+
+
+def _refused(host: Host) -> dict[str, str]:
+    """Return the routes that the program could not change when it last ran, each with what ip said of it."""
+    lines = (line.partition(": ") for line in (host.text(REFUSED) or "").splitlines())
+    return {route: said for route, _colon, said in lines}
+
+
+def _advice(refused: Mapping[str, str]) -> list[str]:
+    return [
+        f"Have images by the route to {route.partition(' ')[2]} acknowledged at once where that route is made "
+        f'(`quickack 1`), or leave it and its devices at about half their speed: ip says "{said.rstrip(".")}"'
+        for route, said in sorted(refused.items())
+    ]
 
 
 def _late(host: Host, caller: str) -> list[str]:

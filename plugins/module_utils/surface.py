@@ -64,7 +64,7 @@ def follow(arguments: Mapping[str, Any], plan: Callable[[Host, Mapping[str, Any]
                 apply(host, ordinary)
     except HardeningError as error:
         module.fail_json(msg=str(error))
-    told, deliberate = [step.does for step in ordinary], [step.does for step in left]
+    told, deliberate = [step.does for step in ordinary], [*(step.does for step in left), *host.remarks]
     for sentence in deliberate:
         module.warn(f"Left to you: {sentence}")
     shown = [*told, *(f"Left to you: {sentence}" for sentence in deliberate)] if module.check_mode else told

@@ -82,6 +82,7 @@ FACTS: dict[str, str] = {
     "logs.days": "int: after how many days without a line a log is removed; 0: never",
     "routes.late": "list of str: ip's family and destination of routes to those who send images, which wait for"
     " acknowledgements there",
+    "routes.refused": "dict: those of them that could not be changed when that was last tried, to what ip said of each",
     "routes.managers": "list of str: what manages the network and can set an attribute of routes anew",
     "routes.files": "dict: file that has it set anew to its SHA-256; null: there is none",
     "routes.at_boot": "bool: it is set at each start",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_routes
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 
 CALLERS = ["10.7.0.30", "10.7.0.20", "192.0.2.9", "2001:db8::30"]
@@ -30,7 +31,22 @@ LEFT = [
     "default proto static nexthop via 10.7.0.1 dev lan weight 1 nexthop via 10.7.0.2 dev lan weight 1",
     "2001:db8::/64 dev lan proto ra metric 100 pref medium",
     "2001:db8::/64 dev lan proto kernel metric 256 expires 86000sec pref medium",
+    "unreachable default dev lo metric 4294967295 error 4294967183 pref medium",
+    "local 10.7.0.30 dev lan table local proto kernel scope host src 10.7.0.30",
 ]
+SHOWN = {
+    "10.8.0.0/16 nhid 5 via 10.7.0.1 dev lan proto static": "10.8.0.0/16 nhid 5 proto static",
+    "2001:db8:8::/64 nhid 6 via inet6 2001:db8::1 dev lan metric 9": "2001:db8:8::/64 nhid 6 metric 9",
+    "default via dead::1 dev lan dead linkdown pref medium": "default via dead::1 dev lan pref medium",
+    "default via 10.7.0.1 dev lan onlink pervasive offload trap": "default via 10.7.0.1 dev lan onlink",
+    "default via 10.7.0.1 dev lan notify unresolved rt_offload rt_trap": "default via 10.7.0.1 dev lan",
+    "default via 10.7.0.1 dev lan rt_offload_failed realm 3": "default via 10.7.0.1 dev lan realm 3",
+    "default via 10.7.0.1 dev lan mtu lock 1400 rto_min lock 20ms quickack 0": (
+        "default via 10.7.0.1 dev lan mtu lock 1400 rto_min 20ms"
+    ),
+}
+"""Route as iproute2 prints it -> as it takes it (seen on 6.1)."""
+SAYS = "Error: Nexthop has invalid gateway"
 
 
 class Routed(Host):
@@ -56,12 +72,14 @@ class Routed(Host):
 
 def changes(tmp_path: Path, script: str, routes: dict[str, str], *words: str, fails: str = "") -> tuple[int, list[str]]:
     """Run a script with an `ip` that answers from these routes; return its status and what it changed."""
+    script = script.replace(orthanc_routes.REFUSED, str(tmp_path / "refused"))
     told = "\n".join(f'*" {key} ") echo "{route}" ;;' for key, route in routes.items())
     log = tmp_path / "changed"
     log.touch()
     fake = tmp_path / "ip"
     fake.write_text(
-        f'#!/bin/sh\ncase "$*" in *" change "*) echo "$*" >> {log}; case "$*" in *"{fails or "nothing"}"*) exit 2;; esac;'
+        f'#!/bin/sh\ncase "$*" in *" change "*) echo "$*" >> {log}; case "$*" in *"{fails or "nothing"}"*) echo "{SAYS}\n." >&2; exit 2;;'
+        f" esac;"
         f' exit 0 ;; esac\ncase "$* " in\n{told}\n*) exit 2 ;;\nesac\n',
         encoding="utf-8",
     )
@@ -85,8 +103,47 @@ def test_a_route_that_has_it_or_is_not_ours_to_change_stays(tmp_path: Path, rout
     assert orthanc_routes.observe(Routed(tmp_path, dict.fromkeys(CALLERS, route)), CALLERS)["late"] == []
 
 
-def test_a_route_that_cannot_be_changed_fails_the_unit_and_no_other_route(tmp_path: Path) -> None:
-    assert changes(tmp_path, program(), ROUTES, fails="metric 100") == (1, CHANGED)
+@pytest.mark.parametrize("shown", SHOWN)
+def test_what_is_shown_of_a_route_and_not_taken_is_left_out(tmp_path: Path, shown: str) -> None:
+    assert changes(tmp_path, program(), {"10.7.0.30": shown}) == (0, [f"-4 route change {SHOWN[shown]} quickack 1"])
+    there = {"exact default": f"{shown.removesuffix(' quickack 0')} quickack 1"}
+    back = f"-4 route change {SHOWN[shown]}{' quickack 0' if 'nhid' in shown else ''}"
+    assert changes(tmp_path, orthanc_routes.BACK, there, "-4", "default")[1][1:] == [back]
+
+
+def test_a_route_that_cannot_be_changed_is_told_and_fails_nothing(tmp_path: Path) -> None:
+    assert changes(tmp_path, program(), ROUTES, fails="metric 100") == (0, CHANGED)
+    assert (tmp_path / "refused").read_text(encoding="utf-8") == f"-4 default: {SAYS} .\n"
+    assert changes(tmp_path, program(), {}) == (0, CHANGED)
+    assert (tmp_path / "refused").read_text(encoding="utf-8") == ""
+
+
+def test_a_route_that_cannot_be_changed_ends_no_run_and_is_left_to_a_person_from_then_on(tmp_path: Path) -> None:
+    host = Routed(tmp_path, ROUTES)
+    (step,) = orthanc_routes.steps(orthanc_routes.observe(host, CALLERS), CALLERS)
+    refused = Path(host.path(orthanc_routes.REFUSED))
+    refused.parent.mkdir()
+    refused.write_text(f"-4 default: {SAYS}.\n-4 10.99.0.0/24: gone since\n", encoding="utf-8")
+    step.do(host)
+    assert [
+        "default acknowledged at once where that route is made (`quickack 1`)" in each for each in host.remarks
+    ] == [
+        False,
+        True,
+    ]
+    link = Path(host.path(orthanc_routes.STARTED))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(host.path(f"{orthanc_routes.UNITS}/{orthanc_routes.SERVICE}"))
+    host.routes = {**{key: f"{route} quickack 1" for key, route in ROUTES.items()}, "192.0.2.9": ROUTES["192.0.2.9"]}
+    found = orthanc_routes.observe(host, CALLERS)
+    assert (found["late"], found["refused"]) == (["-4 default"], {"-4 default": f"{SAYS}."})
+    ordinary, left = parted(orthanc_routes.steps(found, CALLERS))
+    assert ordinary == []
+    (told,) = (each.does for each in left)
+    assert told.startswith("Have images by the route to default acknowledged at once where that route is made")
+    assert told.endswith(f'ip says "{SAYS}"')
+    (step,) = orthanc_routes.steps({**found, "late": ["-4 default", "-6 2001:db8::/64"]}, CALLERS)
+    assert "images from 2001:db8::/64 at once" in step.does
 
 
 def test_the_undo_takes_the_attribute_and_nothing_else(tmp_path: Path) -> None:

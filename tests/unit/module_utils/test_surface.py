@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import host as seam
 from ansible_collections.radiology.hardening.plugins.module_utils import surface
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 
 @pytest.mark.parametrize(("days", "words"), [(365, "365 days ahead of"), (-365, "365 days behind")])
@@ -48,3 +50,21 @@ def test_a_steady_program_is_asked_once_while_one_looks_and_anew_afterwards(tmp_
         assert host.run(["openssl", "version"], stdin="key").output == "3"
         assert [host.run(["journalctl"]).output for dummy in range(2)] == ["4", "5"]
     assert host.run(["openssl", "version"]).output == "6"
+
+
+def test_what_came_to_light_only_when_a_step_was_taken_reaches_the_engineer(tmp_path, monkeypatch) -> None:
+    (tmp_path / "run").mkdir()
+    host, warned, ended = seam.Host(str(tmp_path)), [], {}
+    module = SimpleNamespace(
+        check_mode=False, params={}, warn=warned.append, exit_json=lambda **told: ended.update(told)
+    )
+    monkeypatch.setattr(surface, "AnsibleModule", lambda **dummy: module)
+    monkeypatch.setattr(surface, "Host", lambda: host)
+    step = Step("Change a route", lambda host: host.remarks.append("Change the other one yourself"))
+    surface.follow({}, lambda _host, _given: [step])
+    assert warned == ["Left to you: Change the other one yourself"]
+    assert (ended["changed"], ended["plan"], ended["deliberate"]) == (
+        True,
+        ["Change a route"],
+        ["Change the other one yourself"],
+    )
