@@ -19,9 +19,27 @@ SHARED = ("/", "/tmp", "/var/tmp")  # noqa: S108 - the names of what systemd giv
 RETENTION = "/etc/tmpfiles.d/radiology-orthanc.conf"
 CLEANER = "systemd-tmpfiles-clean.timer"
 RETENTION_TEXT = """\
-# Written by radiology.hardening: Orthanc begins a log at each start and never removes one.
+# Written by radiology.hardening: Orthanc never removes a log. The one that it writes to is emptied by logrotate alone.
+x {log}
 e {folder} - - - mM:{days}d
 """
+ROTATION = "/etc/logrotate.d/radiology-orthanc"
+ROTATOR = "logrotate.timer"
+ROTATION_TEXT = f"""\
+# Written by radiology.hardening: each day's lines go to a file of their own, which systemd-tmpfiles removes by its age.
+{orthanc_service.LOG} {{
+    su {USER} {USER}
+    daily
+    rotate 400
+    dateext
+    dateformat -%Y%m%d-%s
+    copytruncate
+    compress
+    missingok
+    notifempty
+}}
+"""
+"""logrotate(8): 400 files are more than are kept. A restart for the sake of a log would cut a transfer off."""
 
 
 def folders(config: Mapping[str, Any]) -> list[str]:
@@ -54,19 +72,31 @@ def steps(found: Mapping[str, list[str]], unmet: Iterable[str]) -> list[Step]:
 
 def retention_days(host: Host) -> int:
     """Return after how many days without a line a log is removed; 0: it stays for ever."""
-    kept = re.search(rf"(?m)^e {LOGS} - - - mM:(\d+)d$", host.text(RETENTION) or "")
-    active = kept and unit_state.is_active(unit_state.properties(host, CLEANER))
+    text = host.text(RETENTION) or ""
+    kept = re.search(rf"(?m)^e {LOGS} - - - mM:(\d+)d$", text)
+    active = kept and text == _retention(int(kept[1])) and unit_state.is_active(unit_state.properties(host, CLEANER))
     return int(kept[1]) if kept and active else 0
 
 
+def is_rotated(host: Host, *, taken_over: bool) -> bool:
+    """Tell whether the log that a running Orthanc writes to is begun anew each day: where it runs by our command."""
+    known = host.text(ROTATION) == ROTATION_TEXT and host.stat("/usr/sbin/logrotate") is not None
+    return taken_over and known and unit_state.is_active(unit_state.properties(host, ROTATOR))
+
+
 def keep_logs(days: int) -> Step:
-    """Return the step that has systemd remove logs nobody wrote to for so many days."""
+    """Return the step that has the running log begun anew each day, and systemd remove those of so many days ago."""
 
     def do(host: Host) -> None:
-        host.write(RETENTION, RETENTION_TEXT.format(folder=LOGS, days=days))
-        host.must(["systemctl", "enable", "--now", "--quiet", CLEANER])
+        host.write(RETENTION, _retention(days))
+        host.write(ROTATION, ROTATION_TEXT)
+        host.must(["systemctl", "enable", "--now", "--quiet", CLEANER, ROTATOR])
 
-    return Step(f"Have Orthanc's logs removed after {days} days", do)
+    return Step(f"Have Orthanc's log begun anew each day, and removed after {days} days", do)
+
+
+def _retention(days: int) -> str:
+    return RETENTION_TEXT.format(log=orthanc_service.LOG, folder=LOGS, days=days)
 
 
 def _below(host: Host, folder: str) -> list[str]:

@@ -107,7 +107,7 @@ done
 """.replace("{bare}", BARE)
 """Takes the attribute from a route; its arguments are ip's family and the destination.
 
-Of a route with a numbered next hop the kernel (IPv4, seen on 6.18) finds the former one again, unless the attribute is named.
+Of a route with a numbered next hop the kernel finds the former one again, unless the attribute is named (IPv4, 6.18).
 """
 
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import unit_state, web_front_ask
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_text, unit_state, web_front_ask
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Entry, Host
 
 UNIT = "orthanc.service"
 BINARY = "/usr/sbin/Orthanc"
@@ -27,7 +27,9 @@ MOUNTS_DROP_IN = "zz-radiology-mounts.conf"
 """Says what has to be mounted before a start (disk_mount_points): a running process need not be told."""
 CONFIGURATION_DROP_IN = f"{DROP_INS}/zz-radiology-configuration.conf"
 LOGS = "/var/log/orthanc"
-EXEC_START = f"{BINARY} --logdir={LOGS} {FOLDER}"
+LOG = f"{LOGS}/server.log"
+"""Orthanc appends to a --logfile (O_APPEND), so that it can be emptied meanwhile; it does not to a file of --logdir."""
+EXEC_START = f"{BINARY} --logfile={LOG} {FOLDER}"
 SECONDS = 90
 """How long a start may take until Orthanc answers."""
 
@@ -118,14 +120,28 @@ def change(host: Host, contents: Mapping[str, Content], remove: list[str], confi
             host.remove(path)
         _restart(host, config)
     except HardeningError as error:
+        raise HardeningError(f"{error} {_put_back(host, former)}") from error
+
+
+def _put_back(host: Host, former: Mapping[str, tuple[bytes | None, Entry | None]]) -> str:
+    """Put files back, restart, and return a sentence of what came of it: the former server has to answer again."""
+    try:
         for path, (content, entry) in former.items():
             if content is None or entry is None:
                 host.remove(path)
             else:
                 host.write(path, content, mode=int(entry.mode, 8), owner=entry.owner, group=entry.group)
-        host.run(["systemctl", "daemon-reload"])
-        host.run(["systemctl", "restart", UNIT])
-        raise HardeningError(f"{error} The former configuration is back in force.") from error
+    except HardeningError as worse:
+        return f"The former configuration is not in force: {worse}"
+    for command in (["daemon-reload"], ["reset-failed", UNIT], ["restart", UNIT]):
+        host.run(["systemctl", *command])
+    path = configuration_path(properties(host))
+    told, _twice = orthanc_text.merge(orthanc_text.look(host, path)[0])
+    if _comes_up(host, told):
+        return "The former configuration is back in force."
+    return (
+        f"The former configuration is back in {path}, but Orthanc does not answer by it: see `journalctl -u orthanc`."
+    )
 
 
 def _restart(host: Host, config: Mapping[str, Any]) -> None:
@@ -133,28 +149,37 @@ def _restart(host: Host, config: Mapping[str, Any]) -> None:
     host.must(["systemctl", "daemon-reload"])
     host.must(["systemctl", "enable", "--quiet", UNIT])
     host.must(["systemctl", "reset-failed", UNIT])
+    entry, began = host.stat(LOG), time.time()
     host.must(["systemctl", "restart", UNIT])
+    if not _comes_up(host, config):
+        words = _last_words(host, entry.size if entry else 0, began)
+        raise HardeningError(f"Orthanc does not start: {words.rstrip('.')}.")
+
+
+def _comes_up(host: Host, config: Mapping[str, Any]) -> bool:
+    """Wait until the restarted server answers; False when systemd gives it up, or when it takes too long."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         found = properties(host)
         if found.get("ActiveState") == "failed" or int(found.get("NRestarts") or 0) > 0:
-            break
+            return False
         if answers(config):
-            return
+            return True
         time.sleep(0.2)
-    raise HardeningError(f"Orthanc does not start: {_last_words(host)}")
+    return False
 
 
-def _last_words(host: Host) -> str:
-    """Return the errors of Orthanc's newest log (lines that begin with E), else the journal's last lines.
+def _last_words(host: Host, size: int, began: float) -> str:
+    """Return the errors that Orthanc logged since a restart (lines that begin with E), else the journal's last lines.
 
-    Orthanc.log is a link that Orthanc makes itself, and root reads no file for it.
+    `size`: bytes of its log at the restart; `began`: when that was, in seconds since the epoch. Root reads no file for
+    which Orthanc laid a link there.
     """
-    paths = (path for name in host.list(LOGS) if host.is_own_file(path := f"{LOGS}/{name}", "orthanc"))
-    newest = max(paths, key=lambda path: entry.modified if (entry := host.stat(path)) else 0.0, default="")
-    log = (host.text(newest) or "") if newest else ""
-    errors = [line.partition("] ")[2] or line for line in log.splitlines() if line.startswith("E")]
+    log = (host.read(LOG) or b"") if host.is_own_file(LOG, "orthanc") else b""
+    said = log[size if size <= len(log) else 0 :].decode("utf-8", "replace")
+    errors = [line.partition("] ")[2] or line for line in said.splitlines() if line.startswith("E")]
     if errors:
         return " ".join(errors[-3:])
-    journal = host.run(["journalctl", "--unit", UNIT, "--lines", "5", "--output", "cat", "--no-pager"])
+    since = f"--since=@{int(began)}"
+    journal = host.run(["journalctl", "--unit", UNIT, since, "--lines", "5", "--output", "cat", "--no-pager"])
     return " ".join(journal.output.split("\n")[-5:]).strip() or f"no answer within {SECONDS} s"

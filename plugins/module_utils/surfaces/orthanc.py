@@ -80,6 +80,7 @@ FACTS: dict[str, str] = {
     "files.open_configuration": "list of str: files of the configuration that are not root's, or that others may write",
     "files.open_logs": "list of str: logs that others may read",
     "logs.days": "int: after how many days without a line a log is removed; 0: never",
+    "logs.rotated": "bool: the log of the running server is begun anew each day, so that its lines grow old too",
     "routes.late": "list of str: ip's family and destination of routes to those who send images, which wait for"
     " acknowledgements there",
     "routes.refused": "dict: those of them that could not be changed when that was last tried, to what ip said of each",
@@ -98,7 +99,7 @@ PDU = "MaximumPduLength"
 DEFAULT_PDU, LARGER_PDU = 16384, 65536
 """Bytes: where the default stands a device may send more at once, as each write waits for the one before."""
 
-AT_ONCE = ("orthanc.account.", "orthanc.files.", "orthanc.logs.days", "orthanc.peers.")
+AT_ONCE = ("orthanc.account.", "orthanc.files.", "orthanc.logs.days", "orthanc.logs.rotated", "orthanc.peers.")
 """Facts that are mended, or left to a person, while the server runs."""
 
 LOOSENED = (
@@ -162,7 +163,11 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         },
         "account": orthanc_account.observe(host),
         "files": orthanc_files.observe(host, config),
-        "logs": {"days": orthanc_files.retention_days(host), "traces": told["traces"]},
+        "logs": {
+            "days": orthanc_files.retention_days(host),
+            "rotated": orthanc_files.is_rotated(host, taken_over=found["taken_over"]),
+            "traces": told["traces"],
+        },
         "routes": orthanc_routes.observe(host, scope.get("callers") or []),
         "overriding": others.overriding(host, orthanc_service.UNIT, SANDBOX_DROP_IN),
     }
@@ -184,7 +189,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         return steps
     steps += orthanc_account.steps(found["account"], unmet)
     steps += orthanc_files.steps(found["files"], unmet)
-    if "orthanc.logs.days" in wanted and found["logs"]["days"] != scope["log_days"]:
+    drift = "orthanc.logs.days" in wanted and found["logs"]["days"] != scope["log_days"]
+    if drift or "orthanc.logs.rotated" in unmet:
         steps.append(orthanc_files.keep_logs(scope["log_days"]))
     steps += orthanc_routes.steps(found["routes"], scope.get("callers") or [])
     return steps + [step for steps in left.values() for step in steps]
