@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_ask,
+    orthanc_database,
     orthanc_options,
     orthanc_peers,
     orthanc_service,
@@ -105,6 +106,7 @@ def observe(host: Host) -> dict[str, Any]:
         },
         "exposure": orthanc_service.exposure(host),
         "peers": orthanc_peers.observe(host, merged),
+        "database": orthanc_database.observe(host, merged),
         "asked": _asked(config, users) if answering else dict.fromkeys(("plugins", "traces", "stored_mib")),
         "sandbox": {name: found.get(name, "") for name in orthanc_service.SANDBOX},
         "memory_maximum_mib": _mebibytes(found.get("MemoryMax", "")),

@@ -116,7 +116,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("DicomTlsCertificate", "DicomTlsPrivateKey", "DicomTlsTrustedCertificates"), TEXT),
     **dict.fromkeys(("MaximumStorageMode", "Name"), TEXT),
     **dict.fromkeys(("LuaScripts", "Plugins"), TEXTS),
-    **dict.fromkeys(("DicomWeb", "OrthancPeers", "PostgreSQL"), SECTION),
+    **dict.fromkeys(("DicomWeb", "MySQL", "Odbc", "OrthancPeers", "PostgreSQL"), SECTION),
     "DicomModalities": MODALITIES,
     "RegisteredUsers": USERS,
 }

@@ -11,6 +11,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     expectation,
     orthanc_account,
     orthanc_configuration,
+    orthanc_database,
     orthanc_files,
     orthanc_flaws,
     orthanc_peers,
@@ -73,6 +74,10 @@ FACTS: dict[str, str] = {
     "storage.stored_mib": "int: how much the images take, in MiB; null: the server does not answer",
     "peers.cleartext": "list of str: other web servers that Orthanc sends images to without TLS",
     "peers.authorities": "str: the list of certificate authorities on this host; empty: none",
+    "database.cleartext": "list of str: section at machine of databases beyond this host that Orthanc is told to call"
+    " without TLS",
+    "database.listening": "list of str: process on address:port where a database of this host, which Orthanc is told to"
+    " use, listens beyond loopback",
     "account.shell": "str: the login shell of the account orthanc; null: no such account",
     "account.sudo": "list of str: rules by which the account orthanc may run commands as another one",
     "account.crontab": "bool: the account orthanc has a crontab",
@@ -99,7 +104,10 @@ PDU = "MaximumPduLength"
 DEFAULT_PDU, LARGER_PDU = 16384, 65536
 """Bytes: where the default stands a device may send more at once, as each write waits for the one before."""
 
-AT_ONCE = ("orthanc.account.", "orthanc.files.", "orthanc.logs.days", "orthanc.logs.rotated", "orthanc.peers.")
+AT_ONCE = (
+    *("orthanc.account.", "orthanc.database.", "orthanc.files.", "orthanc.logs.days", "orthanc.logs.rotated"),
+    "orthanc.peers.",
+)
 """Facts that are mended, or left to a person, while the server runs."""
 
 LOOSENED = (
@@ -253,6 +261,7 @@ def _left(
         "orthanc.scripts.undeclared": orthanc_scripts.steps(found["scripts"]),
         "orthanc.storage.when_full": orthanc_storage.steps(found, scope["storage_maximum_mib"]),
         "orthanc.peers.cleartext": orthanc_peers.steps(found),
+        **orthanc_database.steps(found["database"]),
         "orthanc.exposure": [deliberate(LOOSENED.format(score=score))] if loosened else [],
     }
     return {name: steps for name, steps in left.items() if steps and name in wanted}
