@@ -16,6 +16,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 
 LARGEST = 2**31 - 1
 """Orthanc takes whole numbers of 32 bits with a sign."""
+OF_ANOTHER_TYPE_LATER = ("OverwriteInstances",)
+"""Keys of which a later version takes more (1.13.0: "Never"); all that is read of them is whether they are as wanted."""
 NAMES = {bool: "a Boolean", str: "a string", list: "a list", dict: "an object", type(None): "null"}
 """Type of Python's -> what it is in JSON. A number alone is shown: no key that holds one is a secret."""
 
@@ -108,6 +110,7 @@ KINDS: dict[str, Kind] = {
     **{
         key: {bool: BOOLEAN, int: WHOLE, str: TEXT, dict: SECTION}[type(default)]
         for key, default in orthanc_options.DEFAULTS.items()
+        if key not in OF_ANOTHER_TYPE_LATER
     },
     **dict.fromkeys(("DicomServerEnabled", "HttpServerEnabled"), BOOLEAN),
     **dict.fromkeys(("DicomThreadsCount", "MaximumPduLength"), WHOLE),

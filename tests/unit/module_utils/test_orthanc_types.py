@@ -127,6 +127,12 @@ def test_one_wrong_value_hides_no_other_key_and_no_other_file(tmp_path: Path) ->
     assert said.endswith(f"{FILE}: MaximumStorageSize has to be a whole number, 0 or more, but it is a string.")
 
 
+def test_what_a_later_version_takes_is_of_no_wrong_type(tmp_path: Path) -> None:
+    put(tmp_path, FILE, json.dumps({"OverwriteInstances": "Never"}))
+    found = orthanc.observe(Installed(tmp_path), {})
+    assert (found["unreadable_configuration"], found["config"]["OverwriteInstances"]) == ("", "Never")
+
+
 def test_a_boolean_in_quotes_passes_for_no_default(tmp_path: Path) -> None:
     put(tmp_path, FILE, json.dumps({"ExecuteLuaEnabled": "true"}))
     assert orthanc.observe(Installed(tmp_path), {})["config"]["ExecuteLuaEnabled"] == "true"
