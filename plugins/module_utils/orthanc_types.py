@@ -17,7 +17,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 LARGEST = 2**31 - 1
 """Orthanc takes whole numbers of 32 bits with a sign."""
 OF_ANOTHER_TYPE_LATER = ("OverwriteInstances",)
-"""Keys of which a later version takes more (1.13.0: "Never"); all that is read of them is whether they are as wanted."""
+"""Keys of which a later version takes more (1.13.0: "Never"); they are compared with what is wanted, and no more."""
 NAMES = {bool: "a Boolean", str: "a string", list: "a list", dict: "an object", type(None): "null"}
 """Type of Python's -> what it is in JSON. A number alone is shown: no key that holds one is a secret."""
 
