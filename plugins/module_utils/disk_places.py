@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
-    orthanc_databases,
+    disk_databases,
     orthanc_service,
     orthanc_text,
 )
@@ -51,7 +51,7 @@ class Orthanc:
 def observe(host: Host, stack: Stack, scope: Mapping[str, Any]) -> list[Place]:
     """Return the places of a host: of Orthanc as it runs, of a workstation's people, and those declared."""
     orthanc = orthanc_as_told(host)
-    databases = orthanc_databases.observe(host, orthanc.told) if orthanc else []
+    databases = disk_databases.observe(host, orthanc.told) if orthanc else []
     wanted = [*_wanted(host, scope, orthanc), *((folder, "database") for each in databases for folder in each.folders)]
     found = [_place(host, stack, path, purpose) for path, purpose in dict.fromkeys(wanted)]
     found += [_elsewhere(each) for each in databases if not each.folders]
@@ -157,7 +157,7 @@ def _place(host: Host, stack: Stack, path: str, purpose: str) -> Place:
     return _described(host, stack, path, purpose, stack.mount_of(real))
 
 
-def _elsewhere(database: orthanc_databases.Database) -> Place:
+def _elsewhere(database: disk_databases.Database) -> Place:
     """Return the place of a database that lies on another machine, or of which nothing can be told."""
     return {
         "path": f"{ELSEWHERE}{database.plugin} keeps",

@@ -38,7 +38,7 @@ Called = tuple[list[str], bool]
 
 def observe(host: Host, told: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the facts, of what Orthanc is told with its secrets: names of machines alone."""
-    used = {name: told[name] for name in READ if _is_used(told.get(name))}
+    used = {name: told[name] for name in READ if is_used(told.get(name))}
     called = {name: READ[name](section) for name, section in sorted(used.items())}
     return {
         "cleartext": [
@@ -67,7 +67,8 @@ def steps(found: Mapping[str, list[str]]) -> dict[str, list[Step]]:
     }
 
 
-def _is_used(section: Any) -> bool:
+def is_used(section: Any) -> bool:
+    """Tell whether a plugin uses the database of its section at all (Orthanc Book: EnableIndex, EnableStorage)."""
     return isinstance(section, Mapping) and bool(section.get("EnableIndex") or section.get("EnableStorage"))
 
 

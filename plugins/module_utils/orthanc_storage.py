@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_databases, orthanc_options
+from ansible_collections.radiology.hardening.plugins.module_utils import disk_databases, orthanc_options
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -53,7 +53,7 @@ def stored_at_most_mib(found: Mapping[str, Any]) -> int | None:
         return int(storage["stored_mib"])
     databases = (section for section in config.values() if isinstance(section, dict))
     elsewhere = any(section.get("EnableStorage") for section in databases) or any(
-        name in config for name in orthanc_databases.CLOUDS
+        name in config for name in disk_databases.CLOUDS
     )
     return None if elsewhere else int(storage.get("used_mib") or 0) or None
 

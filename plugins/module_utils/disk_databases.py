@@ -12,14 +12,12 @@ import dataclasses
 import ipaddress
 import posixpath
 import re
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_database
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
-USES = ("EnableIndex", "EnableStorage")
-"""Keys of a plugin's section: only where one of them is true the database is used at all (Orthanc Book)."""
 CLOUDS = ("AwsS3Storage", "AzureBlobStorage", "GoogleCloudStorage")
 """Sections of plugins that store the images elsewhere, each as soon as there is one (Orthanc Book, object storage)."""
 POSTGRESQL, POSTGRESQL_FILES = "/var/lib/postgresql", "/etc/postgresql"
@@ -42,42 +40,20 @@ class Database:
 
 def observe(host: Host, told: Mapping[str, Any]) -> list[Database]:
     """Return the databases that Orthanc uses by its configuration, of which nothing but names of hosts is returned."""
-    databases = [_of(host, plugin, told[plugin]) for plugin in PLUGINS if _is_used(told.get(plugin))]
+    databases = [_of(host, plugin, told[plugin]) for plugin in PLUGINS if orthanc_database.is_used(told.get(plugin))]
     return [*databases, *(Database(plugin) for plugin in CLOUDS if isinstance(told.get(plugin), dict))]
-
-
-def _is_used(section: Any) -> bool:
-    return isinstance(section, dict) and any(section.get(use) for use in USES)
 
 
 def _of(host: Host, plugin: str, section: Mapping[str, Any]) -> Database:
     folders = PLUGINS[plugin]
     if folders is None:
         return Database(plugin)
-    servers = _servers(section)
+    servers, _over_tls = orthanc_database.READ[plugin](section)
     away = [server for server in servers if not _is_here(host, server)]
     if away:
         known = not any("${" in server for server in away)
         return Database(plugin, server=", ".join(away) if known else "")
     return Database(plugin, tuple(dict.fromkeys(folders(host))))
-
-
-def _servers(section: Mapping[str, Any]) -> list[str]:
-    """Return the names of the servers, without the password that may stand beside them; empty for a socket."""
-    uri = str(section.get("ConnectionUri") or "")
-    if not uri:
-        return [str(section.get("Host") or "")]
-    if "://" not in uri:
-        found = re.findall(r"\b(?:host|hostaddr)\s*=\s*(?:'([^']*)'|(\S+))", uri)
-        return [name for quoted, bare in found for name in (quoted or bare).split(",")] or [""]
-    parsed = urllib.parse.urlsplit(uri)
-    named = [_without_port(each) for each in parsed.netloc.rpartition("@")[2].split(",")]
-    asked = urllib.parse.parse_qs(parsed.query)
-    return [*asked.get("host", []), *asked.get("hostaddr", [])] or [urllib.parse.unquote(name) for name in named]
-
-
-def _without_port(text: str) -> str:
-    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
 
 
 def _is_here(host: Host, server: str) -> bool:

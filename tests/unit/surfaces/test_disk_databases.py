@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_options
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
-from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_databases import (
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_databases import (
     CLOUDS,
     PLUGINS,
     Database,
     observe,
 )
+from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import disk_encryption
 from disk_host import RecordedHost
 from test_disk_encryption import CLEAR, planned
