@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 
-LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+LOOK = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC  # a controller that is no Linux imports this too
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Neither follows a link, nor waits for who writes to a FIFO."""
 LINKS = 40
