@@ -54,7 +54,8 @@ class ActionModule(RequestingAction):
             made += [f"Sign the certificate of {device}" for device in signed]
             answer = self._call(variables, self._given(directory, name, devices))
             if not check_mode and self._is_wanted(answer, directory, name):
-                authority.sign(secrets, directory, self.fetch_request(dicom_front.REQUEST, variables), name)
+                request = self.fetch_request(dicom_front.REQUEST, variables)
+                authority.sign(secrets, directory, request, name, names=dicom_front.plain_names(scope))
                 made += [*answer["plan"], f"Sign the certificate of {name}"]
                 given = self._given(directory, name, devices)
                 answer = self._call(variables, {**given, "scope": {**scope, "renew": False}})

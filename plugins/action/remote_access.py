@@ -64,10 +64,8 @@ class ActionModule(RequestingAction):
         answer = self._call(scope, variables)
         if succeeded(answer) and home_ipsec_host.REQUESTED in answer["plan"] and not check_mode:
             name = home_ipsec_host.title(scope["tunnel"])
-            path = authority.request_path(directory, name)
             request = self.fetch_request(home_ipsec.REQUEST, variables)
-            authority.check_names(authority.load_request(request, path), path, name, [scope["tunnel"]["endpoint"]])
-            authority.sign(secrets, directory, request, name)
+            authority.sign(secrets, directory, request, name, names=[name, str(scope["tunnel"]["endpoint"])])
             done += [*answer["plan"], f"Sign the certificate of {name}"]
             scope = home_devices.with_keys(scope)
             answer = self._call(scope, variables)

@@ -203,6 +203,12 @@ def configuration(
     }
 
 
+def plain_names(scope: Mapping[str, Any]) -> list[str]:
+    """Return the name and the addresses that the certificate bears, and no other."""
+    return [str(scope["name"]), *map(str, scope["addresses"])]
+
+
 def names(scope: Mapping[str, Any]) -> list[str]:
     """Return the certificate's subjectAltName entries as OpenSSL's configuration writes them."""
-    return [f"DNS:{scope['name']}", *(f"IP:{address}" for address in scope["addresses"])]
+    name, *addresses = plain_names(scope)
+    return [f"DNS:{name}", *(f"IP:{address}" for address in addresses)]

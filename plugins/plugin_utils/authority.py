@@ -140,34 +140,53 @@ def demand_strong(key: Any, path: str) -> None:
         )
 
 
-def check_names(request: x509.CertificateSigningRequest, path: str, name: str, addresses: Sequence[str]) -> None:
-    """Refuse a request whose names are not those of the device that it is for."""
+def check_names(
+    request: x509.CertificateSigningRequest, path: str, name: str, addresses: Sequence[str]
+) -> x509.SubjectAlternativeName:
+    """Return the names and addresses that a request asks for; refuse one whose names are not those of who it is for.
+
+    Names of other kinds, as of mail or of pages, count for nobody here: they are left out.
+    """
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         raise HardeningError(
             f"{path} has no subjectAltName; accepted: DNS:{name}, and the device's addresses."
         ) from None
-    asked = [
-        str(value) for value in (*names.get_values_for_type(x509.DNSName), *names.get_values_for_type(x509.IPAddress))
-    ]
-    foreign = [value for value in asked if value not in (name, *addresses)]
-    if foreign or name not in asked:
-        raise HardeningError(
-            f"{path} asks for {', '.join(asked) or 'no name'}; accepted: DNS:{name}, "
-            f"and of addresses {', '.join(addresses)}."
-        )
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise HardeningError(f"{path} has extensions that cannot be read: {error}.") from error
+    asked = [each for each in names if isinstance(each, (x509.DNSName, x509.IPAddress))]
+    listed = [str(each.value) for each in asked]
+    foreign = [value for value in listed if value not in (name, *addresses)]
+    if foreign or name not in listed:
+        beside = f", and of addresses {', '.join(addresses)}" if addresses else ""
+        raise HardeningError(f"{path} asks for {', '.join(listed) or 'no name'}; accepted: DNS:{name}{beside}.")
+    return x509.SubjectAlternativeName(asked)
 
 
-def sign(secrets: Secrets, directory: str, request: str, name: str, *, device: bool = False) -> str:
-    """Sign a request, keep request and certificate under this name, and return the certificate (PEM)."""
+def sign(
+    secrets: Secrets,
+    directory: str,
+    request: str,
+    name: str,
+    *,
+    names: Sequence[str] = (),
+    device: bool = False,
+) -> str:
+    """Sign a request, keep request and certificate under this name, and return the certificate (PEM).
+
+    `names` are the names and addresses that the request may ask for, the first of them for certain; where none are
+    given, that is the name alone. Whoever hands in another's is refused, a server of ours too: it may be in others' hands.
+    """
+    path, (due, *others) = request_path(directory, name), names or (name,)
+    asked = load_request(request, path)
+    checked = check_names(asked, path, due, others)
     with locked(directory):
         key, authority = opened(secrets, directory, authority_folders.signing(directory, device=device))
-        asked = load_request(request, request_path(directory, name))
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        text = _signed(key, authority, asked.public_key(), asked.subject, names=names, usages=usages)
-        clinic_folder.write(request_path(directory, name), request)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, due)])
+        text = _signed(key, authority, asked.public_key(), subject, names=checked, usages=usages)
+        clinic_folder.write(path, request)
         clinic_folder.write(certificate_path(directory, name), text)
         return text
 

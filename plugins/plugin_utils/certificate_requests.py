@@ -29,4 +29,9 @@ class RequestingAction(ActionBase):  # type: ignore[misc]
         )
         if "content" not in answer:
             raise HardeningError(f"{path} cannot be fetched: {answer.get('msg', 'no answer')}.")
-        return base64.b64decode(answer["content"]).decode("ascii")
+        try:
+            return base64.b64decode(answer["content"]).decode("ascii")
+        except UnicodeDecodeError:
+            raise HardeningError(
+                f"{path} is not plain text; accepted: ASCII, as of a request or a public key."
+            ) from None

@@ -73,7 +73,7 @@ def sign(
         signed.append(name)
         if not check_mode:
             _keep(directory, name)
-            authority.sign(secrets, directory, request, name, device=True)
+            authority.sign(secrets, directory, request, name, names=[name, *addresses], device=True)
     return signed, waiting
 
 

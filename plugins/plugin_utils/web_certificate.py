@@ -43,9 +43,7 @@ class WebCertificate:
 
     def sign(self, request: str) -> None:
         """Have the authority sign the host's request, which may name this host alone."""
-        path = authority.request_path(self._directory, self._name)
-        others = [*self._names[1:], *self._addresses]
-        authority.check_names(authority.load_request(request, path), path, self._names[0], others)
-        self.text = authority.sign(self._secrets, self._directory, request, self._name)
+        names = [*self._names, *self._addresses]
+        self.text = authority.sign(self._secrets, self._directory, request, self._name, names=names)
         self.certified = digest(request)
         self._lasts = True

@@ -67,7 +67,7 @@ def hand_in(directory: Path, text: str) -> None:
 
 
 def test_a_signed_certificate_serves_both_sides_for_a_year(tmp_path: Path) -> None:
-    text = authority.sign(SECRETS, str(tmp_path), request("ct", "10.0.0.30"), "ct")
+    text = authority.sign(SECRETS, str(tmp_path), request("ct", "10.0.0.30"), "ct", names=["ct", "10.0.0.30"])
     certificate = x509.load_pem_x509_certificate(text.encode())
     certificate.verify_directly_issued_by(
         x509.load_pem_x509_certificate((tmp_path / "authority" / "ca.crt").read_bytes())

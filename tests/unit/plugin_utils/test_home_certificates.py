@@ -87,7 +87,13 @@ def test_devices_are_known_by_their_certificates_and_the_others_wait(tmp_path: P
     }
     assert home_certificates.waiting(str(tmp_path), TUNNEL) == ["tablet"]
     sign(tmp_path)
-    own = authority.sign(SECRETS, str(tmp_path), request("pacs-tunnel", "203.0.113.7"), "pacs-tunnel")
+    own = authority.sign(
+        SECRETS,
+        str(tmp_path),
+        request("pacs-tunnel", "203.0.113.7"),
+        "pacs-tunnel",
+        names=["pacs-tunnel", "203.0.113.7"],
+    )
     found = known(tmp_path)
     (peer,) = found["peers"]
     text = (tmp_path / "remote_access" / "ct.crt").read_text()

@@ -240,7 +240,7 @@ def test_without_a_vault_password_nothing_could_be_kept(clinic: Clinic) -> None:
 def test_the_authority_has_to_be_whole(clinic: Clinic) -> None:
     secrets = Secrets(str(clinic.kept), VAULT)
     _key, request = csr(clinic.folder, "ct", "10.0.1.30")
-    authority.sign(secrets, str(clinic.kept), request, "ct")
+    authority.sign(secrets, str(clinic.kept), request, "ct", names=["ct", "10.0.1.30"])
     assert clinic.problems() == []
     (clinic.kept / "vault.yml").unlink()
     (problem,) = clinic.problems()
@@ -252,7 +252,7 @@ def test_the_authority_has_to_be_whole(clinic: Clinic) -> None:
 
 def test_a_change_of_the_authority_is_told_and_both_have_to_be_whole(clinic: Clinic) -> None:
     secrets, directory = Secrets(str(clinic.kept), VAULT), str(clinic.kept)
-    authority.sign(secrets, directory, csr(clinic.folder, "ct", "10.0.1.30")[1], "ct")
+    authority.sign(secrets, directory, csr(clinic.folder, "ct", "10.0.1.30")[1], "ct", names=["ct", "10.0.1.30"])
     authority_change.change(secrets, directory, "new", lambda dummy: "")
     told = [note for note in clinic.check().remarks.notes if "is at authority=new, 0 days after it was begun" in note]
     assert len(told) == 1
