@@ -9,7 +9,8 @@ short_description: What a clinic's authority signed and took back
 version_added: 0.1.0
 description:
   - Reads what lies in a clinic's folder on the controller, where all of it is public, and changes nothing.
-  - The audit gives it to the observer of the role dicom_tls, which alone cannot know what a host should refuse.
+  - The audit gives it to the observers of the roles dicom_tls and authentication, which alone cannot know what a host
+    should refuse, nor whose certificates it should show.
 options:
   _terms:
     description: The clinic's folder, then its devices as the inventory plugin yields them in C(clinic_devices).
@@ -29,7 +30,7 @@ _raw:
   description: >-
     One dictionary; C(revoked) lists serial numbers in hexadecimal, C(keys) the SHA-256 of public keys by name,
     C(certificates) the SHA-1 of certificates by name, C(authorities) the SHA-256 of the certificates of the clinic's
-    authorities, two while one follows the other for C(days_of_change) whole days.
+    authorities, two while one follows the other for C(days_of_change) whole days, C(trusted) those certificates in PEM.
   type: list
   elements: dict
 """
@@ -56,11 +57,13 @@ class LookupModule(LookupBase):
         directory, devices = terms
         try:
             authority.demand_cryptography()
+            trusted = authority.authorities(str(directory))
             signed = {
                 "revoked": revocation.serials(str(directory), devices),
                 "keys": device_certificates.keys(str(directory)),
                 "certificates": device_certificates.fingerprints(str(directory)),
-                "authorities": [certificates.digest(text) for text in authority.authorities(str(directory))],
+                "authorities": [certificates.digest(text) for text in trusted],
+                "trusted": trusted,
                 "days_of_change": authority_change.days(str(directory)),
             }
             return [signed]

@@ -38,7 +38,13 @@ def request(host: Host, key: str, file: str, *, common_name: str, names: Sequenc
 
 def same_names(some: Iterable[str], others: Iterable[str]) -> bool:
     """Tell whether these are the same names, in whatever order, and however an IPv6 address is written."""
-    return {_short(each) for each in some} == {_short(each) for each in others}
+    return {short(each) for each in some} == {short(each) for each in others}
+
+
+def short(name: str) -> str:
+    """Return `DNS:name` or `IP:address` with the address in its short form (RFC 5952)."""
+    kind, _colon, value = name.partition(":")
+    return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name
 
 
 def _public(host: Host, key: str) -> str:
@@ -51,8 +57,3 @@ def _is_for(said: str, public: str, names: Sequence[str], usages: Sequence[str])
     listed = found[1].replace("IP Address:", "IP:").split(", ") if found else []
     asked = certificates.usages(said)
     return bool(public) and certificates.public_key(said) == public and same_names(listed, names) and asked == [*usages]
-
-
-def _short(name: str) -> str:
-    kind, _colon, value = name.partition(":")
-    return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name

@@ -16,6 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     unit_state,
     web_front,
     web_front_ask,
+    web_front_certificate,
     web_roles,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils import web_front_state as state
@@ -37,6 +38,10 @@ DAYS = 30
 
 SECONDS = 20
 """How long the front may take to answer after a start."""
+
+CERTIFICATE = "authentication.web.certificate."
+SERVED = f"{CERTIFICATE}served"
+"""Of the facts of the certificate the one that a reload mends; the others need another certificate."""
 
 
 def digest(text: str) -> str:
@@ -63,19 +68,21 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
         steps.append(Step(REQUESTED, lambda host: _request(host, scope)))
     elif scope.get("renew"):
         steps.append(Step(RENEWED, lambda host: _renew(host, scope)))
-    ready = usable or _given(facts, scope)
-    if not ready:
+    given = _given(facts, scope)
+    if not (usable or given):
         return steps
+    wanted = wanted and given  # what serves goes on until the controller has signed another
+    unmet = [name for name in unmet if not name.startswith(CERTIFICATE) or name == SERVED]
     changed = [path for path in (web_front.CONFIGURATION, web_front.UNIT_FILE) if path in stale]
     if changed or unknown or wanted or _sick(facts) or unmet:
         strangers = own_words.strangers(facts["altered"], web_front.UNIT_FILE, web_front.CONFIGURATION)
         without = [f"without {path}" for path in strangers]
         what = ", ".join([*changed, *unknown, *([web_front.CERTIFICATE] if wanted else []), *without])
-        given = str(scope["certificate"]) if wanted else None
+        new = str(scope["certificate"]) if wanted else None
         steps.append(
             Step(
                 f"Serve Orthanc over HTTPS ({what or 'start the front anew'})",
-                lambda host: _serve(host, texts, secret, given, strangers=strangers, scope=scope),
+                lambda host: _serve(host, texts, secret, new, strangers=strangers, scope=scope),
             )
         )
     return steps
@@ -108,14 +115,15 @@ def _secret(scope: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _certificate(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Tell whether the front's present certificate will do, and whether another is wanted."""
+    """Tell whether the front can serve with its present certificate and key, and whether another is wanted."""
     present = facts["certificate"]
     named = own_key.same_names(web_front.alternative_names(scope), present.get("names") or [])
-    usable = bool(present.get("present")) and bool(present.get("matches_key")) and named
-    lasts = int(present.get("days_left", -1)) >= DAYS
+    fits = bool(present.get("present")) and bool(present.get("matches_key")) and named
+    usable = fits and not present.get("weaknesses")  # a key that is too weak goes with the request
+    sound = web_front_certificate.is_sound(present, DAYS)
     given = str(scope.get("certificate") or "")
     newer = _given(facts, scope) and given != TO_BE_SIGNED and digest(given) != present.get("digest")
-    return usable, not (usable and lasts) or newer
+    return usable, not (usable and sound) or newer
 
 
 def _given(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
@@ -145,7 +153,7 @@ def _account(host: Host) -> None:
 
 def _request(host: Host, scope: Mapping[str, Any]) -> None:
     host.folder(web_front.FOLDER, mode=0o750, group=web_front.USER)
-    if not host.run(["openssl", "pkey", "-in", web_front.KEY, "-noout"]).ok:
+    if not own_key.is_strong(host, web_front.KEY):
         host.write(web_front.KEY, own_key.made(host), mode=0o640, group=web_front.USER)
     _ask(host, web_front.KEY, scope)
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
-    certificates,
     own_words,
     unit_state,
     web_front,
@@ -51,12 +50,11 @@ READ = (
 
 
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of the front; what only a running front can tell is null while it does not run."""
+    """Return the facts of the front, without its certificate; what only a running one can tell is null otherwise."""
     unit = unit_state.properties(host, web_front.UNIT)
     active = unit_state.is_active(unit)
     directives = tokens(host.text(web_front.CONFIGURATION) or "")
     addresses = [str(address) for address in scope.get("addresses") or []]
-    known = certificate(host)
     largest = web_front.largest_upload(scope)[1]
     probes = web_roles.headers(host.text(web_front.PROBES) or "")
     guesser, began = secrets.token_hex(4), time.time()
@@ -73,8 +71,6 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "role_breaches": asked.get("role_breaches"),
         "guesses_a_second": asked.get("guesses_a_second"),
         **(_NOT_LOGGED if asked.get("guesses_a_second") is None else logged(host, guesser, began)),
-        "request": request(host, web_front.REQUEST, web_front.KEY, fits=known.get("matches_key", False)),
-        "certificate": known,
         "active": active,
         "enabled": unit_state.is_enabled(unit),
         "older_than_configuration": unit_state.is_older(host, unit, READ),
@@ -168,22 +164,6 @@ def _is_address(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def certificate(host: Host) -> dict[str, Any]:
-    """Return what OpenSSL says of the front's certificate: never its key, only whether the two belong together."""
-    if host.stat(web_front.CERTIFICATE) is None:
-        return {"present": False}
-    said = shown(host, web_front.CERTIFICATE)
-    theirs = certificates.public_key(said)
-    ours = host.run(["openssl", "pkey", "-in", host.path(web_front.KEY), "-pubout"])
-    return {
-        "present": True,
-        "digest": host.digest(web_front.CERTIFICATE),
-        "matches_key": bool(theirs) and ours.ok and theirs == ours.output,
-        "names": alternative_names(said),
-        "days_left": days_left(said),
-    }
 
 
 def shown(host: Host, path: str) -> str:

@@ -176,7 +176,7 @@ def sign(
     """Sign a request, keep request and certificate under this name, and return the certificate (PEM).
 
     `names` are the names and addresses that the request may ask for, the first of them for certain; where none are
-    given, that is the name alone. Whoever hands in another's is refused, a server of ours too: it may be in others' hands.
+    given, that is the name alone. Whoever asks for another's is refused, a server too: it may be in others' hands.
     """
     path, (due, *others) = request_path(directory, name), names or (name,)
     asked = load_request(request, path)

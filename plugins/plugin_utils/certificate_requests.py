@@ -32,6 +32,4 @@ class RequestingAction(ActionBase):  # type: ignore[misc]
         try:
             return base64.b64decode(answer["content"]).decode("ascii")
         except UnicodeDecodeError:
-            raise HardeningError(
-                f"{path} is not plain text; accepted: ASCII, as of a request or a public key."
-            ) from None
+            raise HardeningError(f"{path} is not plain text; accepted: a request or a public key in ASCII.") from None

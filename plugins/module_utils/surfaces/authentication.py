@@ -24,6 +24,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     ssh_undo,
     web_front,
     web_front_ask,
+    web_front_certificate,
     web_front_plan,
     web_front_state,
     web_roles,
@@ -62,7 +63,7 @@ FACTS: dict[str, str] = {
     "web.failures_logged": "bool: the journal has them as warnings, with login and source; null: no answer",
     "web.queries_logged": "bool: the journal has what was searched for as well, such as a name; null: no answer",
     "web.request": "str: SHA-256 of the certificate request for the front's key; null: none",
-    "web.certificate.*": "present, digest, matches_key, names, days_left of the front's certificate",
+    **{f"web.certificate.{name}": told for name, told in web_front_certificate.FACTS.items()},
     "web.active": "bool: the front runs",
     "web.enabled": "bool: the front starts with the machine",
     "web.older_than_configuration": "bool: the front runs with files that changed since",
@@ -133,14 +134,14 @@ COMMENT = re.compile(r"(?m)^\s*//.*$|/\*[\s\S]*?\*/")
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts; those about Orthanc are empty or null on a host without it."""
     configuration, logins, port = _orthanc(host)
-    sshd = ssh_daemon.observe(host, scope)
+    sshd, web = ssh_daemon.observe(host, scope), web_front_state.observe(host, scope)
     asking = ssh_daemon.asking(host) if second_factor.devices(scope.get("tunnel") or {}) else []
     return {
         "http": _http(host, port),
         "users": _users(logins, scope.get("people") or []),
         "dicom": _modalities(configuration.get("DicomModalities") or {}, scope.get("devices") or []),
         "secret_files": {"loose": _loose(host)},
-        "web": web_front_state.observe(host, scope),
+        "web": {**web, **web_front_certificate.observe(host, scope, web["silent_addresses"])},
         "root": root_account.observe(host),
         "lockout": account_lockout.observe(host),
         "passwords": account_passwords.observe(host),

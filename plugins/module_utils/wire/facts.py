@@ -24,6 +24,8 @@ FACTS: dict[str, str] = {
     "wire.dicom.tls_versions": "list of str: versions that DICOM ports speak, at OpenSSL security level 0",
     "wire.dicom.tls_suites": "list of str: suites that DICOM ports accept, by OpenSSL's names",
     "wire.dicom.weak_suites": "list of str: accepted suites without forward secrecy or authenticated encryption",
+    "wire.dicom.certificates_ending": "list of str: address:port of DICOM ports whose certificate has fewer than 30 "
+    "days left by this machine's clock, with its last day",
     "wire.dicom.client_certificate": "str: demanded, not_demanded, unreachable where no such port answers, or not_due "
     "where none answers and none may",
     "wire.dicom.unknown_ae_title": "str: refused or accepted, for a calling AE title made up at random",
@@ -36,6 +38,8 @@ FACTS: dict[str, str] = {
     "wire.http.foreign_origins": "list of str: address:port that take an order of a page of another site (Origin)",
     "wire.web.tls_versions": "list of str: versions of TLS on the ports that speak HTTPS",
     "wire.web.weak_suites": "list of str: suites of HTTPS without forward secrecy or authenticated encryption",
+    "wire.web.certificates_ending": "list of str: address:port of HTTPS whose certificate has fewer than 30 days left "
+    "by this machine's clock, with its last day",
     "wire.box.mappings": "list of str: ports of the internet box of this network that lead to the host",
     "wire.box.opens_ports": "list of str: ways by which any machine here may have the internet box open a port",
     "wire.box.unread": "list of str: why a box that opens ports could not be asked which it has opened",

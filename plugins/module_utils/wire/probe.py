@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import internet_box
 from ansible_collections.radiology.hardening.plugins.module_utils.wire import (
+    certificate,
     datagrams,
     dicom,
     ports,
@@ -62,16 +63,18 @@ def probe(
         place for place in secure if answering[place] in dicom.SPOKEN or (place not in https and place.port in known)
     ]
     shells, errors = shell.passwords(ssh)
+    last_days, unread = _last_days(dicom=dicom_tls, web=https)
     facts: dict[str, Any] = {
         "reachable": True,
-        "errors": errors,
+        "errors": [*errors, *unread],
         "ports": {
             **ports.told(target, reached, tried, found),
             "udp": datagrams.answered(target["addresses"]),
         },
-        "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected),
+        "dicom": _dicom(clear, dicom_tls, title, {*expected} & {*in_clear}, is_due=FRONT in expected)
+        | last_days["dicom"],
         "http": _http(unspoken, https, try_defaults=default_credentials),
-        "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"},
+        "web": {key: value for key, value in _tls(https).items() if key != "tls_suites"} | last_days["web"],
         "ssh": shells,
         **({} if box is None else {"box": internet_box.facts(box, target["addresses"])}),
     }
@@ -102,6 +105,17 @@ def _dicom(
         "readable_studies": max((studies for studies, _series in counts), default=0),
         "readable_series": max((series for _studies, series in counts), default=0),
     }
+
+
+def _last_days(**places: list[Place]) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
+    """Return the facts of certificates that end soon, less those of which one could not be read, and why not."""
+    facts: dict[str, dict[str, list[str]]] = {}
+    errors = []
+    for kind, listed in places.items():
+        soon, unread = certificate.ending(listed)
+        facts[kind] = {} if unread else {"certificates_ending": soon}
+        errors += unread
+    return facts, errors
 
 
 def _tls(places: list[Place]) -> dict[str, list[str]]:

@@ -109,29 +109,39 @@ def weak(taken: list[str]) -> list[str]:
 
 
 def asks_for_certificate(place: Place) -> bool:
-    """Tell whether the server's flight in TLS 1.2, which is in clear, holds a CertificateRequest (RFC 5246 7.4.4)."""
+    """Tell whether the server's flight in TLS 1.2 holds a CertificateRequest (RFC 5246 7.4.4)."""
+    return CERTIFICATE_REQUEST in handshakes(flight(place))
+
+
+def flight(place: Place) -> bytes:
+    """Return the server's first flight in TLS 1.2, which is in clear; OSError where it does not answer."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLError):
         context(ssl.TLSVersion.TLSv1_2).wrap_bio(incoming, outgoing).do_handshake()
-    flight = b""
+    received = b""
     with socket.create_connection(place, timeout=SECONDS) as connection, contextlib.suppress(TimeoutError):
         connection.sendall(outgoing.read())
-        while SERVER_HELLO_DONE not in handshakes(flight) and (more := connection.recv(4096)):
-            flight += more
-    return CERTIFICATE_REQUEST in handshakes(flight)
+        while SERVER_HELLO_DONE not in handshakes(received) and (more := connection.recv(4096)):
+            received += more
+    return received
 
 
-def handshakes(flight: bytes) -> list[int]:
+def handshakes(records: bytes) -> list[int]:
     """Return the types of the whole handshake messages in a run of TLS records; nothing for anything else."""
+    return [kind for kind, _body in messages(records)]
+
+
+def messages(records: bytes) -> list[tuple[int, bytes]]:
+    """Return type and body of the whole handshake messages in a run of TLS records; nothing for anything else."""
     body = b""
-    while len(flight) >= 5 and flight[0] == HANDSHAKE:
-        length = int.from_bytes(flight[3:5], "big")
-        body += flight[5 : 5 + length]
-        flight = flight[5 + length :]
+    while len(records) >= 5 and records[0] == HANDSHAKE:
+        length = int.from_bytes(records[3:5], "big")
+        body += records[5 : 5 + length]
+        records = records[5 + length :]
     found = []
-    while len(body) >= 4 and len(body) >= 4 + int.from_bytes(body[1:4], "big"):
-        found.append(body[0])
-        body = body[4 + int.from_bytes(body[1:4], "big") :]
+    while len(body) >= 4 and len(body) >= (size := 4 + int.from_bytes(body[1:4], "big")):
+        found.append((body[0], body[4:size]))
+        body = body[size:]
     return found
 
 

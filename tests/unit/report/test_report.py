@@ -42,6 +42,7 @@ CLOSED: dict[str, Any] = {
         "tls_versions": [],
         "tls_suites": [],
         "weak_suites": [],
+        "certificates_ending": [],
         "client_certificate": "unreachable",
         "unknown_ae_title": "refused",
         "readable_studies": 0,
@@ -54,7 +55,7 @@ CLOSED: dict[str, Any] = {
         "foreign_origins": [],
         "default_credentials": "unreachable",
     },
-    "web": {"tls_versions": [], "weak_suites": []},
+    "web": {"tls_versions": [], "weak_suites": [], "certificates_ending": []},
     "ssh": {"ports": [], "password_offered": []},
 }
 

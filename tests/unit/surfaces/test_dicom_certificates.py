@@ -74,6 +74,18 @@ def test_names_and_usages_are_compared_with_the_clinic_file(tmp_path: Path) -> N
     assert found["usages"] == ["serverAuth", "Code Signing"]
 
 
+def test_an_authority_that_the_host_trusts_for_other_ends_is_none_of_the_front_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, public = made(tmp_path), tmp_path / "public"
+    pem(tmp_path / dicom_front.AUTHORITY.lstrip("/"))
+    public.mkdir()
+    (public / "planted.pem").write_bytes((tmp_path / dicom_front.CERTIFICATE.lstrip("/")).read_bytes())
+    subprocess.run(["openssl", "rehash", str(public)], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_DIR", str(public))
+    assert not dicom_front_state.certificate(host, SCOPE)["of_our_authority"]
+
+
 def test_a_host_without_a_certificate_misses_every_name(tmp_path: Path) -> None:
     found = dicom_front_state.certificate(Host(str(tmp_path)), SCOPE)
     assert found["missing_names"] == ["DNS:pacs", "IP:10.0.0.10", "IP:2001:db8::10"]
