@@ -70,7 +70,7 @@ stream {
   map $device $target { default 127.0.0.1:%(orthanc_port)d; "" unix:/run/dicom-front/nowhere.sock; }
 
   log_format front '$remote_addr "$ssl_client_s_dn" $ssl_client_fingerprint $ssl_client_verify device=$device '
-                   '$ssl_protocol $bytes_received $bytes_sent $session_time $status';
+                   '$ssl_protocol $bytes_received $bytes_sent $session_time $status $ssl_client_v_remain';
   access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=dicom_front,nohostname front;
   # A device counts once, by whichever of its addresses it comes. Orthanc has a thread for each connection that all of
   # them may hold together, and one to spare: idle associations of a device delay no other.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,10 +14,21 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 LINE = re.compile(
-    r"^(?P<ended>\d+\.\d+) .* (?P<fingerprint>[0-9a-f]{40}) SUCCESS device=\S+ \S+ \d+ \d+ (?P<seconds>[\d.]+) \d+$",
+    r"^(?P<ended>\d+\.\d+) .* (?P<fingerprint>[0-9a-f]{40}) SUCCESS device=\S+ \S+ \d+ \d+ (?P<seconds>[\d.]+) \d+"
+    r"( (?P<left>\d+))?$",
     re.MULTILINE,
 )
-"""The front's log_format, behind the journal's time in seconds since 1970 (`short-unix`)."""
+"""The front's log_format, behind the journal's time in seconds since 1970 (`short-unix`).
+
+At its end the whole days that were left of the device's certificate; fronts of former versions did not tell them.
+"""
+
+DAY = 86400
+LEAST_DAYS = 30
+"""A certificate with fewer days left is told of: whoever brings the next one to the device needs some."""
+LOOKED_BACK = 90
+"""Days; of a device that has not come for longer nothing is told before it comes again."""
+ENDS = "{name} comes with a certificate that ends about {day}: run harden, then bring certificates/{name}.crt to it"
 
 
 def observe(host: Host, devices: Sequence[Mapping[str, Any]], since: float) -> dict[str, Any]:
@@ -25,7 +37,7 @@ def observe(host: Host, devices: Sequence[Mapping[str, Any]], since: float) -> d
     Beside it the SHA-256 of the certificate that the front shows, and since when.
     """
     shown = host.stat(dicom_front.CERTIFICATE)
-    found = {str(device["name"]): _newest(host, str(device["loopback"]), since) for device in devices}
+    found = {str(device["name"]): session(_newest(host, str(device["loopback"]), since)) for device in devices}
     return {
         "devices": {name: session for name, session in found.items() if session},
         "shown": host.digest(dicom_front.CERTIFICATE) or "",
@@ -41,11 +53,27 @@ def session(said: str) -> dict[str, Any]:
     return {"fingerprint": told["fingerprint"], "began": float(told["ended"]) - float(told["seconds"])}
 
 
-def _newest(host: Host, loopback: str, since: float) -> dict[str, Any]:
+def ending(host: Host, devices: Sequence[Mapping[str, Any]], now: float) -> list[str]:
+    """Return a sentence for each device that last came with a certificate of which fewer than LEAST_DAYS are left.
+
+    `now` is in seconds since 1970. A certificate ends up to a day later than it is told, since its days are whole ones.
+    """
+    found = []
+    for device in devices:
+        told = LINE.search(_newest(host, str(device["loopback"]), now - LOOKED_BACK * DAY))
+        ends = float(told["ended"]) + int(told["left"]) * DAY if told and told["left"] else None
+        if ends is not None and ends < now + LEAST_DAYS * DAY:
+            day = datetime.datetime.fromtimestamp(ends, tz=datetime.UTC).date()
+            found.append(ENDS.format(name=device["name"], day=day))
+    return found
+
+
+def _newest(host: Host, loopback: str, since: float) -> str:
+    """Return the journal's newest line of a device that came since then."""
     wanted = f" SUCCESS device={re.escape(loopback)} "
     command = ["journalctl", "-t", "dicom_front", f"--since=@{since:.0f}", "-g", wanted, "--case-sensitive=true"]
     command += ["-r", "-n", "1", "-o", "short-unix", "-q", "--no-pager"]
     answer = host.run(command)
     if answer.errors.strip():
         raise HardeningError(f"The journal does not tell which devices came: {answer.errors.strip()}")
-    return session(answer.output)
+    return answer.output

@@ -10,8 +10,9 @@ short_description: Look at hosts from one vantage point, as an attacker would
 version_added: 0.1.0
 description:
   - Runs on the vantage point. Scans TCP ports over IPv4 and IPv6, and asks services of UDP each in its own words. Asks
-    for DICOM associations in clear and over TLS, enumerates versions and suites of TLS, asks web servers for pages
-    without credentials and in another site's name, SSH servers for passwords.
+    for DICOM associations in clear and over TLS, enumerates versions and suites of TLS, reads by its own clock which
+    certificates end soon, asks web servers for pages without credentials and in another site's name, SSH servers for
+    passwords.
   - From a vantage point of kind V(lan) or V(peer) it asks the internet box, too, which ports it leads to the targets
     (UPnP), and whether any machine there may have it open some (UPnP, NAT-PMP, PCP).
   - Of a workstation or a modality it asks less, and in a gentle way, since such a machine may be old. It tells what

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     dicom_front,
     dicom_front_plan,
+    dicom_front_seen,
     dicom_front_state,
     expectation,
     orthanc_configuration,
@@ -76,6 +78,8 @@ FACTS: dict[str, str] = {
     "keys.loose": "list of str: private keys that others than root and their service may read",
     "keys.shared": "list of str: name = name of those in the clinic that have one key pair",
     "keys.weak": "list of str: certificates with a key or a signature that is too weak, and why",
+    "devices.ending": "list of str: devices that last came, within 90 days, with a certificate that has fewer than 30 "
+    "days left, and what is to be done",
     "outgoing.cleartext": "list of str: entries of DicomModalities that Orthanc would call in clear beyond loopback",
     "distribution": "str: what nginx.service is there for: off, default site, other sites",
 }
@@ -92,7 +96,8 @@ TO_BE_SIGNED = "to be signed"
 DAYS_OF_CHANGE = f"{NAME}.trust_store.days_of_change"
 END = "End the change of the clinic's authority, under way for {} days: rotate_certificates.yml -e authority=only"
 EXPIRED = f"{NAME}.front.cleartext_expired"
-ELSEWHERE = (f"{NAME}.keys.", DAYS_OF_CHANGE, EXPIRED)
+ENDING = f"{NAME}.devices.ending"
+ELSEWHERE = (f"{NAME}.keys.", DAYS_OF_CHANGE, EXPIRED, ENDING)
 """Facts that no start of the front mends."""
 
 RENEWAL_DAYS = 60
@@ -118,6 +123,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     configuration = orthanc_configuration.observe(host)["config"]
     certificate = dicom_front_state.certificate(host, scope)
     front = dicom_front_state.observe(host, scope, fits=_serves_signed(host, certificate, scope))
+    devices = dicom_front.admitted(scope.get("devices") or [])
     return {
         "front": {**front, "connections_unserved": _unserved(front, configuration, scope)},
         "certificate": certificate,
@@ -129,6 +135,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
             "shared": dicom_front_state.shared_keys(host, scope),
             "weak": dicom_front_state.weak(host),
         },
+        "devices": {"ending": dicom_front_seen.ending(host, devices, time.time()) if front["active"] else []},
         "outgoing": {"cleartext": outgoing_in_clear(configuration.get("DicomModalities") or {})},
         "distribution": web_front_state.distribution(host),
     }
@@ -163,6 +170,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
         steps += _orthanc(facts, wanted, unmet, scope)
     steps += _left(mine, str(scope["name"]), *links)
     steps += [deliberate(each) for each in mine["front"]["cleartext_expired"] if EXPIRED in unmet]
+    steps += [deliberate(each) for each in mine["devices"]["ending"] if ENDING in unmet]
     if DAYS_OF_CHANGE in unmet:
         steps.append(deliberate(END.format(mine["trust_store"]["days_of_change"])))
     return steps + web_front_plan.plan_distribution({"distribution": mine["distribution"], "cleartext_listens": []})

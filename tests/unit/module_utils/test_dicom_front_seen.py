@@ -61,3 +61,44 @@ def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     host = Told(str(tmp_path), "", "No journal files were found.")
     with pytest.raises(HardeningError, match="journal does not tell which devices came: No journal files"):
         dicom_front_seen.observe(host, [{"name": "ct", "loopback": "127.0.2.1"}], 0)
+
+
+NOW, DAY = 1764170000.25, 86400
+
+
+@pytest.mark.parametrize(
+    ("left", "days_ago", "told"),
+    [
+        ("29", 0, "2025-12-25"),
+        ("10", 0, "2025-12-06"),
+        ("0", 5, "2025-11-21"),
+        ("60", 31, "2025-12-25"),
+        ("30", 0, ""),
+        ("364", 60, ""),
+        ("", 0, ""),
+    ],
+    ids=["a month", "ten days", "ended", "then two months", "lasts", "then a year", "a former front's line"],
+)
+def test_a_device_whose_certificate_ends_soon_is_told_by_its_newest_session(
+    tmp_path: Path, left: str, days_ago: int, told: str
+) -> None:
+    line = LINE.replace("1764170000.250000", f"{NOW - days_ago * DAY:.6f}").replace(
+        " 200\n", f" 200 {left}".rstrip() + "\n"
+    )
+    host = Told(str(tmp_path), line)
+    due = dicom_front_seen.ENDS.format(name="ct", day=told)
+    assert dicom_front_seen.ending(host, [{"name": "ct", "loopback": "127.0.2.1"}], NOW) == ([due] if told else [])
+    (command,) = host.asked
+    assert f"--since=@{NOW - 90 * DAY:.0f}" in command
+    assert dicom_front_seen.session(line)["fingerprint"] == PRINT
+
+
+def test_a_device_that_did_not_come_is_not_told_of(tmp_path: Path) -> None:
+    assert dicom_front_seen.ending(Told(str(tmp_path), ""), [{"name": "ct", "loopback": "127.0.2.1"}], NOW) == []
+    with pytest.raises(HardeningError, match="journal does not tell which devices came"):
+        dicom_front_seen.ending(Told(str(tmp_path), "", "no journal"), [{"name": "ct", "loopback": "127.0.2.1"}], NOW)
+
+
+def test_the_front_tells_at_the_end_of_its_line_what_is_read_there() -> None:
+    text = dicom_front.configuration({"devices": [], "addresses": []}, {}, protocols=[], suites=[])
+    assert "$session_time $status $ssl_client_v_remain';" in text

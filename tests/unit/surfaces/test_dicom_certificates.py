@@ -15,6 +15,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     dicom_front_state,
     web_front,
 )
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import Deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
@@ -208,3 +209,14 @@ def test_a_planted_pair_that_fits_itself_is_none_of_ours(tmp_path: Path) -> None
     waiting.touch()
     scope = {"name": "pacs", "signed": {"keys": {"pacs": ["signed"]}}}
     assert dicom_tls._serves_signed(Host(str(tmp_path)), certificate, scope), "a rotation that was broken off goes on"
+
+
+def test_a_device_s_certificate_that_ends_soon_is_left_to_a_person_and_starts_no_front() -> None:
+    known: dict[str, Any] = hardened("dicom_tls", "debian13")
+    known["facts"]["dicom_tls"]["devices"]["ending"] = ["ct comes with a certificate that ends about 2026-12-04"]
+    wanted = catalogue.wanted(catalogue.load("dicom_tls"))
+    (step,) = dicom_tls.plan(known["facts"], wanted, known["scope"])
+    assert isinstance(step, Deliberate)
+    assert step.does == "ct comes with a certificate that ends about 2026-12-04"
+    wanted.pop("dicom_tls.devices.ending")
+    assert dicom_tls.plan(known["facts"], wanted, known["scope"]) == []
