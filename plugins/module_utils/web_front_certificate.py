@@ -39,8 +39,8 @@ def observe(host: Host, scope: Mapping[str, Any], silent: Sequence[str] | None) 
 
     `silent`: the addresses at which the front does not answer; None while it does not run.
     """
-    addresses = [] if silent is None else [str(each) for each in scope.get("addresses") or []]
-    known = certificate(host, scope, [each for each in addresses if each not in silent])  # type: ignore[operator]
+    addresses = [str(each) for each in scope.get("addresses") or []]
+    known = certificate(host, scope, [] if silent is None else [each for each in addresses if each not in silent])
     asked = web_front_state.request(host, web_front.REQUEST, web_front.KEY, fits=_fits(host, scope, known))
     return {"certificate": known, "request": asked}
 
@@ -53,9 +53,9 @@ def certificate(host: Host, scope: Mapping[str, Any], speaking: Sequence[str]) -
     declared = web_front.alternative_names(scope) if scope.get("addresses") else []
     text = host.text(web_front.CERTIFICATE)
     if text is None:
-        none = {"present": False, "digest": None, "served": None, "days_left": -1, "public_key": "", "names": []}
-        amiss = {"matches_key": False, "of_our_authority": False, "answers": False, "weaknesses": []}
-        return {**none, **amiss, "missing_names": declared, "undeclared_names": []}
+        none: dict[str, Any] = {"present": False, "digest": None, "served": None, "days_left": -1, "public_key": ""}
+        none |= {"matches_key": False, "of_our_authority": False, "answers": False, "weaknesses": []}
+        return {**none, "names": [], "missing_names": declared, "undeclared_names": []}
     said = web_front_state.shown(host, web_front.CERTIFICATE)
     names, key = web_front_state.alternative_names(said), certificates.public_key(said)
     ours = host.run(["openssl", "pkey", "-in", host.path(web_front.KEY), "-pubout"])
