@@ -15,7 +15,7 @@ import shutil
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
     kept,
@@ -33,11 +33,25 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import Undo
 
-GUARDED: dict[str, tuple[Undo, str]] = {
-    "firewall": (firewall.UNDO, "/etc/"),
-    "authentication": (ssh_undo.UNDO, "/etc/ssh/"),
+
+class Guard(NamedTuple):
+    """What keeps the engineer in while a surface is undone."""
+
+    undo: Undo
+    folder: str
+    """Below it lies what that puts back."""
+    unit: str
+    """Reads those files; empty where all that the surface changed goes with them."""
+
+    def covers(self, entry: Entry) -> bool:
+        """Tell whether an entry is undone while the host waits for the engineer, who has seconds: no other takes them."""
+        return self.unit in ("", entry.name) or f"{entry.name}/".startswith(self.folder)
+
+
+GUARDED: dict[str, Guard] = {
+    "firewall": Guard(firewall.UNDO, "/etc/", ""),
+    "authentication": Guard(ssh_undo.UNDO, "/etc/ssh/", ssh_daemon.UNIT),
 }
-"""Surface -> what keeps the engineer in while it is undone, and below which folder lies what that puts back."""
 
 STAYS = {
     "orthanc": "The package stays installed.",
@@ -88,11 +102,25 @@ def plan(host: Host, surface: str, arming: str = "") -> list[Step]:
             "by an earlier release, which kept nothing. Nothing was changed."
         )
     entries = sorted(entries, key=lambda entry: -entry.order)
+    guard = GUARDED.get(surface)
+    if guard is None:
+        return [*_undone(host, surface, entries), *finish(host, surface)]
+    last = [entry for entry in entries if guard.covers(entry)]
+    first = [entry for entry in entries if not guard.covers(entry)]
+    return [*_undone(host, surface, first), *_undone(host, surface, last, guard, arming)]
+
+
+def _undone(
+    host: Host, surface: str, entries: Sequence[Entry], guard: Guard | None = None, arming: str = ""
+) -> list[Step]:
+    """Return the steps that restore these entries: files before the units that read them."""
+    if not entries:
+        return []
     above = {entry.thing: _above(host, surface, entry) for entry in entries}
     alone = [entry for entry in entries if above[entry.thing] is None]
     units = [entry for entry in entries if entry.kind == "unit"]
-    steps = [
-        *_guard(surface, alone, arming),
+    return [
+        *_guard(guard, alone, arming),
         *(step for entry in alone if entry.kind == "unit" for step in _end(host, entry)),
         *(step for entry in alone if entry.kind in RESTORE for step in RESTORE[entry.kind](host, entry)),
         *_keys(host, [entry for entry in alone if entry.kind == "key"]),
@@ -102,7 +130,6 @@ def plan(host: Host, surface: str, arming: str = "") -> list[Step]:
         Step("Have systemd read its units anew", lambda host: _must(host, "systemctl", "daemon-reload")),
         *(step for entry in units for step in _begin(entry)),
     ]
-    return steps if surface in GUARDED else [*steps, *finish(host, surface)]
 
 
 def finish(host: Host, surface: str) -> list[Step]:
@@ -110,7 +137,7 @@ def finish(host: Host, surface: str) -> list[Step]:
 
     def do(host: Host) -> None:
         if surface in GUARDED:
-            undo = GUARDED[surface][0]
+            undo = GUARDED[surface].undo
             for unit in (undo.service, undo.timer):
                 host.remove(f"/etc/systemd/system/{unit}")
             host.must(["systemctl", "daemon-reload"])
@@ -131,13 +158,12 @@ def _above(host: Host, surface: str, entry: Entry) -> str | None:
     return min(later)[1] if later else None
 
 
-def _guard(surface: str, entries: Sequence[Entry], arming: str) -> list[Step]:
+def _guard(guard: Guard | None, entries: Sequence[Entry], arming: str) -> list[Step]:
     """Return the step that has the host bring the hardened state back unless the engineer comes in anew."""
-    if surface not in GUARDED:
+    if guard is None:
         return []
-    undo, folder = GUARDED[surface]
-    paths = [entry.name for entry in entries if entry.kind == "file" and entry.name.startswith(folder)]
-    return [undo.arm(paths, arming)] if paths else []
+    paths = [entry.name for entry in entries if entry.kind == "file" and entry.name.startswith(guard.folder)]
+    return [guard.undo.arm(paths, arming)] if paths else []
 
 
 def _end(host: Host, entry: Entry) -> list[Step]:

@@ -258,13 +258,40 @@ def test_sshd_is_undone_behind_a_guard_and_forgotten_only_when_somebody_came_in(
     machine(former, "authentication", units).write("/etc/ssh/sshd_config.d/00-radiology-hardening.conf", "ours")
     host = machine(former, units=units)
     plan = undoing.plan(host, "authentication")
-    assert plan[0].does == undoing.GUARDED["authentication"][0].armed
+    assert plan[0].does == undoing.GUARDED["authentication"].undo.armed
     assert not any("Forget" in step.does for step in plan)
     apply(host, plan)
     assert kept.read(host, "authentication") is not None
     apply(host, undoing.finish(host, "authentication"))
     assert kept.read(host, "authentication") is None
     assert [path.name for path in (former / "etc/systemd/system").glob("radiology-*")] == []
+
+
+def test_the_seconds_in_which_the_engineer_comes_in_begin_after_all_that_is_slow(former: Path) -> None:
+    """Orthanc may take longer to start than the guard waits, which would put sshd back at each undo."""
+    units = {"ssh.service": ["active", "enabled"], "orthanc.service": ["active", "enabled"]}
+    hardened = machine(former, "authentication", units)
+    hardened.write("/etc/ssh/sshd_config.d/00-radiology-hardening.conf", "ours")
+    hardened.must(["systemctl", "reload", "ssh.service"])
+    hardened.write("/etc/secret", "ours", mode=0o640)
+    hardened.must(["systemctl", "restart", "orthanc.service"])
+    hardened.must(["systemctl", "enable", "--now", "front.service"])
+    host = machine(former, units=units)
+    plan = [step.does for step in undoing.plan(host, "authentication")]
+    armed = plan.index(undoing.GUARDED["authentication"].undo.armed)
+    assert plan[armed:] == [
+        undoing.GUARDED["authentication"].undo.armed,
+        "Remove /etc/ssh/sshd_config.d/00-radiology-hardening.conf",
+        *(
+            f"Remove the folder {path}, unless something else lies in it"
+            for path in ("/etc/ssh/sshd_config.d", "/etc/ssh")
+        ),
+        "Have systemd read its units anew",
+        "Have ssh.service read its former files",
+    ]
+    assert {"Stop and disable front.service", "Restore /etc/secret", "Start orthanc.service with its former files"} <= {
+        *plan[:armed]
+    }
 
 
 def test_a_unit_that_came_with_a_package_of_ours_did_not_run_before(former: Path) -> None:
