@@ -44,7 +44,7 @@ class Guard(NamedTuple):
     """Reads those files; empty where all that the surface changed goes with them."""
 
     def covers(self, entry: Entry) -> bool:
-        """Tell whether an entry is undone while the host waits for the engineer, who has seconds: no other takes them."""
+        """Tell whether an entry is undone while the host waits for the engineer, who has seconds for nothing else."""
         return self.unit in ("", entry.name) or f"{entry.name}/".startswith(self.folder)
 
 
