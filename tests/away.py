@@ -3,7 +3,7 @@
 """Switch off a workstation and the ultrasound, which the clinic file lets be away, in the lab of lan.py, after its day.
 
 What an audit saw of them last stands for them, inside the workstation and from the visitor's laptop, for as many days as
-they may be away. It does not where the workstation is there and refuses the engineer, and no longer than those days.
+they may be away. It does not where the workstation is there and refuses the engineer, by its port or by ICMP, and no longer than those days.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ MAY_BE_AWAY = {
 LOGGED_IN, NOBODYS = "ws", "us"
 """Somebody logs in to the one, and nobody to the other, which is seen from outside alone."""
 NO_ENGINEER = "systemctl stop ssh.socket ssh.service 2>/dev/null; systemctl stop ssh"
+FORBIDS = """\
+nft add table inet forbids
+nft 'add chain inet forbids calls { type filter hook input priority -200; }'
+nft add rule inet forbids calls meta l4proto tcp reject with icmpx type admin-prohibited
+"""
+ALLOWS = "nft delete table inet forbids"
+"""Of a host that forbids calls by ICMP, ssh(1) says `No route to host` as well, as of one that is off."""
 OFF = "ip link set lan down; ip link set admin down 2>/dev/null; true"
 """Its network cards: nothing of it answers any more, not ARP either."""
 FORGET = ("ip", "neighbour", "flush", "all")
@@ -130,11 +137,11 @@ class Away:
             self.check(f"{seen.name}: kept of {sorted(kept)}", holds=kept == places)
         return found
 
-    def refusing(self) -> None:
+    def refusing(self, how: str) -> None:
         """A workstation that refuses the engineer is not away."""
         for seen in self.look():
             if seen.kind == LOGGED_IN:
-                told = f"{seen.name}: refused, and not audited: {seen.host['why']}"
+                told = f"{seen.name}: refused {how}, and not audited: {seen.host['why']}"
                 self.check(told, holds=not seen.host["audited"] and set(seen.verdicts.values()) == {"not_audited"})
 
     def off(self, before: list[Seen]) -> None:
@@ -170,8 +177,11 @@ def trial(lan: Lan) -> None:
     """Audit the devices as they are there, as one refuses, as they are off, and as they are off for too long."""
     away = Away(lan)
     before = away.there()
+    away.on(LOGGED_IN, "sh", "-c", FORBIDS)
+    away.refusing("by ICMP")
+    away.on(LOGGED_IN, "sh", "-c", ALLOWS)
     away.on(LOGGED_IN, "sh", "-c", NO_ENGINEER)
-    away.refusing()
+    away.refusing("by its port")
     away.switch_off()
     away.off(before)
     away.too_long(before)

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from ansible_collections.radiology.hardening.plugins.module_utils.wire import icmp
+
 Answer = TypeVar("Answer")
 
 WELL_KNOWN = (
@@ -38,9 +40,22 @@ class Place(NamedTuple):
 
 
 def knock(place: Place) -> str:
-    """Return `open`, `refused`, `closed` (no answer in time), `no host` (a router or ARP says so), or `no route`."""
+    """Return `open`, `refused`, `closed` (no answer in time), `no host` (a router or ARP says so), or `no route`.
+
+    A firewall refuses too where it answers by ICMP that a call is prohibited, of which connect(2) says the same as of a
+    host that is off.
+    """
     try:
-        socket.create_connection(place, timeout=CONNECT).close()
+        family, kind, protocol, _name, where = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as caller:
+            caller.settimeout(CONNECT)
+            icmp.ask(caller)
+            try:
+                caller.connect(where)
+            except OSError:
+                if icmp.tells_of_it(icmp.heard(caller), str(where[0]), (caller.getsockname()[0],)):
+                    return "refused"
+                raise
     except ConnectionRefusedError:
         return "refused"
     except (ConnectionError, TimeoutError):
