@@ -3,7 +3,8 @@
 """Switch off a workstation and the ultrasound, which the clinic file lets be away, in the lab of lan.py, after its day.
 
 What an audit saw of them last stands for them, inside the workstation and from the visitor's laptop, for as many days as
-they may be away. It does not where the workstation is there and refuses the engineer, by its port or by ICMP, and no longer than those days.
+they may be away. It does not where the workstation is there and refuses the engineer, by its port or by ICMP, and no longer than those
+days.
 """
 
 from __future__ import annotations

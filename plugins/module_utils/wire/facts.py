@@ -6,7 +6,7 @@ from __future__ import annotations
 
 FACTS: dict[str, str] = {
     "wire.reachable": "bool: there is a way from here to the host; without one nothing else but present is told",
-    "wire.present": "bool: a device answered or refused at a port, or by ICMP, or answered ARP; else it is closed or away",
+    "wire.present": "bool: a device answered or refused at a port, by ICMP or by ARP; else it is closed or away",
     "wire.errors": "list of str: what could not be measured, and why; the facts concerned are left out",
     "wire.ports.looked_at": "list of str: the host's addresses to which there is a way from here",
     "wire.ports.no_way": "list of str: the others, of which this machine or a router said that there is none",
