@@ -3,14 +3,17 @@
 """Root's password: locked, so that who administers a host comes in by name or by a key, and nobody by guessing.
 
 A locked password shuts the console, `su` and the emergency shell; keys over SSH and sudo go on to work, save where
-sshd does without PAM and takes a locked account for a closed one (OpenSSH, platform_locked_account).
+sshd does without PAM and takes a locked account for a closed one (OpenSSH, platform_locked_account), and where sudo is
+told to ask for root's password in place of one's own (sudoers(5): rootpw, runaspw, targetpw).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -22,10 +25,56 @@ AGAIN = {"set": "--unlock", "none": "--delete"}
 """State before -> option of passwd(1) that brings it back: the lock keeps the password behind a mark."""
 
 
-def observe(host: Host) -> dict[str, Any]:
-    """Return the state of root's password; null where passwd does not tell."""
+OF_ROOT = ("rootpw", "runaspw", "targetpw")
+"""Settings by which sudo asks whoever wants to be root for root's password."""
+IN_NEED = (
+    "sudo asks {} for root's password, which is not locked therefore: take rootpw, runaspw and targetpw out of sudoers "
+    "(visudo), so that sudo asks for each person's own, then run this again"
+)
+QUOTED = re.compile(r'"[^"]*"')
+FIRST_PERSON = 1000
+"""The number of the first account of a person (Debian, UID_MIN)."""
+
+
+def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of root's password, null where passwd does not tell, and who needs it for sudo."""
     words = host.run(["passwd", "--status", "root"]).output.split()
-    return {"password": STATES.get(words[1]) if len(words) > 1 else None}
+    state = STATES.get(words[1]) if len(words) > 1 else None
+    return {"password": state, "sudo_asks": [] if state == "locked" else _in_need(host, scope)}
+
+
+def _in_need(host: Host, scope: Mapping[str, Any]) -> list[str]:
+    """Return the logins of whom sudo asks root's password, by what sudo itself says of each."""
+    accounts = [line.split(":") for line in (host.text("/etc/passwd") or "").splitlines()]
+    people = {
+        each[0]
+        for each in accounts
+        if len(each) > 6
+        and each[2].isdigit()
+        and int(each[2]) >= FIRST_PERSON
+        and not each[6].endswith(("nologin", "false"))
+    }
+    engineer = str(scope.get("engineer") or "root")
+    asked = sorted({*people, engineer} - {"root"})
+    return [login for login in asked if needs_root(host.run(["sudo", "-n", "-l", "-U", login]).output)]
+
+
+def needs_root(said: str) -> bool:
+    """Tell whether an account needs root's password for something that it may, by `sudo -l -U` (sudo 1.9.13, 1.9.16).
+
+    What is set for some commands or for one target alone counts as well: root may be that one.
+    """
+    settings, _line, allowed = said.partition("may run the following commands on ")
+    general, _line, special = settings.partition("Runas and Command-specific defaults for ")
+    in_force: dict[str, bool] = {}
+    for word in QUOTED.sub("", general).replace(",", " ").split():
+        in_force[word.lstrip("!")] = not word.startswith("!")
+    others = QUOTED.sub("", special).replace(",", " ").split()
+    entries = [line for line in allowed.splitlines()[1:] if line.strip()]
+    asks = [line for line in entries if "NOPASSWD:" not in line or " PASSWD:" in line]
+    if not asks or not in_force.get("authenticate", True):
+        return False
+    return any(in_force.get(name) or name in others for name in OF_ROOT)
 
 
 def steps(
@@ -46,6 +95,8 @@ def steps(
             "You become root by su, which asks for root's password, and that is to be locked: "
             "use sudo (become_method: sudo), or waive authentication.root_locked."
         )
+    if found.get("sudo_asks"):
+        return [deliberate(IN_NEED.format(", ".join(found["sudo_asks"])))]
     mended = to_be.get("UsePAM") == "yes" and scope.get("engineer") not in (None, "", "root")
     if sshd["installed"] and sshd.get("UsePAM") == "no" and to_be["PermitRootLogin"] != "no" and not mended:
         raise HardeningError(
