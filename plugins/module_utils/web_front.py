@@ -38,6 +38,15 @@ LARGEST_UPLOAD = "1g"
 JOURNAL = "syslog:server=unix:/run/systemd/journal/dev-log,tag=orthanc_web,nohostname"
 """Where nginx writes its access log to."""
 CHECK = front_unit.CHECK
+REFUSALS = (
+    *(400, 402, 403, 404, 405, 406, 407, *range(410, 418), *range(421, 427), 428, 429, 431, 451),
+    *range(500, 512),
+)
+"""Statuses whose body is the front's own: all that Orthanc and nginx send (RFC 9110; Orthanc, Enumerations.h), but 401.
+
+409 keeps its body, since it says which images STOW-RS did not store (PS3.18 10.5.3), and Orthanc itself sends none with
+it. To 408, 418, 444, 494 to 497 and 499 nginx gives a meaning of its own, and nothing of Orthanc's.
+"""
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 SUITES = (
@@ -163,7 +172,7 @@ http {
     add_header Strict-Transport-Security "max-age=31536000" always;
     add_header X-Content-Type-Options nosniff always;
     add_header Referrer-Policy no-referrer always;
-    error_page 400 401 403 404 405 413 415 429 500 501 502 503 504 @refused;
+    error_page 401 %(refusals)s @refused;
     error_page 418 = @guess;
     recursive_error_pages on;
     limit_conn callers 100;
@@ -177,7 +186,7 @@ http {
     # Who corrects images gets new ones; that the former ones go is for administrators. What it comes to stands in the
     # body, so that is read first, in memory; where it says what it may not, Orthanc is asked as nobody.
     location ~ "%(corrected)s" {
-      error_page 400 403 404 405 413 415 429 500 501 502 503 504 @refused;
+      error_page %(refusals)s @refused;
       error_page 418 = @guess;
       error_page 401 = @unread;
 %(asked)s
@@ -223,6 +232,7 @@ def configuration(scope: Mapping[str, Any]) -> str:
         "orthanc_port": int(scope.get("orthanc_port") or 8042),
         "default_listens": "\n".join(f"    listen {each} ssl default_server;" for each in endpoints),
         "roles": web_roles.maps(),
+        "refusals": " ".join(map(str, REFUSALS)),
         "asked": ASKED,
         "passed": PASSED,
         "corrected": web_roles.CORRECTED,

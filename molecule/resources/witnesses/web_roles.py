@@ -3,7 +3,8 @@
 """Ask a real server over HTTPS, as a reader, a technician and an administrator, for each route of a table.
 
 Usage: web_roles.py ADDRESS, as root on the server. Shares no code with the collection. The last line counts the
-questions; a wrong answer is named and ends it with status 1. One study is stored first, which must outlive all that
+questions; a wrong answer is named and ends it with status 1, and so is an error that says more than its number, at the
+front and at Orthanc itself. One study is stored first, which must outlive all that
 readers and technicians try, and is removed at the end.
 """
 
@@ -22,6 +23,9 @@ ROLES = ("reader", "technician", "administrator")
 UNKNOWN = "00000000-00000000-00000000-00000000-00000000"
 STUDY_UID = "1.2.826.0.1.3680043.10.1577.1"
 FIND = b'{"Level": "Study", "Query": {}}'
+
+TOLD = re.compile(rb"OrthancError|OrthancStatus|HttpError|\"(Details|Method|Uri|Message)\"")
+"""What Orthanc says of an error where nobody forbids it."""
 
 R, T, A = 0, 1, 2
 """The least role that may ask."""
@@ -231,7 +235,9 @@ def wrong(server: Server, names: dict[str, str]) -> Iterator[str]:
         for role, title in enumerate(ROLES):
             asked = path.format(**names)
             body = FIND if path == "/tools/find" else b"{}" if path.endswith(("/modify", "/anonymize")) else b""
-            status, _body = server.ask(role, method, asked, body)
+            status, answer = server.ask(role, method, asked, body)
+            if status >= 400 and TOLD.search(answer):
+                yield f"{title} {method} {asked}: {status} says {answer[:200]!r}"
             allowed = role >= least
             expected = due if allowed or least == NOBODY else 403
             if status not in (expected if isinstance(expected, tuple) else (expected,)):
@@ -241,6 +247,17 @@ def wrong(server: Server, names: dict[str, str]) -> Iterator[str]:
             server.ask(role, method, path.format(**names), FIND if method == "POST" else b"", ((name, value),))
             if server.ask(role, "GET", f"/instances/{names['image']}")[0] != 200:
                 yield f"{ROLES[role]} {method} {path} with {name}: the image is gone"
+
+
+def untold() -> Iterator[str]:
+    """Ask Orthanc itself, as the front does, for what is not there, and yield what it says of that."""
+    header = re.search(r'" "(Basic \S+)";', Path("/etc/orthanc-web/orthanc.map").read_text(encoding="ascii"))
+    connection = http.client.HTTPConnection("127.0.0.1", 8042, timeout=20)
+    connection.request("GET", f"/studies/{UNKNOWN}", headers={"Authorization": header[1] if header else ""})
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status != 404 or said:
+        yield f"Orthanc itself, of a study that is not there: {answer.status} {said[:200]!r}, due 404 and nothing"
 
 
 def corrected(server: Server, names: dict[str, str]) -> Iterator[str]:
@@ -267,14 +284,14 @@ def main(address: str) -> int:
     found = json.loads(stored)
     names = {"image": found["ID"], "study": found["ParentStudy"], "uid": STUDY_UID, "unknown": UNKNOWN}
     names["series"] = found["ParentSeries"]
-    failures = [*wrong(server, names), *corrected(server, names)]
+    failures = [*wrong(server, names), *corrected(server, names), *untold()]
     for role, due in ((R, 403), (T, 403), (A, 200)):
         status, _body = server.ask(role, "DELETE", f"/studies/{names['study']}")
         if status != due:
             failures.append(f"{ROLES[role]} removes the study: {status}, due {due}")
     print("\n".join(failures))
     routes = len({(method, path) for _least, _due, method, path in ROUTES})
-    asked = len(ROUTES) * len(ROLES) + 2 * len(DISGUISED) + len(CORRECTIONS) + 4
+    asked = len(ROUTES) * len(ROLES) + 2 * len(DISGUISED) + len(CORRECTIONS) + 5
     print(f"{routes} routes, {asked} questions by {len(ROLES)} roles: {len(failures)} answered wrongly")
     return 1 if failures else 0
 

@@ -209,7 +209,7 @@ def _daemon(
 
 def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of Orthanc's configuration that this surface holds; people only when passwords are given."""
-    held = {**expectation.dictated(wanted, "orthanc.config"), "HttpDescribeErrors": False}
+    held = dict(expectation.dictated(wanted, "orthanc.config"))
     held["DicomModalities"] = {str(device["name"]): modality(device) for device in scope.get("devices") or []}
     passwords = scope.get("orthanc_passwords")
     if passwords is not None:

@@ -103,6 +103,18 @@ def test_the_configuration_says_what_the_design_says():
     assert ["return", "421"] in directives
 
 
+def test_errors_have_a_body_of_the_front_s_own_but_for_what_stow_rs_did_not_store():
+    directives = web_front_state.tokens(web_front.configuration(SCOPE))
+    pages = [set(each[1:-1]) for each in directives if each[0] == "error_page" and each[-1] == "@refused"]
+    everywhere, corrections = pages
+    of_orthanc = {"400", "403", "404", "405", "406", "411", "413", "415", "416", "500", "501", "503", "507"}
+    assert of_orthanc | {"401", "429", "502", "504"} <= everywhere
+    assert corrections == everywhere - {"401"}
+    assert not everywhere & {"408", "409", "418", "444", "494", "495", "496", "497", "499"}
+    assert all(400 <= int(status) <= 599 for status in everywhere)
+    assert ["proxy_intercept_errors", "on"] in directives
+
+
 def test_no_password_is_in_the_configuration_and_people_map_holds_headers_and_roles():
     assert not any(word in web_front.configuration(SCOPE) for word in PASSWORDS.values())
     lines = web_front.people(PEOPLE, PASSWORDS).splitlines()
