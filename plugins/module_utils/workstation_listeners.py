@@ -8,15 +8,13 @@ is told with its name and left to a person.
 
 from __future__ import annotations
 
-import dataclasses
-import ipaddress
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import listeners
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
-from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.listeners import Listener
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 FACTS: dict[str, str] = {
@@ -45,53 +43,21 @@ VIEWER_PORTS = frozenset({104, 2761, 2762, 3333, 4006, 4242, 8042, 11112, 11113}
 DESKTOP_PORTS = frozenset({("udp", 177), ("tcp", 3350), ("tcp", 3389), ("tcp", 5938), ("tcp", 7070)})
 DESKTOP_RANGES = ((5900, 5999), (6000, 6063))
 """VNC, and X itself: TCP."""
-CLIENTS = frozenset({("udp", 68), ("udp", 546)})
-"""What a client of DHCP has to hear."""
-EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
-"""From these ports programs ask others; a socket of UDP is not told apart from a listener there."""
-PROCESS = re.compile(r'\("([^"]+)",pid=(\d+)')
-UNIT = re.compile(r"[^/\s]+[.](?:service|scope)(?=/|$)", re.M)
-DECLARED = re.compile(r"(tcp|udp)/([1-9]\d{0,4})")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "*": "[::1]"}  # noqa: S104 # as ss shows them
 """Address of a socket that takes calls to every address -> one of them."""
 TLS = ("timeout", "5", "openssl", "s_client", "-connect")
 
 
-@dataclasses.dataclass(frozen=True)
-class Listener:
-    """A socket that others reach, and the program that holds it."""
-
-    protocol: str
-    address: str
-    """As ss shows it: 0.0.0.0, [::], * or an address, without its interface."""
-    port: int
-    program: str
-    unit: str
-    """The program's service, or the socket that systemd holds for it; empty for a person's program."""
-
-    def __str__(self) -> str:
-        """Say it in words."""
-        return f"{self.protocol} {self.address}:{self.port} by {self.program}" + (
-            f" ({self.unit})" if self.unit else ""
-        )
-
-
 def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts below `listeners`, `remote_desktop` and `viewers`."""
-    declared = _declared(scope)
+    declared = listeners.declared(scope.get("listeners") or [], "workstation_listeners")
+    declared.add(("tcp", int(scope.get("ssh_port") or 22)))
     services, desktops = _active(host, SERVICES), _active(host, REMOTE_DESKTOPS)
-    first, last = _ephemeral(host)
-    listeners = [
-        each
-        for each in listening(host)
-        if (each.protocol, each.port) not in declared
-        and not (each.protocol == "udp" and first <= each.port <= last)
-        and each.unit not in (*services, *desktops)
-    ]
-    viewers = [each for each in listeners if _is_viewer(each, scope)]
+    found = listeners.undeclared(host, listeners.listening(host), declared, (*services, *desktops))
+    viewers = [each for each in found if _is_viewer(each, scope)]
     open_viewers = [str(each) for each in viewers if not _speaks_tls_as_declared(host, each, scope)]
-    remote = [str(each) for each in listeners if each not in viewers and _is_desktop(each)]
-    others = [str(each) for each in listeners if each not in viewers and not _is_desktop(each)]
+    remote = [str(each) for each in found if each not in viewers and _is_desktop(each)]
+    others = [str(each) for each in found if each not in viewers and not _is_desktop(each)]
     return {
         "listeners": {"undeclared": others, "services": services, "advice": [*map(_undeclared, others)]},
         "remote_desktop": {"open": remote, "services": desktops, "advice": [*map(_shown, remote)]},
@@ -105,46 +71,6 @@ def steps(facts: Mapping[str, Any]) -> list[Step]:
     found = [Step(f"Stop and disable {', '.join(units)}", lambda host: _stop(host, units))] if units else []
     said = [*map(_undeclared, facts["listeners"]["undeclared"]), *map(_shown, facts["remote_desktop"]["open"])]
     return found + [deliberate(sentence) for sentence in (*said, *map(_in_clear, facts["viewers"]["open"]))]
-
-
-def listening(host: Host) -> list[Listener]:
-    """Return the sockets of TCP and UDP that wait beyond loopback, by protocol, port and address."""
-    found = set()
-    for line in host.must(["ss", "-Hltunp"]).splitlines():
-        words = line.split(maxsplit=6)
-        if len(words) < 6:
-            continue
-        address, _colon, port = words[4].rpartition(":")
-        address = address.partition("%")[0]
-        if port.isdigit() and not _is_loopback(address):
-            program, unit = _holder(host, words[6] if len(words) > 6 else "", f"{address}:{port}")
-            found.add(Listener(words[0], address, int(port), program, unit))
-    return sorted(found, key=lambda each: (each.protocol, each.port, each.address, each.program))
-
-
-def _holder(host: Host, told: str, place: str) -> tuple[str, str]:
-    """Return the program that holds a socket and its unit; systemd may hold it for a service that nobody called yet."""
-    processes = PROCESS.findall(told)
-    if not processes:
-        return "the kernel", ""
-    program, process = next((each for each in processes if each[0] != "systemd"), processes[0])
-    if program == "systemd":
-        for line in host.run(["systemctl", "list-sockets", "--no-legend", "--plain", "--full"]).output.splitlines():
-            words = line.split()
-            if words[:1] == [place]:
-                return program, next((word for word in words if word.endswith(".socket")), "")
-    name = (UNIT.findall(host.text(f"/proc/{process}/cgroup") or "") or [""])[-1]
-    return program, "" if name.endswith(".scope") or name.startswith("user@") else name
-
-
-def _declared(scope: Mapping[str, Any]) -> set[tuple[str, int]]:
-    found = {("tcp", int(scope.get("ssh_port") or 22)), *CLIENTS}
-    for text in scope.get("listeners") or []:
-        match = DECLARED.fullmatch(str(text))
-        if not match:
-            raise HardeningError(f"workstation_listeners holds {text!r}; accepted: protocol and port, as udp/123.")
-        found.add((match[1], int(match[2])))
-    return found
 
 
 def _is_viewer(listener: Listener, scope: Mapping[str, Any]) -> bool:
@@ -190,17 +116,3 @@ def _active(host: Host, units: Sequence[str]) -> list[str]:
 
 def _stop(host: Host, units: Iterable[str]) -> None:
     host.must(["systemctl", "--quiet", "disable", "--now", *units])
-
-
-def _ephemeral(host: Host) -> tuple[int, int]:
-    words = (host.text(EPHEMERAL) or "").split()
-    return (int(words[0]), int(words[1])) if len(words) == 2 and all(map(str.isdigit, words)) else (32768, 60999)
-
-
-def _is_loopback(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text.strip("[]"))
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

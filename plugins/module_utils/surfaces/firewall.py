@@ -18,6 +18,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     unit_state,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_box as box
+from ansible_collections.radiology.hardening.plugins.module_utils import firewall_listeners as waiting
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_looks as looks
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_output as output
 from ansible_collections.radiology.hardening.plugins.module_utils import firewall_passing as passing
@@ -71,6 +72,7 @@ FACTS: dict[str, str] = {
     "unneeded_services": "list of str: active units that an imaging server does not need on its network",
     "upnp_services": "list of str: active units that ask an internet box for port mappings, or answer such asking",
     "engineers": "list of str: addresses that are connected to the SSH port now",
+    **waiting.FACTS,
     **tunnel.FACTS,
     **box.FACTS,
     **scan.FACTS,
@@ -113,7 +115,8 @@ ELSEWHERE = (
     "firewall.discovery.resolver",
     *(
         f"firewall.{name}"
-        for name in (*box.FACTS, *scan.FACTS, *segment.FACTS, *kernel_network.FACTS, *kernel_forwarding.FACTS)
+        for facts in (waiting, box, scan, segment, kernel_network, kernel_forwarding)
+        for name in facts.FACTS
     ),
 )
 """Facts that are mended without a change of the rules."""
@@ -199,6 +202,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "flushed_by": others.flushing(host) if not policies and unit_state.is_active(unit) else [],
         "unneeded_services": _active(host, UNNEEDED),
         "upnp_services": _active(host, UPNP),
+        "listeners": waiting.observe(host, scope, _let_in(scope), (*UNNEEDED, *UPNP, *DISCOVERY, RESOLVER)),
         "engineers": connected(host, ssh),
         "box": box.observe(host, scope.get("devices") or []),
         "scan": scan.observe(scope.get("scan") or {}),
@@ -241,6 +245,8 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     changes = bool(drifted or not kept)
     if _any_of(unmet, kernel_network.FACTS):
         steps += kernel_network.plan(mine["kernel_network"])
+    if _any_of(unmet, waiting.FACTS):
+        steps += waiting.plan(mine["listeners"])
     if _any_of(unmet, segment.FACTS):
         steps += segment.plan(mine["segment"])
     if _any_of(unmet, box.FACTS):
@@ -248,7 +254,7 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     if _any_of(unmet, scan.FACTS):
         steps += scan.plan(mine["scan"])
     if changes:
-        services = [*scope["services"], *tunnel.services(_home(scope), scope["services"])]
+        services = _let_in(scope)
         _keep_the_engineer(mine["engineers"], services)
         steps.append(Step("Have nftables check the rules", lambda host: _check(host, text, scope.get("room") or {})))
         strangers = own_words.strangers(persistent["altered"], rules.UNIT_FILE)
@@ -290,6 +296,12 @@ def _destinations(scope: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | Non
 def _home(scope: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the tunnel of those who read from home; empty where none ends here."""
     return scope.get("tunnel") or {}
+
+
+def _let_in(scope: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the services that the firewall lets in, with those that devices at home are granted."""
+    services = scope.get("services") or []
+    return [*services, *tunnel.services(_home(scope), services)]
 
 
 def _undeclared(live: Sequence[rules.Rule], declared: Sequence[rules.Rule], chain: str) -> list[rules.Rule]:

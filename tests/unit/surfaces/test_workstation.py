@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    listeners,
     workstation_automount,
     workstation_core_dumps,
     workstation_listeners,
@@ -174,7 +175,7 @@ def test_a_program_of_a_session_has_no_service(tmp_path):
     for group in ("user.slice/user-1000.slice/session-3.scope", "user.slice/user@1000.service", "init.scope"):
         machine = Machine(tmp_path, VIEWER.format("0.0.0.0", 4242))
         machine.own(900, group)
-        (only,) = workstation_listeners.listening(machine)[1:] or workstation_listeners.listening(machine)
+        (only,) = listeners.listening(machine)[1:] or listeners.listening(machine)
         assert only.unit == ""
 
 
