@@ -23,6 +23,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     orthanc_text,
     own_path,
     reversion,
+    second_factor,
     ssh_daemon,
     ssh_undo,
 )
@@ -38,20 +39,29 @@ class Guard(NamedTuple):
     """What keeps the engineer in while a surface is undone."""
 
     undo: Undo
-    folder: str
-    """Below it lies what that puts back."""
+    places: tuple[str, ...]
+    """What that puts back: files, and folders, which end in a slash."""
     unit: str
     """Reads those files; empty where all that the surface changed goes with them."""
 
     def covers(self, entry: Entry) -> bool:
         """Tell whether an entry is undone while the host waits for the engineer, who has seconds for nothing else."""
-        return self.unit in ("", entry.name) or f"{entry.name}/".startswith(self.folder)
+        return self.unit in ("", entry.name) or self.puts_back(entry)
+
+    def puts_back(self, entry: Entry) -> bool:
+        """Tell whether the host itself brings it back as it was hardened, where the engineer does not come in."""
+        return any(f"{entry.name}/".startswith(f"{place.rstrip('/')}/") for place in self.places)
 
 
 GUARDED: dict[str, Guard] = {
-    "firewall": Guard(firewall.UNDO, "/etc/", ""),
-    "authentication": Guard(ssh_undo.UNDO, "/etc/ssh/", ssh_daemon.UNIT),
+    "firewall": Guard(firewall.UNDO, ("/etc/",), ""),
+    "authentication": Guard(
+        ssh_undo.UNDO,
+        ("/etc/ssh/", second_factor.SSHD, second_factor.PAM_FILE, second_factor.OUTSIDE),
+        ssh_daemon.UNIT,
+    ),
 }
+"""Surface -> its guard. sshd sends whoever comes through the tunnel to PAM for a code, so both change together."""
 
 STAYS = {
     "orthanc": "The package stays installed.",
@@ -162,7 +172,7 @@ def _guard(guard: Guard | None, entries: Sequence[Entry], arming: str) -> list[S
     """Return the step that has the host bring the hardened state back unless the engineer comes in anew."""
     if guard is None:
         return []
-    paths = [entry.name for entry in entries if entry.kind == "file" and entry.name.startswith(guard.folder)]
+    paths = [entry.name for entry in entries if entry.kind == "file" and guard.puts_back(entry)]
     return [guard.undo.arm(paths, arming)] if paths else []
 
 

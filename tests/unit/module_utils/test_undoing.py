@@ -270,17 +270,22 @@ def test_sshd_is_undone_behind_a_guard_and_forgotten_only_when_somebody_came_in(
 def test_the_seconds_in_which_the_engineer_comes_in_begin_after_all_that_is_slow(former: Path) -> None:
     """Orthanc may take longer to start than the guard waits, which would put sshd back at each undo."""
     units = {"ssh.service": ["active", "enabled"], "orthanc.service": ["active", "enabled"]}
+    put(former, "/etc/pam.d/sshd", "theirs")
     hardened = machine(former, "authentication", units)
     hardened.write("/etc/ssh/sshd_config.d/00-radiology-hardening.conf", "ours")
     hardened.must(["systemctl", "reload", "ssh.service"])
+    hardened.write("/etc/pam.d/sshd", "ours")
     hardened.write("/etc/secret", "ours", mode=0o640)
     hardened.must(["systemctl", "restart", "orthanc.service"])
     hardened.must(["systemctl", "enable", "--now", "front.service"])
+    (former / "run").mkdir()
     host = machine(former, units=units)
-    plan = [step.does for step in undoing.plan(host, "authentication")]
+    steps = undoing.plan(host, "authentication")
+    plan = [step.does for step in steps]
     armed = plan.index(undoing.GUARDED["authentication"].undo.armed)
     assert plan[armed:] == [
         undoing.GUARDED["authentication"].undo.armed,
+        "Restore /etc/pam.d/sshd",
         "Remove /etc/ssh/sshd_config.d/00-radiology-hardening.conf",
         *(
             f"Remove the folder {path}, unless something else lies in it"
@@ -292,6 +297,13 @@ def test_the_seconds_in_which_the_engineer_comes_in_begin_after_all_that_is_slow
     assert {"Stop and disable front.service", "Restore /etc/secret", "Start orthanc.service with its former files"} <= {
         *plan[:armed]
     }
+    apply(host, steps[armed:])
+    script = host.text(undoing.GUARDED["authentication"].undo.script) or ""
+    assert [line.split()[-1] for line in script.splitlines() if line.startswith(("cp ", "rm -f"))] == [
+        "/etc/pam.d/sshd",
+        "/etc/ssh/sshd_config.d/00-radiology-hardening.conf",
+    ]
+    assert (former / "etc/pam.d/sshd").read_text() == "theirs"
 
 
 def test_a_unit_that_came_with_a_package_of_ours_did_not_run_before(former: Path) -> None:
