@@ -32,6 +32,12 @@ SERVER = re.compile(r"(?i)(?:^|;)\s*(?:server|servername|host)\s*=\s*\{?([^;}]*)
 MACHINE = re.compile(r"[\w.-]*|[0-9A-Fa-f:.]+|[/@].*")
 """A name, an address or a socket. Of a URI out of form another part could be part of the password."""
 
+CLEARTEXT = (
+    "Orthanc may call its database in clear ({}): keep that on this host, or have PostgreSQL take TLS and nothing else, "
+    "and set EnableSsl in its section; Debian's MySQL plugin insists on nothing"
+)
+LISTENING = "Orthanc's database listens beyond this host ({}): have it listen on 127.0.0.1 alone"
+
 Called = tuple[list[str], bool]
 """The machines that are called, this one by whichever name, and whether TLS is demanded of them."""
 
@@ -40,30 +46,21 @@ def observe(host: Host, told: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the facts, of what Orthanc is told with its secrets: names of machines alone."""
     used = {name: told[name] for name in READ if is_used(told.get(name))}
     called = {name: READ[name](section) for name, section in sorted(used.items())}
-    return {
-        "cleartext": [
-            f"{name} at {', '.join(away)}"
-            for name, (machines, over_tls) in called.items()
-            if not over_tls and (away := [machine for machine in machines if not _is_here(machine)])
-        ],
-        "listening": _listening(host) if used else [],
-    }
+    cleartext = [
+        f"{name} at {', '.join(away)}"
+        for name, (machines, over_tls) in called.items()
+        if not over_tls and (away := [machine for machine in machines if not _is_here(machine)])
+    ]
+    listening = _listening(host) if used else []
+    advice = [CLEARTEXT.format(each) for each in cleartext] + [LISTENING.format(each) for each in listening]
+    return {"cleartext": cleartext, "listening": listening, "advice": advice}
 
 
 def steps(found: Mapping[str, list[str]]) -> dict[str, list[Step]]:
     """Return what only a person can mend, by its fact: a database is another program's, and often another host's."""
     return {
-        "orthanc.database.cleartext": [
-            deliberate(
-                f"Orthanc may call its database in clear ({each}): keep that on this host, or have PostgreSQL take TLS "
-                "and nothing else, and set EnableSsl in its section; Debian's MySQL plugin insists on nothing"
-            )
-            for each in found["cleartext"]
-        ],
-        "orthanc.database.listening": [
-            deliberate(f"Orthanc's database listens beyond this host ({each}): have it listen on 127.0.0.1 alone")
-            for each in found["listening"]
-        ],
+        "orthanc.database.cleartext": [deliberate(CLEARTEXT.format(each)) for each in found["cleartext"]],
+        "orthanc.database.listening": [deliberate(LISTENING.format(each)) for each in found["listening"]],
     }
 
 

@@ -74,6 +74,7 @@ FACTS: dict[str, str] = {
     "storage.stored_mib": "int: how much the images take, in MiB; null: the server does not answer",
     "peers.cleartext": "list of str: other web servers that Orthanc sends images to without TLS",
     "peers.authorities": "str: the list of certificate authorities on this host; empty: none",
+    "database.advice": "list of str: what to do about a database that is called in clear, or that listens",
     "database.cleartext": "list of str: section at machine of databases beyond this host that Orthanc is told to call"
     " without TLS",
     "database.listening": "list of str: process on address:port where a database of this host, which Orthanc is told to"

@@ -82,7 +82,7 @@ def test_a_database_beyond_this_host_is_called_over_tls(
 
 def test_a_section_out_of_form_is_none(tmp_path: Any) -> None:
     told = {"MySQL": "x", "Odbc": [], "PostgreSQL": None}
-    assert orthanc_database.observe(Answering(tmp_path), told) == {"cleartext": [], "listening": []}
+    assert orthanc_database.observe(Answering(tmp_path), told) == {"cleartext": [], "listening": [], "advice": []}
 
 
 def test_a_database_of_this_host_listens_on_loopback_alone(tmp_path: Any) -> None:
