@@ -81,7 +81,7 @@ class ActionModule(GuardedAction, RequestingAction):
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         if not answer.get("failed"):
-            result.update(told([*made, *answer["plan"]]))
+            result.update(told([*made, *answer["plan"]], answer))
         return result
 
     def _call(

@@ -63,7 +63,7 @@ class ActionModule(RequestingAction):
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         if succeeded(answer):
-            result.update(told([*made, *answer["plan"]]))
+            result.update(told([*made, *answer["plan"]], answer))
         if waiting:
             unsigned = device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))
             result.setdefault("warnings", []).append(unsigned)

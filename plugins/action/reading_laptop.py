@@ -35,6 +35,6 @@ class ActionModule(RequestingAction):
                 kept = home_devices.keep_key(str(scope["clinic_directory"]), name, public)
             except HardeningError as error:
                 raise AnsibleActionFail(str(error)) from None
-            answer |= told([*answer["plan"], *kept])
+            answer |= told([*answer["plan"], *kept], answer)
         result.update(answer)
         return result

@@ -36,7 +36,7 @@ class ActionModule(RequestingAction):
             if succeeded(answer) and tunnel and not self._task.check_mode:
                 files = home_devices.files(scope, self._public(scope, variables), str(variables["clinic_host"]["name"]))
                 written = home_devices.write(str(scope["clinic_directory"]), files, scope["tunnel"])
-                answer |= told([*answer["plan"], *written])
+                answer |= told([*answer["plan"], *written], answer)
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
@@ -69,4 +69,4 @@ class ActionModule(RequestingAction):
             done += [*answer["plan"], f"Sign the certificate of {name}"]
             scope = home_devices.with_keys(scope)
             answer = self._call(scope, variables)
-        return scope, {**answer, **told([*done, *answer["plan"]])} if succeeded(answer) else answer
+        return scope, {**answer, **told([*done, *answer["plan"]], answer)} if succeeded(answer) else answer

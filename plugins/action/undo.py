@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.utils.display import Display
-from ansible_collections.radiology.hardening.plugins.module_utils import undoing
+from ansible_collections.radiology.hardening.plugins.module_utils import undo_stays, undoing
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
 
@@ -27,9 +27,9 @@ class ActionModule(GuardedAction):
         surface = str(self._task.args.get("surface") or "")
         try:
             self._demand_one_host()
-            if surface not in undoing.STAYS:
+            if surface not in undo_stays.STAYS:
                 raise HardeningError(
-                    f"There is no surface {surface or 'named'}: give -e surface= one of {', '.join(undoing.STAYS)}."
+                    f"There is no surface {surface or 'named'}: give -e surface= one of {', '.join(undo_stays.STAYS)}."
                 )
             planned = self._call("plan")
             self._show(surface, planned)

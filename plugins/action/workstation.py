@@ -51,5 +51,5 @@ class ActionModule(TunnelAction):
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         if succeeded(answer) and made:
-            result.update(told([*made, *answer["plan"]]))
+            result.update(told([*made, *answer["plan"]], answer))
         return result

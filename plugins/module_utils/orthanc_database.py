@@ -33,8 +33,8 @@ MACHINE = re.compile(r"[\w.-]*|[0-9A-Fa-f:.]+|[/@].*")
 """A name, an address or a socket. Of a URI out of form another part could be part of the password."""
 
 CLEARTEXT = (
-    "Orthanc may call its database in clear ({}): keep that on this host, or have PostgreSQL take TLS and nothing else, "
-    "and set EnableSsl in its section; Debian's MySQL plugin insists on nothing"
+    "Orthanc may call its database in clear ({}): keep that on this host, or have PostgreSQL take TLS and nothing "
+    "else, and set EnableSsl in its section; Debian's MySQL plugin insists on nothing"
 )
 LISTENING = "Orthanc's database listens beyond this host ({}): have it listen on 127.0.0.1 alone"
 

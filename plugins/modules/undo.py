@@ -74,7 +74,7 @@ stays:
 import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.radiology.hardening.plugins.module_utils import undoing
+from ansible_collections.radiology.hardening.plugins.module_utils import undo_stays, undoing
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
@@ -83,7 +83,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import a
 def main() -> None:
     """Plan, and apply where that is asked for."""
     spec = {
-        "surface": {"type": "str", "required": True, "choices": list(undoing.STAYS)},
+        "surface": {"type": "str", "required": True, "choices": list(undo_stays.STAYS)},
         "confirm": {"type": "str", "default": ""},
         "act": {"type": "str", "default": "plan", "choices": ["plan", "restore", "finish"]},
         "arming": {"type": "str", "default": ""},
@@ -102,7 +102,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     plan = [step.does for step in steps]
     diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in plan)}
-    module.exit_json(changed=bool(steps), plan=plan, stays=undoing.STAYS[surface], diff=diff)
+    module.exit_json(changed=bool(steps), plan=plan, stays=undo_stays.STAYS[surface], diff=diff)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+LEFT = "Left to you: "
+"""Begins what a person has to do, as module_utils/surface.py tells it in check mode."""
+
 
 def succeeded(answer: Mapping[str, Any]) -> bool:
     """Tell whether a module was reached and did not fail."""
     return not answer.get("failed") and not answer.get("unreachable")
 
 
-def told(plan: list[str]) -> dict[str, Any]:
-    """Return changed, plan and diff."""
-    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in plan)}
-    return {"changed": bool(plan), "plan": plan, "diff": diff}
+def told(plan: list[str], answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return changed, plan and diff; with what the module's answer leaves to a person, which check mode counts too."""
+    said = str(((answer or {}).get("diff") or {}).get("after", "")).splitlines()
+    shown = [*plan, *(sentence for sentence in said if sentence.startswith(LEFT))]
+    diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in shown)}
+    return {"changed": bool(shown), "plan": plan, "diff": diff}

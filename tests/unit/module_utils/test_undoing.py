@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import kept, reversion, undoing
+from ansible_collections.radiology.hardening.plugins.module_utils import kept, reversion, undo_stays, undoing
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
@@ -326,4 +326,4 @@ def test_a_unit_that_came_with_a_package_of_ours_did_not_run_before(former: Path
 def test_the_page_on_undo_names_each_surface() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "undo.md").read_text(encoding="utf-8")
     listed = page.partition("Before a surface (")[2].partition(")")[0]
-    assert {name.strip("` \n") for name in listed.split(",")} == set(undoing.STAYS)
+    assert {name.strip("` \n") for name in listed.split(",")} == set(undo_stays.STAYS)
