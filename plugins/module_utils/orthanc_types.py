@@ -62,7 +62,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_whole(value: Any, largest: int = LARGEST) -> bool:
-    return type(value) is int and 0 <= value <= largest
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest
 
 
 def _modalities(value: Any) -> str | None:

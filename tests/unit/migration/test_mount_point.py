@@ -21,10 +21,10 @@ class Still(Machine):
     def mounted(self, where: str) -> bool:
         return False
 
-    def immutable(self, path: str) -> bool:
+    def immutable(self, folder: str) -> bool:
         return False
 
-    def make_immutable(self, path: str) -> None:
+    def make_immutable(self, folder: str) -> None:
         pass
 
 
