@@ -9,7 +9,6 @@ what is reached by a driver or a socket that leads into a container, nothing but
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -49,29 +48,11 @@ def _of(host: Host, plugin: str, section: Mapping[str, Any]) -> Database:
     if folders is None:
         return Database(plugin)
     servers, _over_tls = orthanc_database.READ[plugin](section)
-    away = [server for server in servers if not _is_here(host, server)]
+    away = [server for server in servers if not orthanc_database.is_here(host, server)]
     if away:
         known = not any("${" in server for server in away)
         return Database(plugin, server=", ".join(away) if known else "")
     return Database(plugin, tuple(dict.fromkeys(folders(host))))
-
-
-def _is_here(host: Host, server: str) -> bool:
-    """Tell whether a server is this host: a socket, a name or an address of its own."""
-    if server in ("", "localhost") or server.startswith(("/", "@")):
-        return True
-    if "${" in server:
-        return False
-    found = {line.split()[0] for line in host.run(["getent", "ahosts", server]).output.splitlines() if line.strip()}
-    own = set(host.run(["hostname", "--all-ip-addresses"]).output.split())
-    return any(_loops(address) or address in own for address in found or {server})
-
-
-def _loops(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _postgresql(host: Host) -> Iterator[str]:

@@ -11,6 +11,7 @@ certificate, is left out where it is built with a client of version 8 or later (
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -49,7 +50,7 @@ def observe(host: Host, told: Mapping[str, Any]) -> dict[str, list[str]]:
     cleartext = [
         f"{name} at {', '.join(away)}"
         for name, (machines, over_tls) in called.items()
-        if not over_tls and (away := [machine for machine in machines if not _is_here(machine)])
+        if not over_tls and (away := [machine for machine in machines if not is_here(host, machine)])
     ]
     listening = _listening(host) if used else []
     advice = [CLEARTEXT.format(each) for each in cleartext] + [LISTENING.format(each) for each in listening]
@@ -69,9 +70,27 @@ def is_used(section: Any) -> bool:
     return isinstance(section, Mapping) and bool(section.get("EnableIndex") or section.get("EnableStorage"))
 
 
-def _is_here(machine: str) -> bool:
+def _is_loopback(machine: str) -> bool:
     """Tell whether a name is this host's: no name, a path (a socket), or loopback."""
     return machine in ("", "localhost", "::1") or machine.startswith(("/", "@", "127."))
+
+
+def is_here(host: Host, server: str) -> bool:
+    """Tell whether a server is this host: a socket, a name or an address of its own."""
+    if server in ("", "localhost") or server.startswith(("/", "@")):
+        return True
+    if "${" in server:
+        return False
+    found = {line.split()[0] for line in host.run(["getent", "ahosts", server]).output.splitlines() if line.strip()}
+    own = set(host.run(["hostname", "--all-ip-addresses"]).output.split())
+    return any(_loops(address) or address in own for address in found or {server})
+
+
+def _loops(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _postgresql(section: Mapping[str, Any]) -> Called:
@@ -117,7 +136,7 @@ def _listening(host: Host) -> list[str]:
         for words in lines
         if len(words) > 5
         and (server := SERVERS.search(words[5]))
-        and not _is_here(words[3].rpartition(":")[0].partition("%")[0].strip("[]"))
+        and not _is_loopback(words[3].rpartition(":")[0].partition("%")[0].strip("[]"))
     }
     return sorted(found)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service, unit_state
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Entry, Host
 from ansible_collections.radiology.hardening.plugins.module_utils.orthanc_account import USER
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -84,6 +86,26 @@ def is_rotated(host: Host, *, taken_over: bool) -> bool:
     return taken_over and known and unit_state.is_active(unit_state.properties(host, ROTATOR))
 
 
+def rotated_by_others(host: Host) -> list[str]:
+    """Return the other files of logrotate's that name Orthanc's logs: the first to name a log has it, ours is left out.
+
+    One that does not copy moves the log away from under the running server.
+    """
+    paths = ["/etc/logrotate.conf", *(f"/etc/logrotate.d/{name}" for name in host.list("/etc/logrotate.d"))]
+    lines = {path: (host.text(path) or "").splitlines() for path in paths if path != ROTATION}
+    return [path for path, text in lines.items() if any(LOGS in line.partition("#")[0] for line in text)]
+
+
+def leave_ours(found: list[str]) -> list[Step]:
+    """Return what a person does about them: how a site keeps its logs is its own."""
+    return [
+        deliberate(
+            f"{path} rotates what lies in {LOGS} as well, so that logrotate leaves ours out: take that out of it"
+        )
+        for path in found
+    ]
+
+
 def keep_logs(days: int) -> Step:
     """Return the step that has the running log begun anew each day, and systemd remove those of so many days ago."""
 
@@ -114,7 +136,10 @@ def _close(paths: list[str], owner: str, forbidden: int) -> Step:
             entry = host.stat(path)
             if entry is not None:
                 kept = 0o7777 if entry.is_directory else 0o777  # of a file that root is given none runs as root
-                host.own(path, mode=int(entry.mode, 8) & kept & ~forbidden, owner=owner, group=entry.group)
+                try:
+                    host.own(path, mode=int(entry.mode, 8) & kept & ~forbidden, owner=owner, group=entry.group)
+                except HardeningError as error:  # one link of an account's is no reason to leave the host without TLS
+                    host.remarks.append(str(error))
 
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return Step(f"Close {named} to all but {owner} and its readers", do)

@@ -159,14 +159,15 @@ def _restart(host: Host, config: Mapping[str, Any]) -> None:
 def _comes_up(host: Host, config: Mapping[str, Any]) -> bool:
     """Wait until the restarted server answers; False when systemd gives it up, or when it takes too long."""
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    while True:
         found = properties(host)
         if found.get("ActiveState") == "failed" or int(found.get("NRestarts") or 0) > 0:
             return False
         if answers(config):
             return True
+        if time.monotonic() > end:
+            return False
         time.sleep(0.2)
-    return False
 
 
 def _last_words(host: Host, size: int, began: float) -> str:

@@ -32,6 +32,8 @@ IN_NEED = (
     "(visudo), so that sudo asks for each person's own, then run this again"
 )
 QUOTED = re.compile(r'"[^"]*"')
+ADMINISTRATORS = ("sudo", "admin", "wheel")
+"""Groups of those who become root, who need not stand in /etc/passwd."""
 FIRST_PERSON = 1000
 """The number of the first account of a person (Debian, UID_MIN)."""
 
@@ -54,6 +56,8 @@ def _in_need(host: Host, scope: Mapping[str, Any]) -> list[str]:
         and int(each[2]) >= FIRST_PERSON
         and not each[6].endswith(("nologin", "false"))
     }
+    groups = host.run(["getent", "group", *ADMINISTRATORS]).output.splitlines()
+    people |= {login for line in groups for login in line.rpartition(":")[2].split(",") if login}
     engineer = str(scope.get("engineer") or "root")
     asked = sorted({*people, engineer} - {"root"})
     return [login for login in asked if needs_root(host.run(["sudo", "-n", "-l", "-U", login]).output)]

@@ -29,12 +29,14 @@ def unsourced(host: Host, codename: str) -> list[str]:
     asked = host.run(ASK)
     sources = [(int(priority), site, _words(told)) for priority, site, told in SOURCE.findall(asked.output)]
     main = [(priority, site, words) for priority, site, words in sources if words.get("c", "main") == "main"]
-    fixes = [(priority, site) for priority, site, words in main if words.get("n") == f"{codename}-security"]
+    fixes = [source for source in main if source[2].get("n") == f"{codename}-security"]
     if not fixes:
         known = ", ".join(dict.fromkeys(words["n"] for _priority, _site, words in main if words.get("n")))
         return [f"apt has no index of {codename}-security, only of {known or 'nothing'}"]
-    least = max([INSTALLED, *(priority for priority, _site, words in main if words.get("n") == codename)])
-    priority, site = max(fixes)
+    priority, site, fix = max(fixes, key=lambda source: source[0])
+    # Of the same publisher: a database's maker has corrections of its own.
+    of_release = [own for own, _site, words in main if words.get("n") == codename and words.get("o") == fix.get("o")]
+    least = max([INSTALLED, *of_release])
     return [f"{site} {codename}-security has priority {priority}, below {least}"] if priority < least else []
 
 

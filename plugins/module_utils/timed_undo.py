@@ -121,7 +121,7 @@ class Undo:
                 continue
             copy = f"{self.folder}/{number}"
             host.write(copy, content, mode=int(entry.mode, 8))
-            kept.append(f"cp -p {shlex.quote(copy)} {shlex.quote(path)}")
+            kept.append(f"cp -p --remove-destination {shlex.quote(copy)} {shlex.quote(path)}")
         host.write(self.armed_by, arming)
         host.write(self.script, "\n".join(["set -u", *kept, *self._ends()]) + "\n", mode=0o700)
         for path, text in self._units().items():

@@ -24,6 +24,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     own_path,
     reversion,
     second_factor,
+    ssh_command_line,
     ssh_daemon,
     ssh_undo,
 )
@@ -57,7 +58,7 @@ GUARDED: dict[str, Guard] = {
     "firewall": Guard(firewall.UNDO, ("/etc/",), ""),
     "authentication": Guard(
         ssh_undo.UNDO,
-        ("/etc/ssh/", second_factor.SSHD, second_factor.PAM_FILE, second_factor.OUTSIDE),
+        ("/etc/ssh/", ssh_command_line.DEFAULTS, second_factor.SSHD, second_factor.PAM_FILE, second_factor.FOLDER),
         ssh_daemon.UNIT,
     ),
 }

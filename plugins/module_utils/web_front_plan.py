@@ -64,11 +64,11 @@ def plan(facts: Mapping[str, Any], unmet: list[str], scope: Mapping[str, Any]) -
     steps: list[Step] = []
     if web_front.ACCOUNT_FILE in stale:
         steps.append(Step(f"Give the web front an account of its own ({web_front.USER})", _account))
-    if (wanted or facts["request"] is None) and not _signed(facts, scope):
+    if (wanted or facts["request"] is None) and not _answered(facts, scope):
         steps.append(Step(REQUESTED, lambda host: _request(host, scope)))
     elif scope.get("renew"):
         steps.append(Step(RENEWED, lambda host: _renew(host, scope)))
-    given = _given(facts, scope)
+    given = scope.get("certificate") == TO_BE_SIGNED or _answered(facts, scope)
     if not (usable or given):
         return steps
     wanted = wanted and given  # what serves goes on until the controller has signed another
@@ -129,6 +129,12 @@ def _certificate(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[bo
 def _given(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
     """Tell whether the controller gave a certificate for the key that lies here."""
     return scope.get("certificate") == TO_BE_SIGNED or _signed(facts, scope)
+
+
+def _answered(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether the controller signed what lies here, and not the certificate that is served already."""
+    given = str(scope.get("certificate") or "")
+    return _signed(facts, scope) and digest(given) != facts["certificate"].get("digest")
 
 
 def _signed(facts: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:

@@ -93,6 +93,7 @@ FACTS: dict[str, str] = {
     "routes.managers": "list of str: what manages the network and can set an attribute of routes anew",
     "routes.files": "dict: file that has it set anew to its SHA-256; null: there is none",
     "routes.at_boot": "bool: it is set at each start",
+    "logs.rotated_by_others": "list of str: other files of logrotate's that name Orthanc's logs",
     "logs.traces": "list of str: categories of messages that name patients; null: the server does not answer",
 }
 
@@ -173,6 +174,7 @@ def observe(host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
         "account": orthanc_account.observe(host),
         "files": orthanc_files.observe(host, config),
         "logs": {
+            "rotated_by_others": orthanc_files.rotated_by_others(host),
             "days": orthanc_files.retention_days(host),
             "rotated": orthanc_files.is_rotated(host, taken_over=found["taken_over"]),
             "traces": told["traces"],
@@ -263,6 +265,7 @@ def _left(
         "orthanc.storage.when_full": orthanc_storage.steps(found, scope["storage_maximum_mib"]),
         "orthanc.peers.cleartext": orthanc_peers.steps(found),
         **orthanc_database.steps(found["database"]),
+        "orthanc.logs.rotated_by_others": orthanc_files.leave_ours(found["logs"]["rotated_by_others"]),
         "orthanc.exposure": [deliberate(LOOSENED.format(score=score))] if loosened else [],
     }
     return {name: steps for name, steps in left.items() if steps and name in wanted}

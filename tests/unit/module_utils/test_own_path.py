@@ -134,6 +134,20 @@ def test_only_files_themselves_are_logs(root: Path, monkeypatch: pytest.MonkeyPa
     assert orthanc_files.observe(host, {})["open_logs"] == []
 
 
+def test_a_storage_behind_a_link_of_an_account_is_told_and_ends_no_hardening(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orthanc_files, "USER", "daemon")
+    to = os.path.relpath(root / ROOTS, root / LOGS)
+    link(root, f"{LOGS}/db", to)
+    host = Host(str(root))
+    (step,) = orthanc_files.steps({"open_folders": [f"/{LOGS}/db", f"/{LOGS}"]}, ["orthanc.files.open_folders"])
+    step.do(host)
+    (told,) = host.remarks
+    assert told.startswith(f"/{LOGS}/db leads over db, a link to {to} that another account than root")
+    assert state(root / LOGS) == (DAEMON_UID, 0o750), "what is no link is closed all the same"
+
+
 def test_no_file_that_root_is_given_runs_as_root(root: Path) -> None:
     (root / "etc/orthanc").mkdir()
     planted = root / "etc/orthanc/planted"

@@ -55,6 +55,7 @@ BEHIND = "http://mirror.example trixie-security has priority"
         ([FIXES, MAIN], []),
         ([source("trixie-security", 990), MAIN], []),
         ([source("trixie-security", -1), FIXES, MAIN], []),
+        ([FIXES, MAIN, source("trixie", 1000).replace("o=Debian", "o=MariaDB")], []),
         ([MAIN, source("trixie-updates")], ["apt has no index of trixie-security, only of trixie, trixie-updates"]),
         (
             [source("bookworm-security"), MAIN],

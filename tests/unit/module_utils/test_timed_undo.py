@@ -7,6 +7,7 @@ from __future__ import annotations
 import getpass
 import grp
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,29 @@ def test_what_is_put_back_is_what_was_there_before_the_run_that_was_broken_off(h
     script = (host.text(UNDO.script) or "").splitlines()
     assert script[:4] == [
         "set -u",
-        f"cp -p {UNDO.folder}/0 /etc/one",
+        f"cp -p --remove-destination {UNDO.folder}/0 /etc/one",
         "rm -f /etc/two",
-        f"cp -p {UNDO.folder}/2 /etc/three",
+        f"cp -p --remove-destination {UNDO.folder}/2 /etc/three",
     ]
     assert host.text(f"{UNDO.folder}/0") == "before"
     assert host.text(f"{UNDO.folder}/2") == "before, too"
     assert script[4:] == ["true", f"systemctl disable {UNDO.timer}", f"touch {UNDO.undone}", f"rm -rf {UNDO.folder}"]
+
+
+def test_a_link_that_was_put_back_meanwhile_is_replaced_and_not_written_through(host: Host) -> None:
+    root = Path(host.root)
+    host.write("/etc/one", "hardened")
+    UNDO.arm(["/etc/one"], "mine").do(host)
+    (root / "srv").mkdir()
+    (root / "srv/one").write_text("the site's own", encoding="ascii")
+    (root / "etc/one").unlink()
+    (root / "etc/one").symlink_to(root / "srv/one")
+    line = (host.text(UNDO.script) or "").splitlines()[1]
+    words = [word if not word.startswith("/") else str(root / word.lstrip("/")) for word in line.split()]
+    subprocess.run(words, check=True)
+    assert (root / "srv/one").read_text(encoding="ascii") == "the site's own"
+    assert (root / "etc/one").read_text(encoding="ascii") == "hardened"
+    assert not (root / "etc/one").is_symlink()
 
 
 def test_a_confirmation_that_comes_after_the_undo_is_none(host: Host) -> None:

@@ -11,7 +11,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.radiology.hardening.plugins.module_utils import kept, reversion, undo_stays, undoing
+from ansible_collections.radiology.hardening.plugins.module_utils import (
+    kept,
+    reversion,
+    second_factor,
+    undo_stays,
+    undoing,
+)
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import apply
@@ -274,6 +280,9 @@ def test_the_seconds_in_which_the_engineer_comes_in_begin_after_all_that_is_slow
     hardened = machine(former, "authentication", units)
     hardened.write("/etc/ssh/sshd_config.d/00-radiology-hardening.conf", "ours")
     hardened.must(["systemctl", "reload", "ssh.service"])
+    hardened.folder(second_factor.FOLDER)
+    hardened.write(second_factor.OUTSIDE, "ours")
+    hardened.write("/etc/default/ssh", "ours")
     hardened.write("/etc/pam.d/sshd", "ours")
     hardened.write("/etc/secret", "ours", mode=0o640)
     hardened.must(["systemctl", "restart", "orthanc.service"])
@@ -286,10 +295,12 @@ def test_the_seconds_in_which_the_engineer_comes_in_begin_after_all_that_is_slow
     assert plan[armed:] == [
         undoing.GUARDED["authentication"].undo.armed,
         "Restore /etc/pam.d/sshd",
+        "Remove /etc/default/ssh",
+        f"Remove {second_factor.OUTSIDE}",
         "Remove /etc/ssh/sshd_config.d/00-radiology-hardening.conf",
         *(
             f"Remove the folder {path}, unless something else lies in it"
-            for path in ("/etc/ssh/sshd_config.d", "/etc/ssh")
+            for path in (second_factor.FOLDER, "/etc/ssh/sshd_config.d", "/etc/ssh")
         ),
         "Have systemd read its units anew",
         "Have ssh.service read its former files",
@@ -301,8 +312,11 @@ def test_the_seconds_in_which_the_engineer_comes_in_begin_after_all_that_is_slow
     script = host.text(undoing.GUARDED["authentication"].undo.script) or ""
     assert [line.split()[-1] for line in script.splitlines() if line.startswith(("cp ", "rm -f"))] == [
         "/etc/pam.d/sshd",
+        "/etc/default/ssh",
+        second_factor.OUTSIDE,
         "/etc/ssh/sshd_config.d/00-radiology-hardening.conf",
     ]
+    assert not (former / second_factor.FOLDER.lstrip("/")).exists()
     assert (former / "etc/pam.d/sshd").read_text() == "theirs"
 
 

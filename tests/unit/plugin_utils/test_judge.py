@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from ansible_collections.radiology.hardening.plugins.plugin_utils.attestations import Attestation
 from ansible_collections.radiology.hardening.plugins.plugin_utils.catalogue import Clause, Control, Waiver
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import (
@@ -159,6 +160,17 @@ def test_a_waiver_with_a_value_does_not_cover_that_nobody_looked_from_outside() 
     view = View("laptop", "lan", None, "no route")
     (found,) = judge((VERSIONS,), Sight("pacs", None, (view,), look_inside=False), [OLDER], TODAY)
     assert found["verdict"] == "not_audited"
+
+
+def test_a_suite_more_for_an_old_scanner_is_waived_from_outside_as_well() -> None:
+    (suites,) = (each for each in catalogue.load("dicom_tls") if each.id == "dicom_tls.cipher_suites")
+    more = [*suites.expect[0].expected, "ECDHE-RSA-AES256-SHA384"]
+    waiver = Waiver(suites.id, "a scanner of 2012", "Ms Roux", TODAY, value=more)
+    front = {"orthanc": {"installed": True}, "dicom_tls": {"front": {"ssl_ciphers": more}}}
+    for seen, expected in ((more, "waived"), ([*more, "RC4-SHA"], "fail")):
+        view = View("ct-probe", "peer", {"wire": {"dicom": {"tls_suites": seen}}})
+        (found,) = judge((suites,), Sight("pacs", front, (view,)), [waiver], TODAY)
+        assert found["verdict"] == expected
 
 
 def test_an_expired_waiver_is_named_where_it_would_have_helped() -> None:

@@ -112,12 +112,13 @@ class Sudo(Passwd):
 
     def run(self, command, **dummy):
         super().run(command)
-        return Result(0, sudo(", rootpw") if command[0] == "sudo" else self.said, "")
+        said = {"sudo": sudo(", rootpw"), "getent": "sudo:x:27:dora,anna\nadmin:x:1001:\n"}
+        return Result(0, said.get(command[0], self.said), "")
 
 
 def test_people_and_the_engineer_are_asked_for_where_root_is_not_locked():
-    assert root_account.observe(Sudo("root P\n"), {"engineer": "ldap"})["sudo_asks"] == ["anna", "ldap"]
-    assert root_account.observe(Sudo("root P\n"), {"engineer": "root"})["sudo_asks"] == ["anna"]
+    assert root_account.observe(Sudo("root P\n"), {"engineer": "ldap"})["sudo_asks"] == ["anna", "dora", "ldap"]
+    assert root_account.observe(Sudo("root P\n"), {"engineer": "root"})["sudo_asks"] == ["anna", "dora"]
     host = Sudo("root L\n")
     assert root_account.observe(host, {"engineer": "anna"}) == {"password": "locked", "sudo_asks": []}
     assert host.ran == [["passwd", "--status", "root"]]

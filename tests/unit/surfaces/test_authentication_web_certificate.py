@@ -223,6 +223,14 @@ def test_each_breach_has_the_authority_sign_and_the_front_serve_what_it_signed(b
     assert planned(breach, certificate="signed anew", certified="yes") == [SERVE]
 
 
+def test_a_certificate_of_former_names_that_was_signed_for_the_same_key_is_asked_for_anew() -> None:
+    text = "signed before the server had another address"
+    for breach in BREACHES:
+        assert planned({**breach, "digest": web_front_plan.digest(text)}, certificate=text, certified="yes") == [
+            web_front_plan.REQUESTED
+        ]
+
+
 def test_a_front_that_shows_another_one_reads_its_files_anew() -> None:
     assert planned({"served": False}) == ["Serve Orthanc over HTTPS (start the front anew)"]
     assert planned({}) == []

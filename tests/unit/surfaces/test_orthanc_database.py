@@ -80,6 +80,15 @@ def test_a_database_beyond_this_host_is_called_over_tls(
     assert SECRET not in json.dumps(found)
 
 
+def test_a_database_by_the_host_s_own_name_or_address_is_here(tmp_path: Any) -> None:
+    host = Answering(tmp_path, getent="127.0.1.1 STREAM pacs\n", hostname="10.0.0.5 2001:db8::5\n")
+    assert seen(host, "PostgreSQL", Host="pacs") == []
+    host.answers["getent"] = "10.0.0.5 STREAM pacs.example\n"
+    assert seen(host, "PostgreSQL", Host="pacs.example") == []
+    host.answers["getent"] = "10.0.0.9 STREAM db.example\n"
+    assert seen(host, "PostgreSQL", Host="db.example") == ["PostgreSQL at db.example"]
+
+
 def test_a_section_out_of_form_is_none(tmp_path: Any) -> None:
     told = {"MySQL": "x", "Odbc": [], "PostgreSQL": None}
     assert orthanc_database.observe(Answering(tmp_path), told) == {"cleartext": [], "listening": [], "advice": []}

@@ -45,6 +45,17 @@ def test_the_running_log_is_rotated_where_all_that_it_takes_is_there(tmp_path: A
     assert not orthanc_files.is_rotated(host, taken_over=True)
 
 
+def test_another_file_of_logrotates_that_names_the_log_is_told(tmp_path: Any) -> None:
+    host = Answering(tmp_path)
+    put(tmp_path, orthanc_files.ROTATION, orthanc_files.ROTATION_TEXT)
+    put(tmp_path, "/etc/logrotate.conf", "weekly # not /var/log/orthanc\ninclude /etc/logrotate.d\n")
+    assert orthanc_files.rotated_by_others(host) == []
+    put(tmp_path, "/etc/logrotate.d/orthanc", "/var/log/orthanc/*.log {\n weekly\n}\n")
+    assert orthanc_files.rotated_by_others(host) == ["/etc/logrotate.d/orthanc"]
+    (told,) = orthanc_files.leave_ours(["/etc/logrotate.d/orthanc"])
+    assert "logrotate leaves ours out" in told.does
+
+
 def test_the_log_that_is_emptied_is_one_that_orthanc_appends_to() -> None:
     assert f"--logfile={orthanc_service.LOG} " in orthanc_service.DROP_IN
     assert f"{orthanc_service.LOG} {{" in orthanc_files.ROTATION_TEXT
