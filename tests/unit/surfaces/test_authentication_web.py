@@ -156,14 +156,18 @@ def test_a_hardened_front_has_no_plan():
         {"logins": "of others"},
         {"files": {}},
         {"certificate": {"present": False}},
-        {"certificate": {**FACTS["certificate"], "names": ["DNS:elsewhere"]}},
-        {"certificate": {**FACTS["certificate"], "matches_key": False}},
-        {"certificate": {**FACTS["certificate"], "days_left": 3}},
         {"certificate": {**FACTS["certificate"], "digest": "an older one"}},
     ],
 )
 def test_what_is_off_is_served_anew(changes):
     assert sentences(other(**changes))[-1].startswith("Serve Orthanc over HTTPS")
+
+
+@pytest.mark.parametrize("amiss", [{"names": ["DNS:elsewhere"]}, {"matches_key": False}, {"days_left": 3}])
+def test_a_certificate_that_is_amiss_and_given_already_is_asked_for_anew_and_not_served_again(amiss):
+    assert sentences(other(certificate={**FACTS["certificate"], **amiss})) == [web_front_plan.REQUESTED]
+    anew = {**FACTS["certificate"], **amiss, "digest": "an older one"}
+    assert sentences(other(certificate=anew)) == [f"Serve Orthanc over HTTPS ({web_front.CERTIFICATE})"]
 
 
 def test_a_host_without_a_certificate_makes_a_request_first_and_serves_nothing():
