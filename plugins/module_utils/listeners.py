@@ -57,7 +57,7 @@ def read(host: Host, said: str) -> list[Listener]:
             continue
         address, _colon, port = words[4].rpartition(":")
         address = address.partition("%")[0]
-        if port.isdigit() and not _is_loopback(address):
+        if port.isdigit() and not is_loopback(address):
             program, unit = _holder(host, words[6] if len(words) > 6 else "", f"{address}:{port}")
             found.add(Listener(words[0], address, int(port), program, unit))
     return sorted(found, key=lambda each: (each.protocol, each.port, each.address, each.program))
@@ -108,9 +108,10 @@ def _ephemeral(host: Host) -> tuple[int, int]:
     return (int(words[0]), int(words[1])) if len(words) == 2 and all(map(str.isdigit, words)) else (32768, 60999)
 
 
-def _is_loopback(text: str) -> bool:
+def is_loopback(text: str) -> bool:
+    """Tell whether a text is an address that only this host reaches, in brackets and with a zone or not."""
     try:
-        address = ipaddress.ip_address(text.strip("[]"))
+        address = ipaddress.ip_address(text.partition("%")[0].strip("[]"))
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

@@ -11,12 +11,12 @@ certificate, is left out where it is built with a client of version 8 or later (
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils import listeners
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -70,11 +70,6 @@ def is_used(section: Any) -> bool:
     return isinstance(section, Mapping) and bool(section.get("EnableIndex") or section.get("EnableStorage"))
 
 
-def _is_loopback(machine: str) -> bool:
-    """Tell whether a name is this host's: no name, a path (a socket), or loopback."""
-    return machine in ("", "localhost", "::1") or machine.startswith(("/", "@", "127."))
-
-
 def is_here(host: Host, server: str) -> bool:
     """Tell whether a server is this host: a socket, a name or an address of its own."""
     if server in ("", "localhost") or server.startswith(("/", "@")):
@@ -83,14 +78,7 @@ def is_here(host: Host, server: str) -> bool:
         return False
     found = {line.split()[0] for line in host.run(["getent", "ahosts", server]).output.splitlines() if line.strip()}
     own = set(host.run(["hostname", "--all-ip-addresses"]).output.split())
-    return any(_loops(address) or address in own for address in found or {server})
-
-
-def _loops(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return any(listeners.is_loopback(address) or address in own for address in found or {server})
 
 
 def _postgresql(section: Mapping[str, Any]) -> Called:
@@ -136,7 +124,7 @@ def _listening(host: Host) -> list[str]:
         for words in lines
         if len(words) > 5
         and (server := SERVERS.search(words[5]))
-        and not _is_loopback(words[3].rpartition(":")[0].partition("%")[0].strip("[]"))
+        and not listeners.is_loopback(words[3].rpartition(":")[0])
     }
     return sorted(found)
 
