@@ -15,6 +15,9 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
+LEFT = "Left to you: "
+"""Begins what a person has to do, in warnings and in the plan of check mode."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Deliberate(Step):

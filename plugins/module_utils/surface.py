@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import LEFT, parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.kept import Ledger
@@ -66,8 +66,8 @@ def follow(arguments: Mapping[str, Any], plan: Callable[[Host, Mapping[str, Any]
         module.fail_json(msg=str(error))
     told, deliberate = [step.does for step in ordinary], [*(step.does for step in left), *host.remarks]
     for sentence in deliberate:
-        module.warn(f"Left to you: {sentence}")
-    shown = [*told, *(f"Left to you: {sentence}" for sentence in deliberate)] if module.check_mode else told
+        module.warn(f"{LEFT}{sentence}")
+    shown = [*told, *(f"{LEFT}{sentence}" for sentence in deliberate)] if module.check_mode else told
     module.exit_json(
         changed=bool(ordinary or (left and module.check_mode)),
         plan=told,

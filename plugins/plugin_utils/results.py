@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-LEFT = "Left to you: "
-"""Begins what a person has to do, as module_utils/surface.py tells it in check mode."""
+from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import LEFT
 
 
 def succeeded(answer: Mapping[str, Any]) -> bool:
