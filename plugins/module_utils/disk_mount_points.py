@@ -1,9 +1,10 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What keeps a service from writing in clear while its encrypted volume is not mounted.
+"""What keeps a service from writing on the system's disk while the volume of its data is not mounted.
 
 Orthanc finds an empty folder, makes an empty archive there, and takes images on the system's disk. So its unit requires
-the mount, and the folder under the mount point is empty and immutable (`chattr +i`).
+the mount, and the folder under the mount point is empty and immutable (`chattr +i`). So is it with a volume in clear,
+while it waits for its encryption.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_service
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import deliberate
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_places import DATA, Place
-from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import ENCRYPTED, Mount
+from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import CLEAR, ENCRYPTED, Mount
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_swap import TABLE, parse_table
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
@@ -21,6 +22,8 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 SERVICES = {"images": orthanc_service.UNIT, "index": orthanc_service.UNIT}
 """Purpose of a place to the unit that writes there; Debian's PostgreSQL requires its folder by itself,
 and MariaDB starts on no empty one."""
+LOCAL = (ENCRYPTED, CLEAR)
+"""What protects the places whose mount points are looked at: those on disks of the host."""
 DROP_IN = orthanc_service.MOUNTS_DROP_IN
 UNCOVERED = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
 """Runs a line where the mount point is uncovered, in a mount namespace of its own: the host's mounts stay."""
@@ -34,7 +37,7 @@ def observe(host: Host, places: Iterable[Place]) -> dict[str, list[str]]:
     own = [
         place
         for place in places
-        if place["purpose"] in DATA and place["protection"] == ENCRYPTED and place["mount_point"] not in ("", "/")
+        if place["purpose"] in DATA and place["protection"] in LOCAL and place["mount_point"] not in ("", "/")
     ]
     points = sorted({place["mount_point"] for place in own})
     writers = sorted({(unit, place["mount_point"]) for place in own if (unit := SERVICES.get(place["purpose"], ""))})
@@ -74,7 +77,7 @@ def steps(unmet: str, said: Iterable[str]) -> list[Step]:
 
 def drop_in(point: str, former: str) -> str:
     """Return the text of our drop-in that requires a mount point, besides those that it requires already."""
-    head = "# Written by radiology.hardening: nothing is stored before the encrypted volume is mounted.\n[Unit]\n"
+    head = "# Written by radiology.hardening: nothing is stored before its volume is mounted.\n[Unit]\n"
     kept = [line for line in former.splitlines() if line.startswith("RequiresMountsFor=")]
     line = f"RequiresMountsFor={point}"
     return head + "".join(f"{each}\n" for each in dict.fromkeys((*kept, line)))
@@ -140,6 +143,6 @@ def _hidden(sentence: str) -> Step:
 
 def _unlisted(point: str) -> Step:
     return deliberate(
-        f"The volume at {point} is in no /etc/fstab, so it is gone after a restart and images would be stored in "
-        "clear: add it"
+        f"The volume at {point} is in no /etc/fstab, so it is gone after a restart and images would be stored beside "
+        "it: add it"
     )

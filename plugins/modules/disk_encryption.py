@@ -10,7 +10,7 @@ short_description: Keep patient data from lying on disks in clear, without ever 
 version_added: 0.1.0
 description:
   - Does what is safe. Swap gets a random key at each boot or ends, the host no longer hibernates, temporary folders
-    come off the disks in clear, services start only with their encrypted volume mounted, and removable drives in clear
+    come off the disks in clear, services start only with their volume mounted, and removable drives in clear
     are read-only on a workstation.
   - What only encrypting, moving data or a key would mend is a deliberate act, which this module never does. It names
     each in RV(deliberate) with the command, and warns of it.

@@ -271,6 +271,19 @@ def test_a_unit_requires_a_mount_by_any_path_on_it(value, held):
     assert disk_mount_points.requires(value, "/var/lib/orthanc") is held
 
 
+@pytest.mark.parametrize(
+    ("protection", "looked_at"), [("encrypted", True), ("clear", True), ("network", False), ("memory", False)]
+)
+def test_nothing_is_written_beside_a_volume_in_clear_either(protection, looked_at):
+    host, point = RecordedHost(), "/srv/images"
+    host.answers(" ".join([*disk_mount_points.UNCOVERED, disk_mount_points.LOOK, point]), output="-------e------- .\n0")
+    place = {"path": f"{point}/db-v6", "purpose": "images", "mount_point": point, "protection": protection}
+    found = disk_mount_points.observe(host, [place])
+    assert found["unguarded"] == [f"orthanc.service does not require {point}"] * looked_at
+    assert found["open"] == [point] * looked_at
+    assert not found["hidden"]
+
+
 def test_our_drop_in_keeps_what_it_required_before():
     once = disk_mount_points.drop_in("/srv/a", "")
     assert disk_mount_points.drop_in("/srv/a", once) == once
