@@ -3,7 +3,7 @@
 """Run the stages of `make test`, one that works beside two that mostly wait for hosts in containers, for one verdict.
 
 Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut,
-machine, rotation, abuse, enroll, lan, canary, devices and molecule.
+machine, rotation, abuse, enroll, lan, canary, devices, managers and molecule.
 The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
 """
 
@@ -35,6 +35,16 @@ SCENARIOS = (
     "gateway",
     "modality_box",
 )
+LOCKOUT = (
+    "tests/integration/output_declared.yml",
+    "tests/integration/container_bypass.yml",
+    "tests/integration/lockout_firewall.yml",
+    "playbooks/harden.yml",
+    "tests/integration/late_sshd.yml",
+    "tests/integration/lockout_sshd.yml",
+)
+"""A server calls nobody undeclared and lets nobody into a container, the engineer staying in, also where sshd refuses
+everybody for a moment; then the engineer is really cut off, by the firewall and by sshd, and each host undoes it alone."""
 BUSY = ("machine", "molecule-disk_encryption", "unit", "sanity", "interlocks", "lint", "powercut")
 """Stages that keep a core busy, and have no hosts in containers: the kernel bears no more of these than two stages have."""
 
@@ -53,6 +63,11 @@ class Stage:
         return self.name.removesuffix("-newest") in BUSY
 
 
+def on_lab(name: str, hosts: str, *playbooks: str) -> Stage:
+    """Return the stage that runs playbooks one after another against a lab of its own."""
+    return Stage(name, name, (("bash", "tests/on_lab.sh", name, hosts, *playbooks),))
+
+
 def stages() -> list[Stage]:
     """Return all stages, the longest first, so that all workers end together."""
     listed = [Stage("machine", "machine", ((sys.executable, "tests/machine/run.py", "--short"),))]
@@ -60,7 +75,8 @@ def stages() -> list[Stage]:
     listed += [
         Stage("unit", "unit", (("pytest", "-n", "2", "tests/unit"),)),
         Stage("sanity", "sanity", ((sys.executable, "tests/sanity.py", sys.prefix),)),
-        Stage("lockout", "lockout", (("bash", "tests/lockout.sh"),)),
+        on_lab("lockout", "pacs-1,pacs-2,box-1,box-2,laptop-1,laptop-2", *LOCKOUT),
+        on_lab("managers", "pacs-1,pacs-2", "tests/integration/network_managers.yml"),
         Stage("rotation", "rotation", ((sys.executable, "tests/rotation.py"),)),
         Stage("package", "package", (("bash", "tests/package.sh"),)),
         Stage("interlocks", "interlocks", (("pytest", "-o", "faulthandler_timeout=120", "tests/interlocks"),)),
