@@ -17,8 +17,14 @@ CLIENTS = frozenset({("udp", 68), ("udp", 546)})
 """What a client of DHCP has to hear."""
 EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 """From these ports programs ask others; a socket of UDP is not told apart from a listener there."""
+KERNEL = "the kernel"
+"""Holds a socket of no process: of WireGuard, or of NFS."""
 PROCESS = re.compile(r'\("([^"]+)",pid=(\d+)')
-UNIT = re.compile(r"[^/\s]+[.](?:service|scope)(?=/|$)", re.M)
+CGROUP = re.compile(r"^(?:0:|\d+:name=systemd):(/\S*)$", re.M)
+"""Where systemd has a process, in /proc/PID/cgroup (cgroups(7))."""
+SERVICE = re.compile(r"(?!/(?:user|machine)[.]slice/)(?:/[^/]+[.]slice)*/([^/]+[.]service)(?:/|$)")
+"""Where the host's own systemd started it: no person's, nor a container's, whatever these call theirs."""
+PERSONAL = re.compile(r"/user[.]slice/.*/user@(\d+)[.]service/(?:.*/)?([^/]+[.]service)(?:/|$)")
 DECLARED = re.compile(r"(tcp|udp)/([1-9]\d{0,4})")
 Place = tuple[str, int]
 """Protocol and port."""
@@ -34,7 +40,8 @@ class Listener:
     port: int
     program: str
     unit: str
-    """The program's service, or the socket that systemd holds for it; empty for a person's program."""
+    """The program's service, or the socket that systemd holds for it; a person's service with their number, so that
+    it is none of the system's name; else empty."""
 
     def __str__(self) -> str:
         """Say it in words."""
@@ -66,13 +73,13 @@ def read(host: Host, said: str) -> list[Listener]:
 def undeclared(
     host: Host, found: Iterable[Listener], declared: Collection[Place], units: Collection[str]
 ) -> list[Listener]:
-    """Return those that nobody declared, and that none of these units holds; what only asks others is left out."""
+    """Return those that nobody declared, and that none of these units holds; programs that only ask are left out."""
     first, last = _ephemeral(host)
     return [
         each
         for each in found
         if (each.protocol, each.port) not in {*declared, *CLIENTS}
-        and not (each.protocol == "udp" and first <= each.port <= last)
+        and not (each.protocol == "udp" and first <= each.port <= last and each.program != KERNEL)
         and each.unit not in units
     ]
 
@@ -92,15 +99,26 @@ def _holder(host: Host, told: str, place: str) -> tuple[str, str]:
     """Return the program that holds a socket and its unit; systemd may hold it for a service that nobody called yet."""
     processes = PROCESS.findall(told)
     if not processes:
-        return "the kernel", ""
+        return KERNEL, ""
     program, process = next((each for each in processes if each[0] != "systemd"), processes[0])
     if program == "systemd":
         for line in host.run(["systemctl", "list-sockets", "--no-legend", "--plain", "--full"]).output.splitlines():
             words = line.split()
             if words[:1] == [place]:
                 return program, next((word for word in words if word.endswith(".socket")), "")
-    name = (UNIT.findall(host.text(f"/proc/{process}/cgroup") or "") or [""])[-1]
-    return program, "" if name.endswith(".scope") or name.startswith("user@") else name
+    of_systemd = _cgroup(host, "1").removesuffix("/init.scope")
+    group = _cgroup(host, process)
+    if not group.startswith(of_systemd):
+        return program, ""
+    service, personal = (each.match(group.removeprefix(of_systemd)) for each in (SERVICE, PERSONAL))
+    if personal:
+        return program, f"{personal[2]} of user {personal[1]}"
+    return program, service[1] if service else ""
+
+
+def _cgroup(host: Host, process: str) -> str:
+    told = CGROUP.search(host.text(f"/proc/{process}/cgroup") or "")
+    return told[1] if told else ""
 
 
 def _ephemeral(host: Host) -> tuple[int, int]:

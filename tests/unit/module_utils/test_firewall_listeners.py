@@ -53,7 +53,7 @@ class Server(Host):
         for process, unit in UNITS.items():
             file = root / f"proc/{process}/cgroup"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"0::/system.slice/{unit}\n")
+            file.write_text(f"0::/system.slice/{unit}\n" if unit.endswith(".service") else f"0::/{unit}\n")
 
     def run(self, command: Any, **_how: Any) -> Result:
         return Result(self.status, "\n".join(self.sockets) if command[0] == "ss" and not self.status else "", "")
@@ -88,6 +88,7 @@ def test_a_hardened_server_has_no_listener_that_is_unknown(tmp_path: Path) -> No
         (SOCKET.format("udp", "UNCONN", "0.0.0.0:443", "nc", 60), "udp 0.0.0.0:443 by nc (share.service)"),
         (SOCKET.format("udp", "UNCONN", "*:123", "nc", 60), "udp *:123 by nc (share.service)"),
         (SOCKET.format("tcp", "LISTEN", "*:8080", "docker-proxy", 90), "tcp *:8080 by docker-proxy (docker.service)"),
+        ("udp UNCONN 0 0 0.0.0.0:51821 0.0.0.0:*", "udp 0.0.0.0:51821 by the kernel"),
         ("tcp LISTEN 0 64 0.0.0.0:2049 0.0.0.0:*", "tcp 0.0.0.0:2049 by the kernel"),
     ],
 )
@@ -95,6 +96,36 @@ def test_any_other_listener_is_named_and_declared_it_is_not(tmp_path: Path, sock
     assert undeclared(tmp_path, *DECLARED, socket) == [told]
     protocol, place = told.split()[:2]
     assert undeclared(tmp_path, *DECLARED, socket, listeners=[f"{protocol}/{place.rpartition(':')[2]}"]) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [
+        ("0::/system.slice/orthanc.service", ""),
+        ("0::/system.slice/system-orthanc.slice/orthanc.service/payload", ""),
+        ("4:memory:/\n1:name=systemd:/system.slice/orthanc.service", ""),
+        (
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/orthanc.service",
+            " by nc (orthanc.service of user 1000)",
+        ),
+        ("0::/machine.slice/systemd-nspawn@x.service/payload/system.slice/orthanc.service", " by nc"),
+        ("0::/system.slice/docker-1.scope/system.slice/orthanc.service", " by nc"),
+        ("0::/system.slice/share.service/system.slice/orthanc.service", " by nc (share.service)"),
+        ("0::/docker/1/system.slice/orthanc.service", " by nc"),
+    ],
+)
+def test_a_unit_is_the_host_s_own_whatever_a_person_or_a_container_calls_theirs(
+    tmp_path: Path, group: str, told: str
+) -> None:
+    server = Server(tmp_path, SOCKET.format("tcp", "LISTEN", "0.0.0.0:8043", "nc", 60))
+    (tmp_path / "proc/60/cgroup").write_text(f"{group}\n")
+    facts = firewall_listeners.observe(server, scope(), [], [])
+    assert facts["undeclared"] == ([f"tcp 0.0.0.0:8043{told}"] if told else [])
+    for process in ("1", "60"):
+        (tmp_path / f"proc/{process}").mkdir(exist_ok=True)
+        path = "/init.scope" if process == "1" else group.rpartition(":")[2]
+        (tmp_path / f"proc/{process}/cgroup").write_text(f"0::/lxc/7{path}\n")
+    assert firewall_listeners.observe(server, scope(), [], [])["undeclared"] == facts["undeclared"]
 
 
 def test_what_the_firewall_lets_in_is_declared_and_what_it_lets_in_no_more_is_not(tmp_path: Path) -> None:

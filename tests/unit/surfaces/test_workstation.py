@@ -162,7 +162,7 @@ def test_a_person_s_program_is_told_with_its_service_and_never_ended(tmp_path):
     machine = Machine(tmp_path, VIEWER.format("0.0.0.0", 8081), VIEWER.format("0.0.0.0", 4242))
     machine.own(900, "user.slice/user-1000.slice/user@1000.service/app.slice/viewer.service")
     facts = {"workstation": {**workstation.observe(machine, SCOPE)}}
-    assert facts["workstation"]["viewers"]["open"] == ["tcp 0.0.0.0:4242 by viewer (viewer.service)"]
+    assert facts["workstation"]["viewers"]["open"] == ["tcp 0.0.0.0:4242 by viewer (viewer.service of user 1000)"]
     ordinary, left = parted(workstation.plan(facts, WANTED, SCOPE))
     assert not [step for step in ordinary if "Stop" in step.does]
     assert [step.does for step in left] == [
