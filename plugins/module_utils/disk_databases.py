@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where the databases and clouds lie in which Orthanc's plugins keep its index, or the images themselves.
 
-Of a server on this host, its folders: Debian's own, and those that its files name. Of another machine's, its name; of
+Of a server on this host, its folders: those that its files name, else Debian's own. Of another machine's, its name; of
 what is reached by a driver or a socket that leads into a container, nothing but that it is used.
 """
 
@@ -21,11 +21,19 @@ CLOUDS = ("AwsS3Storage", "AzureBlobStorage", "GoogleCloudStorage")
 """Sections of plugins that store the images elsewhere, each as soon as there is one (Orthanc Book, object storage)."""
 POSTGRESQL, POSTGRESQL_FILES = "/var/lib/postgresql", "/etc/postgresql"
 MYSQL, MYSQL_FILE = "/var/lib/mysql", "/etc/mysql/my.cnf"
-DATA_DIRECTORY = re.compile(r"(?mi)^\s*data_directory\s*=?\s*(?:'([^'\n]*)'|([^\s#]+))")
-DATA = re.compile(r"(?mi)^\s*(?:loose[-_])?(?:datadir|innodb[-_]data[-_]home[-_]dir)\s*=\s*[\"']?(/[^\s\"'#]+)")
+SETTING = re.compile(
+    r"(?i)\s*(?P<name>data_directory|include|include_if_exists|include_dir)(?:\s*=\s*|\s+|(?='))"
+    r"(?:'(?P<quoted>[^']*)'|(?P<bare>[^\s#']+))"
+)
+"""A line of PostgreSQL's that says where the data lie, or names further files."""
+DATA = re.compile(r"(?mi)^\s*(?:loose[-_])?datadir\s*=\s*[\"']?(/[^\s\"'#]+)")
+BESIDE = re.compile(
+    r"(?mi)^\s*(?:loose[-_])?innodb[-_](?:data[-_]home[-_]dir|log[-_]group[-_]home[-_]dir|undo[-_]directory)"
+    r"\s*=\s*[\"']?(/[^\s\"'#]+)"
+)
 INCLUDED = re.compile(r"(?m)^\s*!(include|includedir)\s+(\S+)")
 DEPTH = 8
-"""Files of MariaDB's that name each other, at most."""
+"""Files that name each other, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,25 +64,48 @@ def _of(host: Host, plugin: str, section: Mapping[str, Any]) -> Database:
 
 
 def _postgresql(host: Host) -> Iterator[str]:
-    """Yield Debian's folder of all clusters, and what their files name beside it, with the tablespaces there."""
-    if host.stat(POSTGRESQL) is not None:
-        yield POSTGRESQL
+    """Yield the folder of each cluster, its tablespaces, and its log of writes where that lies elsewhere.
+
+    Debian's folder of all clusters where no file names one.
+    """
+    named = False
     for version in host.list(POSTGRESQL_FILES):
         for cluster in host.list(f"{POSTGRESQL_FILES}/{version}"):
-            text = host.text(f"{POSTGRESQL_FILES}/{version}/{cluster}/postgresql.conf") or ""
-            for quoted, bare in DATA_DIRECTORY.findall(text)[-1:]:
-                folder = quoted or bare
-                if not _is_below(folder, POSTGRESQL):
-                    yield folder
+            folder = _data_directory(host, f"{POSTGRESQL_FILES}/{version}/{cluster}/postgresql.conf", DEPTH)
+            if folder:
+                named = True
+                yield folder
                 yield from (f"{folder}/pg_tblspc/{name}" for name in host.list(f"{folder}/pg_tblspc"))
+                if host.run(["readlink", f"{folder}/pg_wal"]).ok:
+                    yield f"{folder}/pg_wal"
+    if not named and host.stat(POSTGRESQL) is not None:
+        yield POSTGRESQL
+
+
+def _data_directory(host: Host, path: str, depth: int) -> str:
+    """Return where a file of PostgreSQL's, or one that it includes, says that the data lie: the last word counts."""
+    found = ""
+    for setting in filter(None, map(SETTING.match, (host.text(path) or "").splitlines())):
+        value = setting["quoted"] or setting["bare"] or ""
+        name = setting["name"].lower()
+        if name == "data_directory":
+            found = value.rstrip("/")
+        elif depth:
+            place = posixpath.join(posixpath.dirname(path), value)
+            names = [each for each in host.list(place) if each.endswith(".conf") and not each.startswith(".")]
+            for each in [posixpath.join(place, each) for each in names] if name == "include_dir" else [place]:
+                found = _data_directory(host, each, depth - 1) or found
+    return found
 
 
 def _mysql(host: Host) -> Iterator[str]:
-    """Yield Debian's folder, and what the files of MariaDB or MySQL name beside it."""
-    if host.stat(MYSQL) is not None:
+    """Yield what the files of MariaDB or MySQL name; Debian's folder where they name none of the data."""
+    texts = list(_texts(host, MYSQL_FILE, DEPTH))
+    named = [folder.rstrip("/") for text in texts for folder in DATA.findall(text)]
+    yield from named
+    if not named and host.stat(MYSQL) is not None:
         yield MYSQL
-    for text in _texts(host, MYSQL_FILE, DEPTH):
-        yield from (folder for folder in DATA.findall(text) if not _is_below(folder, MYSQL))
+    yield from (folder.rstrip("/") for text in texts for folder in BESIDE.findall(text))
 
 
 def _texts(host: Host, path: str, depth: int) -> Iterator[str]:
@@ -85,10 +116,6 @@ def _texts(host: Host, path: str, depth: int) -> Iterator[str]:
         names = sorted(name for name in host.list(named) if name.endswith(".cnf")) if kind == "includedir" else [""]
         for name in names:
             yield from _texts(host, posixpath.join(named, name) if name else named, depth - 1)
-
-
-def _is_below(folder: str, parent: str) -> bool:
-    return f"{folder.rstrip('/')}/".startswith(f"{parent}/")
 
 
 PLUGINS: Mapping[str, Callable[[Host], Iterator[str]] | None] = {

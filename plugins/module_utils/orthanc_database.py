@@ -30,6 +30,7 @@ WORD = re.compile(r"(\w+)\s*=\s*('(?:\\.|[^'\\])*'|\S*)")
 SERVER = re.compile(r"(?i)(?:^|;)\s*(?:server|servername|host)\s*=\s*\{?([^;}]*)")
 """What names the server in a connection string of ODBC."""
 
+OF_A_SERVICE = "a place that its service file alone knows"
 MACHINE = re.compile(r"[\w.-]*|[0-9A-Fa-f:.]+|[/@].*")
 """A name, an address or a socket. Of a URI out of form another part could be part of the password."""
 
@@ -88,16 +89,25 @@ def _postgresql(section: Mapping[str, Any]) -> Called:
     scheme, _mark, rest = uri.partition("://")
     if scheme not in ("postgresql", "postgres"):
         words = {name: value.strip("'") for name, value in WORD.findall(uri)}
-        machines = words.get("hostaddr") or words.get("host") or ""
+        machines = words.get("hostaddr") or words.get("host") or _unnamed(words)
         return _named(machines), words.get("sslmode") in DEMANDING
     place, _mark, query = rest.partition("?")
     asked = dict(urllib.parse.parse_qsl(query))
-    machines = asked.get("hostaddr") or asked.get("host") or urllib.parse.unquote(_machines(place))
+    machines = asked.get("hostaddr") or asked.get("host") or urllib.parse.unquote(_machines(place)) or _unnamed(asked)
     return _named(machines), asked.get("sslmode") in DEMANDING or asked.get("ssl") == "true"
 
 
+def _unnamed(words: Mapping[str, str]) -> str:
+    """Return where a server is that nothing names: here, unless a service does, whose file may name any (libpq)."""
+    return OF_A_SERVICE if words.get("service") else ""
+
+
 def _named(machines: str) -> list[str]:
-    return [each if MACHINE.fullmatch(each) else "a place that cannot be told" for each in machines.split(",")]
+    told = (OF_A_SERVICE, "")
+    return [
+        each if each in told or MACHINE.fullmatch(each) else "a place that cannot be told"
+        for each in machines.split(",")
+    ]
 
 
 def _machines(place: str) -> str:

@@ -30,7 +30,11 @@ ADDRESSES = {"pacs-1": "127.0.1.1 STREAM pacs-1\n", "pacs-1.clinic": "fd00::5 ST
 class Machine(Host):
     """A host below a folder, whose resolver knows three names and which has two addresses."""
 
+    links = frozenset()
+
     def run(self, command, **_):
+        if command[0] == "readlink":
+            return Result(int(command[1] not in self.links), "", "")
         told = ADDRESSES.get(command[-1], "") if command[0] == "getent" else "192.0.2.5 fd00::5 \n"
         return Result(0 if told else 2, told, "")
 
@@ -97,8 +101,34 @@ def test_folders_are_those_that_the_servers_files_name(machine):
         f"[mysqld]\ninnodb-data-home-dir='/srv/innodb'\ndatadir={MYSQL}/\n!include /etc/mysql/my.cnf\n",
     )
     assert observe(machine, {"PostgreSQL": USED, "MySQL": USED}) == [
-        Database("PostgreSQL", (POSTGRESQL, "/srv/pg", "/srv/pg/pg_tblspc/16400")),
-        Database("MySQL", (MYSQL, "/srv/mysql", "/srv/innodb")),
+        Database("PostgreSQL", ("/srv/pg", "/srv/pg/pg_tblspc/16400", f"{POSTGRESQL}/15/main")),
+        Database("MySQL", ("/srv/mysql", MYSQL, "/srv/innodb")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"": "include_dir = 'conf.d'", "conf.d/ours.conf": "data_directory = '/srv/pg/'"}, "/srv/pg"),
+        ({"": "include_dir 'conf.d'", "conf.d/.ours.conf": "data_directory = '/srv/pg'"}, POSTGRESQL),
+        ({"": "data_directory='/old'\ninclude more", "more": "Data_Directory '/srv/pg' # here"}, "/srv/pg"),
+        ({"": "include_if_exists = 'none'\ndata_directory = /srv/pg"}, "/srv/pg"),
+        ({"": "include = 'postgresql.conf'\ndata_directory = '/srv/pg'"}, "/srv/pg"),
+        ({"": "include = '/etc/more'\n#data_directory = '/no'"}, POSTGRESQL),
+    ],
+    ids=["a folder's file", "a hidden one", "the last word", "a missing one", "a ring", "no word"],
+)
+def test_files_that_postgresql_includes_are_read_where_they_are_named(machine, files, found):
+    for name, text in files.items():
+        machine.lay(f"/etc/postgresql/15/main/{name or 'postgresql.conf'}", text + "\n")
+    assert observe(machine, {"PostgreSQL": USED}) == [Database("PostgreSQL", (found,))]
+
+
+def test_the_log_of_writes_is_looked_at_where_it_lies_elsewhere(machine):
+    machine.lay("/etc/postgresql/15/main/postgresql.conf", f"data_directory = '{POSTGRESQL}/15/main'\n")
+    machine.links = {f"{POSTGRESQL}/15/main/pg_wal"}
+    assert observe(machine, {"PostgreSQL": USED}) == [
+        Database("PostgreSQL", (f"{POSTGRESQL}/15/main", f"{POSTGRESQL}/15/main/pg_wal"))
     ]
 
 

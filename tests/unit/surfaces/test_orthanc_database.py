@@ -55,6 +55,13 @@ def seen(host: Any, name: str, **section: Any) -> Any:
         ("PostgreSQL", {"ConnectionUri": "postgresql://me@%2Fvar%2Frun%2Fpostgresql/o"}, []),
         ("PostgreSQL", {"ConnectionUri": "postgresql:///o?host=10.0.0.5"}, ["PostgreSQL at 10.0.0.5"]),
         ("PostgreSQL", {"ConnectionUri": "postgresql:///o"}, []),
+        ("PostgreSQL", {"ConnectionUri": "service=orthanc"}, [f"PostgreSQL at {orthanc_database.OF_A_SERVICE}"]),
+        ("PostgreSQL", {"ConnectionUri": "service=orthanc host=localhost"}, []),
+        (
+            "PostgreSQL",
+            {"ConnectionUri": "postgresql:///o?service=orthanc"},
+            [f"PostgreSQL at {orthanc_database.OF_A_SERVICE}"],
+        ),
         (
             "PostgreSQL",
             {"ConnectionUri": "postgresql://me:ca/nary@db/o"},
