@@ -24,13 +24,10 @@ FILE = "/etc/sysctl.d/zz-radiology-forwarding.conf"
 WHERE = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 INTERFACES = "net/ipv4/conf"
 """Here IPv4 is passed on by each interface's own setting, which `ip_forward` sets only where it is changed itself."""
-END = "; ".join(
-    [
-        f"rm {FILE}",
-        *(f"echo 0 >/proc/sys/{path}" for path in WHERE.values()),
-        f"[ ! -e {kernel_network.FILE} ] || /usr/lib/systemd/systemd-sysctl {kernel_network.FILE}",
-    ]
-)
+READ_ANEW = f"[ ! -e {kernel_network.FILE} ] || /usr/lib/systemd/systemd-sysctl {kernel_network.FILE}"
+SET = f"/usr/lib/systemd/systemd-sysctl {FILE}; {READ_ANEW}"
+"""For sh: pass on what the file says."""
+END = "; ".join([f"rm {FILE}", *(f"echo 0 >/proc/sys/{path}" for path in WHERE.values()), READ_ANEW])
 """For sh: pass nothing on, now and at the next start; what IPv4's change sets anew is set as before."""
 
 

@@ -10,6 +10,7 @@ once the one that armed it last stops it, whose change is the last as well.
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import shlex
 import time
 from collections.abc import Sequence
@@ -20,6 +21,20 @@ from ansible_collections.radiology.hardening.plugins.module_utils.steps import S
 
 SECONDS = 45
 """How long the engineer has to come in anew; the same time counts from the start of the machine."""
+
+HEAD = """\
+set -u
+failed=
+back() {
+  [ -d "${5%/*}" ] || install -d -m "$2" -o "$3" -g "$4" "${5%/*}"
+  cp -p "$1" "$5.undo" && mv -fT "$5.undo" "$5" && return
+  rm -f "$5.undo"
+  failed=yes
+}
+"""
+"""`back COPY MODE OWNER GROUP FILE`: the three are those of the file's folder, which the change may have removed."""
+LINES = ("back ", "cp -p ", "rm -f ")
+"""How lines begin that put one file back, its path at their end; the second is of former releases."""
 
 RUNS = ("activating", "active", "deactivating")
 """States of a unit whose script has not ended."""
@@ -112,18 +127,19 @@ class Undo:
         """Keep the files; of a change that nobody confirmed yet, those before it stay what is put back."""
         host.folder(self.folder, mode=0o700)
         host.must(["rm", "-f", self.undone])
-        kept = (host.text(self.script) or "").splitlines()[1 : -len(self._ends())]
+        kept = [line for line in (host.text(self.script) or "").splitlines() if line.startswith(LINES)]
         known = {shlex.split(line)[-1] for line in kept}
         for number, path in enumerate((path for path in paths if path not in known), len(kept)):
             content, entry = host.read(path), host.stat(path)
             if content is None or entry is None:
                 kept.append(f"rm -f {shlex.quote(path)}")
                 continue
-            copy = f"{self.folder}/{number}"
+            copy, above = f"{self.folder}/{number}", host.stat(posixpath.dirname(path))
             host.write(copy, content, mode=int(entry.mode, 8))
-            kept.append(f"cp -p --remove-destination {shlex.quote(copy)} {shlex.quote(path)}")
+            place = [above.mode, above.owner, above.group] if above else ["0755", "root", "root"]
+            kept.append(shlex.join(["back", copy, *place, path]))
         host.write(self.armed_by, arming)
-        host.write(self.script, "\n".join(["set -u", *kept, *self._ends()]) + "\n", mode=0o700)
+        host.write(self.script, HEAD + "".join(f"{line}\n" for line in (*kept, *self._ends())), mode=0o700)
         for path, text in self._units().items():
             if host.text(path) != text:
                 host.write(path, text)
@@ -132,7 +148,14 @@ class Undo:
         host.must(["systemctl", "restart", self.timer])
 
     def _ends(self) -> list[str]:
-        return [*self.finish, f"systemctl disable {self.timer}", f"touch {self.undone}", f"rm -rf {self.folder}"]
+        """Return the lines at its end; what could not be put back is tried again at the next start."""
+        return [
+            *self.finish,
+            f"touch {self.undone}",
+            '[ -z "$failed" ] || exit 1',
+            f"systemctl disable {self.timer}",
+            f"rm -rf {self.folder}",
+        ]
 
     def _units(self) -> dict[str, str]:
         head = f"# Kept by radiology.hardening (role {self.role}): undoes what nobody confirmed.\n"

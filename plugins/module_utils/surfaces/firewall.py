@@ -131,8 +131,10 @@ UNDO = Undo(
     role="firewall",
     finish=(
         f"if [ ! -e {rules.FILE} ] && [ -e {kernel_forwarding.FILE} ]; then {kernel_forwarding.END}; fi",
+        f"if [ -e {rules.FILE} ] && [ -e {kernel_forwarding.FILE} ]; then {kernel_forwarding.SET}; fi",
         f"if [ -e {rules.FILE} ]; then nft -f {rules.FILE}; else nft delete table inet {rules.TABLE}; fi",
         "systemctl daemon-reload",
+        f"if [ -e {rules.FILE} ]; then systemctl enable {rules.UNIT}; fi",
     ),
 )
 
