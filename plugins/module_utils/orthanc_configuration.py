@@ -38,6 +38,12 @@ SECRET = re.compile(
 )
 """Keys, at any depth, whose values plugins, proxies and peers keep secret; they never become facts either."""
 
+NAMED_BY_PEOPLE = "DicomModalities"
+"""Its keys are the site's own words, which say nothing of their values: a scanner may be called pin."""
+
+IN_PART = ("DicomWeb",)
+"""Sections of which a setting gives the keys that are held; the others, secrets among them, stay as they are."""
+
 LOGIN = re.compile(r"(?<=//)\S*@")
 """A login, and a password, in an address; by mistake rather more than less of it."""
 
@@ -75,6 +81,8 @@ def observe(host: Host) -> dict[str, Any]:
     merged, twice = orthanc_text.merge(contents)
     users = merged.get("RegisteredUsers")
     config = without_secrets({key: value for key, value in merged.items() if key not in SECRETS})
+    if isinstance(entries := merged.get(NAMED_BY_PEOPLE), dict):
+        config[NAMED_BY_PEOPLE] = {name: without_secrets(entry) for name, entry in entries.items()}
     defaults = {
         **orthanc_options.DEFAULTS,
         "AuthenticationEnabled": bool(config.get("RemoteAccessAllowed", False)),
@@ -124,8 +132,9 @@ def configure(
 ) -> list[Step]:
     """Return the step that holds these settings (and writes these further files), or none when all is held.
 
-    `settings` are top-level keys of Orthanc; of RegisteredUsers the passwords are compared by fingerprint. A key that
-    the installed version does not know is refused, and so is a version whose settings are not known for certain.
+    `settings` are top-level keys of Orthanc, those of IN_PART with what is held of them; of RegisteredUsers the
+    passwords are compared by fingerprint. They come from no fact, where secrets are left out. A key that the installed
+    version does not know is refused, and so is a version whose settings are not known for certain.
     `anyway` asks for the step whatever the settings are.
     """
     found = facts["orthanc"]
@@ -181,7 +190,8 @@ def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) ->
     path = orthanc_service.configuration_path(orthanc_service.properties(host))
     taken_over = path == orthanc_service.FOLDER
     stray = _stray(host, path)
-    contents = orthanc_text.read(host, orthanc_service.FILE if taken_over else path, but=settings)
+    replaced = {*settings} - {*IN_PART}
+    contents = orthanc_text.read(host, orthanc_service.FILE if taken_over else path, but=replaced)
     meaning, twice = orthanc_text.merge(contents)
     if twice:
         raise HardeningError(
@@ -192,7 +202,7 @@ def _hold(host: Host, settings: Mapping[str, Any], files: dict[str, Content]) ->
     meaning = {key: value for key, value in meaning.items() if key in known}
     if "${" in json.dumps(meaning):
         raise HardeningError(f"The files in {path} hold ${{...}}, which depends on the environment; write the value.")
-    meaning.update(settings)
+    meaning.update({key: _whole(meaning, key, value) for key, value in settings.items()})
     text = json.dumps(meaning, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     host.keep_keys(orthanc_service.FILE, former, meaning)
     host.folder(orthanc_service.FOLDER, mode=0o750, group="orthanc")
@@ -207,6 +217,12 @@ def _stray(host: Host, path: str) -> list[str]:
     return [file for file in orthanc_text.files(host, path) if own and file != orthanc_service.FILE]
 
 
+def _whole(meaning: Mapping[str, Any], key: str, value: Any) -> Any:
+    """Return what a key is to mean: of a section that is held in part, what it meant beside that."""
+    former = meaning.get(key)
+    return {**former, **value} if key in IN_PART and isinstance(former, dict) else value
+
+
 def _ignored(key: str, version: str) -> bool:
     """Tell whether a TLS setting is one that this version would ignore; the front in front of it holds it instead."""
     return key in TLS_SINCE and orthanc_options.number(version) < orthanc_options.number(TLS_SINCE[key])
@@ -215,7 +231,8 @@ def _ignored(key: str, version: str) -> bool:
 def _differs(found: Mapping[str, Any], key: str, value: Any) -> bool:
     if key == "RegisteredUsers":
         return bool(found["registered_users"] != fingerprints(value))
-    return key not in found["config"] or found["config"][key] != value
+    former = found["config"]
+    return key not in former or former[key] != _whole(former, key, value)
 
 
 def _asked(config: Mapping[str, Any], users: Any) -> dict[str, Any]:

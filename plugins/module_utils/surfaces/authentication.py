@@ -125,8 +125,9 @@ NO_PORT = 104
 """Orthanc wants a port of every modality; a device that does not listen gets DICOM's well-known one."""
 
 SECRET = re.compile(
-    r'"(?:RegisteredUsers|OrthancPeers)"\s*:\s*\{\s*"'
-    r'|"\w*(?:Password|ConnectionString|ConnectionUri|AccessKey|AccountKey|SecretKey)"\s*:\s*"[^"]'
+    r'"(?:RegisteredUsers|OrthancPeers|Servers|(?:WebService)?HttpHeaders)"\s*:\s*\{\s*"'
+    r'|"\w*(?:Password|Secret\w*|Token|ConnectionString|ConnectionUri|AccessKey|AccountKey)"\s*:\s*"[^"]'
+    r'|"Pin"\s*:\s*"[^"]'
     r'|"HttpProxy"\s*:\s*"[^"]*@'
 )
 COMMENT = re.compile(r"(?m)^\s*//.*$|/\*[\s\S]*?\*/")
@@ -218,9 +219,8 @@ def settings(wanted: Mapping[str, Mapping[str, Any]], scope: Mapping[str, Any]) 
 
 
 def _web_addresses(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the DICOMweb section so that the links in its answers name the front, not Debian's http://localhost."""
-    section = config.get("DicomWeb")
-    return {"DicomWeb": {**section, "Host": "", "Ssl": True}} if isinstance(section, Mapping) else {}
+    """Return what is held of a DICOMweb section: links in its answers name the front, not Debian's http://localhost."""
+    return {"DicomWeb": {"Host": "", "Ssl": True}} if isinstance(config.get("DicomWeb"), Mapping) else {}
 
 
 def modality(device: Mapping[str, Any]) -> dict[str, Any]:

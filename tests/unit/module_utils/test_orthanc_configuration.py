@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_configuration
+import pytest
+from ansible_collections.radiology.hardening.plugins.module_utils import orthanc_configuration, orthanc_service
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host, Result
+from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import authentication
+from test_agreement import hardened
 
 UNIT = """\
 ExecStart={ path=/usr/sbin/Orthanc ; argv[]=/usr/sbin/Orthanc --logdir=/var/log/orthanc /etc/orthanc ; ignore_errors=no }
@@ -61,3 +65,36 @@ def test_no_secret_of_the_configuration_becomes_a_fact(tmp_path: Path) -> None:
 def test_an_environment_that_cannot_be_read_is_told_by_no_word_of_it() -> None:
     assert orthanc_configuration._environment('A="canary') == []
     assert orthanc_configuration._environment("") == []
+
+
+@pytest.mark.parametrize("release", ["debian12", "debian13"])
+def test_servers_that_images_are_passed_on_to_by_dicomweb_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    """What was left out of the facts, since it holds logins, is not left out of the file."""
+    known = hardened("authentication", release)
+    config = {**known["facts"]["orthanc"]["config"], "DicomWeb": {"Root": "/dicom-web/", "Host": "localhost"}}
+    facts = {**known["facts"], "orthanc": {**known["facts"]["orthanc"], "config": config}}
+    held = authentication._web_addresses(config)
+    (step,) = orthanc_configuration.configure(facts, held, "let in declared people and devices only")
+    assert ": set DicomWeb" in step.does
+    folder = tmp_path / "etc" / "orthanc"
+    folder.mkdir(parents=True)
+    servers = {"hub": ["https://hub.clinic/", "login", "canary"]}
+    (folder / "dicomweb.json").write_text(json.dumps({"DicomWeb": {**config["DicomWeb"], "Servers": servers}}))
+    written: dict[str, Any] = {}
+    host = Machine(str(tmp_path))
+    monkeypatch.setattr(orthanc_service, "change", lambda _host, files, _stray, meaning: written.update(meaning))
+    monkeypatch.setattr(host, "folder", lambda *dummy, **more: None)
+    step.do(host)
+    assert written["DicomWeb"] == {"Root": "/dicom-web/", "Host": "", "Ssl": True, "Servers": servers}
+    config["DicomWeb"] = {"Root": "/dicom-web/", "Host": "", "Ssl": True}
+    assert orthanc_configuration.configure(facts, held, "let in declared people and devices only") == []
+
+
+def test_a_device_may_be_called_what_is_a_secret_elsewhere(tmp_path: Path) -> None:
+    devices = {name: {"AET": "CT1", "Host": "127.0.2.1", "Port": 104} for name in ("secretariat", "pin", "token-ring")}
+    folder = tmp_path / "etc" / "orthanc"
+    folder.mkdir(parents=True)
+    (folder / "orthanc.json").write_text(json.dumps({"DicomModalities": devices}), encoding="utf-8")
+    assert orthanc_configuration.observe(Machine(str(tmp_path)))["config"]["DicomModalities"] == devices
