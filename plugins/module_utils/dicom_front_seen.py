@@ -30,7 +30,7 @@ UNREAD = "The journal does not tell which devices came"
 DAY = 86400
 LEAST_DAYS = 30
 """A certificate with fewer days left is told of: whoever brings the next one to the device needs some."""
-LOOKED_BACK = 30
+LOOKED_BACK = 90
 """Days; of a device that has not come for longer nothing is told before it comes again."""
 ENDS = "{name} comes with a certificate that ends about {day}: run harden, then bring certificates/{name}.crt to it"
 

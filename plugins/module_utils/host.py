@@ -88,7 +88,8 @@ class Host:
     def read(self, path: str) -> bytes | None:
         """Return the content of a file; None when there is none, as of a process that has ended.
 
-        A FIFO, a socket or a device, which an account may lay where we look for a file of its own, is none either.
+        A FIFO, a socket, a device or a link to itself, which an account may lay where we look for a file of its own, is
+        none either.
         """
         try:
             with open(self.path(path), "rb", opener=_at_once) as file:
@@ -96,7 +97,7 @@ class Host:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ProcessLookupError):
             return None
         except OSError as error:
-            if error.errno == errno.ENXIO:  # a socket
+            if error.errno in (errno.ENXIO, errno.ELOOP):
                 return None
             raise HardeningError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -117,6 +118,8 @@ class Host:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
             raise HardeningError(f"{path} cannot be examined: {error.strerror}.") from error
         return Entry(
             mode=f"{stat.S_IMODE(found.st_mode):04o}",

@@ -200,13 +200,20 @@ class Ledger:
 
     def removing(self, path: str) -> None:
         """Keep a file that others laid again where one is kept already, before it is removed again."""
-        copy, content = self._ours(path), self.host.read(path)
-        if copy is None or content is None:
+        found = None if self.idle or ("file", path) not in self._known else _lstat(self.host, path)
+        content = None if found is None else self.host.read(path)
+        if found is None or content is None:
             return
-        entry = self._file(path)
-        if content not in (self.host.read(copy), self.host.read(entry.former["copy"])):
+        entry, ours = self._file(path), self._ours(path)
+        if ours is not None:
+            is_theirs = content not in (self.host.read(ours), self.host.read(entry.former["copy"]))
+            how = entry.former
+        else:
+            is_theirs = "link" in (entry.former or {}) and stat.S_ISREG(found.st_mode)
+            how = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
+        if is_theirs:
             place = beside(self.host, entry.order, path, content)
-            self._end_with(lambda: lay_beside(self.host, place, content, entry.former))
+            self._end_with(lambda: lay_beside(self.host, place, content, how))
 
     def writing(self, path: str, content: bytes) -> None:
         """Keep what this surface is about to make of a file that was there, where it made nothing of it yet."""

@@ -44,7 +44,10 @@ def same_names(some: Iterable[str], others: Iterable[str]) -> bool:
 def short(name: str) -> str:
     """Return `DNS:name` or `IP:address` with the address in its short form (RFC 5952)."""
     kind, _colon, value = name.partition(":")
-    return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name
+    try:
+        return f"IP:{ipaddress.ip_address(value)}" if kind == "IP" else name
+    except ValueError:  # OpenSSL shows one of another length as <invalid>
+        return name
 
 
 def _public(host: Host, key: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    own_key,
     own_words,
     unit_state,
     web_front,
@@ -188,7 +189,7 @@ def alternative_names(said: str) -> list[str]:
     """Read OpenSSL's subjectAltName line into `DNS:name` and `IP:address` entries, addresses in their short form."""
     line = re.search(r"Subject Alternative Name:[^\n]*\n([^\n]*)", said)
     found = re.findall(r"(DNS|IP Address):([^\s,]+)", line[1]) if line else []
-    return [f"DNS:{value.lower()}" if kind == "DNS" else f"IP:{ipaddress.ip_address(value)}" for kind, value in found]
+    return [f"DNS:{value.lower()}" if kind == "DNS" else own_key.short(f"IP:{value}") for kind, value in found]
 
 
 def days_left(said: str) -> int:

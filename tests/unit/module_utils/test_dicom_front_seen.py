@@ -98,7 +98,7 @@ def test_a_device_whose_certificate_ends_soon_is_told_by_its_newest_session(
     due = dicom_front_seen.ENDS.format(name="ct", day=told)
     assert dicom_front_seen.ending(host, [{"name": "ct", "loopback": "127.0.2.1"}], NOW) == ([due] if told else [])
     (command,) = host.asked
-    assert f"--since=@{NOW - 30 * DAY:.0f}" in command
+    assert f"--since=@{NOW - 90 * DAY:.0f}" in command
     assert dicom_front_seen.session(line)["fingerprint"] == PRINT
 
 

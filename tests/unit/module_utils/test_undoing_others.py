@@ -60,6 +60,16 @@ def test_what_others_laid_where_a_link_was_is_left_or_kept_for_them(former: Path
     assert besides(former) == {"link": ("another's", 0o600)}
 
 
+def test_what_others_laid_where_a_link_was_is_kept_before_it_is_removed_again(former: Path) -> None:
+    machine(former, "orthanc").remove("/etc/link")
+    put(former, "/etc/link", "another's")
+    machine(former, "orthanc").remove("/etc/link")
+    assert besides(former) == {"link": ("another's", 0o600)}
+    (former / "etc/link").symlink_to("secret")
+    machine(former, "orthanc").remove("/etc/link")
+    assert besides(former) == {"link": ("another's", 0o600)}
+
+
 def test_each_version_that_was_removed_is_kept(former: Path) -> None:
     for text in ("stray", "second", "second", "third", "stray"):
         put(former, "/etc/stray", text)

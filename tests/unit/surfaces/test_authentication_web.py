@@ -10,6 +10,7 @@ import hashlib
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import (
+    own_key,
     web_front,
     web_front_ask,
     web_front_plan,
@@ -200,6 +201,9 @@ def test_openssl_is_read_whatever_form_its_addresses_have():
         "IP Address:2001:DB8:11:0:0:0:0:10\nnotAfter=Nov  4 10:00:00 2036 GMT\n"
     )
     assert web_front_state.alternative_names(said) == FACTS["certificate"]["names"]
+    broken = "X509v3 Subject Alternative Name: \n    DNS:pacs, IP Address:<invalid>\n"
+    assert web_front_state.alternative_names(broken) == ["DNS:pacs", "IP:<invalid>"]
+    assert own_key.short("IP:<invalid>") == "IP:<invalid>"
     assert web_front_state.days_left(said) > 300
     assert web_front_state.days_left("") == -1
 
