@@ -39,6 +39,7 @@ LOCKOUT = (
     "tests/integration/output_declared.yml",
     "tests/integration/container_bypass.yml",
     "tests/integration/lockout_firewall.yml",
+    "tests/integration/lockout_undo.yml",
     "playbooks/harden.yml",
     "tests/integration/late_sshd.yml",
     "tests/integration/lockout_sshd.yml",

@@ -117,8 +117,8 @@ def _holder(host: Host, told: str, place: str) -> tuple[str, str]:
 
 
 def _cgroup(host: Host, process: str) -> str:
-    told = CGROUP.search(host.text(f"/proc/{process}/cgroup") or "")
-    return told[1] if told else ""
+    """Return where systemd has a process; of two hierarchies it uses one, and has all in / of the other."""
+    return max(CGROUP.findall(host.text(f"/proc/{process}/cgroup") or ""), key=len, default="")
 
 
 def _ephemeral(host: Host) -> tuple[int, int]:

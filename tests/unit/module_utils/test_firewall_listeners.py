@@ -103,6 +103,7 @@ def test_any_other_listener_is_named_and_declared_it_is_not(tmp_path: Path, sock
     [
         ("0::/system.slice/orthanc.service", ""),
         ("0::/system.slice/system-orthanc.slice/orthanc.service/payload", ""),
+        ("9:name=systemd:/\n4:memory:/\n0::/system.slice/orthanc.service", ""),
         ("4:memory:/\n1:name=systemd:/system.slice/orthanc.service", ""),
         (
             "0::/user.slice/user-1000.slice/user@1000.service/app.slice/orthanc.service",
