@@ -40,8 +40,8 @@ LATER = (
     "avahi-daemon charon-systemd cracklib-runtime dbus-user-session dconf-cli dconf-gsettings-backend "
     "gsettings-desktop-schemas ifupdown libcharon-extra-plugins libglib2.0-bin libnginx-mod-stream logrotate "
     "libpam-oath libpam-pwquality libstrongswan-standard-plugins miniupnpd-nftables network-manager nfs-kernel-server "
-    "nginx-light oathtool qrencode rpcbind samba smbclient strongswan-swanctl stunnel4 systemd-resolved systemd-timesyncd udev "
-    "unattended-upgrades wireguard-go wireguard-tools"
+    "nginx-light oathtool qrencode rpcbind samba smbclient strongswan-swanctl stunnel4 systemd-resolved "
+    "systemd-timesyncd udev unattended-upgrades wireguard-go wireguard-tools"
 )
 """Packages that roles, boxes or the sabotage install: downloaded into the image, since its hosts reach no mirror."""
 
