@@ -17,8 +17,6 @@ CLIENTS = frozenset({("udp", 68), ("udp", 546)})
 """What a client of DHCP has to hear."""
 EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 """From these ports programs ask others; a socket of UDP is not told apart from a listener there."""
-KERNEL = "the kernel"
-"""Holds a socket of no process: of WireGuard, or of NFS."""
 PROCESS = re.compile(r'\("([^"]+)",pid=(\d+)')
 CGROUP = re.compile(r"^(?:0:|\d+:name=systemd):(/\S*)$", re.M)
 """Where systemd has a process, in /proc/PID/cgroup (cgroups(7))."""
@@ -73,13 +71,13 @@ def read(host: Host, said: str) -> list[Listener]:
 def undeclared(
     host: Host, found: Iterable[Listener], declared: Collection[Place], units: Collection[str]
 ) -> list[Listener]:
-    """Return those that nobody declared, and that none of these units holds; programs that only ask are left out."""
+    """Return those that nobody declared, and that none of these units holds; what only asks others is left out."""
     first, last = _ephemeral(host)
     return [
         each
         for each in found
         if (each.protocol, each.port) not in {*declared, *CLIENTS}
-        and not (each.protocol == "udp" and first <= each.port <= last and each.program != KERNEL)
+        and not (each.protocol == "udp" and first <= each.port <= last)
         and each.unit not in units
     ]
 
@@ -99,7 +97,7 @@ def _holder(host: Host, told: str, place: str) -> tuple[str, str]:
     """Return the program that holds a socket and its unit; systemd may hold it for a service that nobody called yet."""
     processes = PROCESS.findall(told)
     if not processes:
-        return KERNEL, ""
+        return "the kernel", ""
     program, process = next((each for each in processes if each[0] != "systemd"), processes[0])
     if program == "systemd":
         for line in host.run(["systemctl", "list-sockets", "--no-legend", "--plain", "--full"]).output.splitlines():
