@@ -194,7 +194,7 @@ class Ledger:
             self._add("file", path, {"link": os.readlink(self.host.path(path))})
         else:
             copy = f"{folder(self.surface)}/{self._order + 1}"
-            how = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
+            how = _mode_and_owner(found)
             self._put(copy, self.host.read(path) or b"", how)
             self._add("file", path, {"copy": copy, **how})
 
@@ -210,7 +210,7 @@ class Ledger:
             how = entry.former
         else:
             is_theirs = "link" in (entry.former or {}) and stat.S_ISREG(found.st_mode)
-            how = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
+            how = _mode_and_owner(found)
         if is_theirs:
             place = beside(self.host, entry.order, path, content)
             self._end_with(lambda: lay_beside(self.host, place, content, how))
@@ -239,8 +239,7 @@ class Ledger:
     def mode(self, path: str, found: os.stat_result) -> None:
         """Keep owner and mode of a file or folder, named without links: the mode of a link says nothing."""
         if not self._needless("mode", path) and ("folder", path) not in self._known:
-            former = {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
-            self._add("mode", path, former)
+            self._add("mode", path, _mode_and_owner(found))
 
     def absent(self, path: str) -> None:
         """Keep that a folder, and which of those above it, are not there yet."""
@@ -321,6 +320,10 @@ class Ledger:
         self._end_with(lambda: store(self.host, self.surface, [*self.entries, entry]))
         self.entries.append(entry)
         self._known.add(entry.thing)
+
+
+def _mode_and_owner(found: os.stat_result) -> dict[str, int]:
+    return {"mode": stat.S_IMODE(found.st_mode), "user": found.st_uid, "group": found.st_gid}
 
 
 def _lstat(host: Host, path: str) -> os.stat_result | None:

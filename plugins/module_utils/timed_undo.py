@@ -48,7 +48,7 @@ class Undo:
     what: str
     role: str
     finish: tuple[str, ...]
-    """Shell lines that put the former files into effect."""
+    """Shell lines that put the former files into effect; $failed is empty unless one could not be put back."""
 
     @property
     def folder(self) -> str:

@@ -132,7 +132,8 @@ UNDO = Undo(
     finish=(
         f"if [ ! -e {rules.FILE} ] && [ -e {kernel_forwarding.FILE} ]; then {kernel_forwarding.END}; fi",
         f"if [ -e {rules.FILE} ] && [ -e {kernel_forwarding.FILE} ]; then {kernel_forwarding.SET}; fi",
-        f"if [ -e {rules.FILE} ]; then nft -f {rules.FILE}; else nft delete table inet {rules.TABLE}; fi",
+        f"if [ -e {rules.FILE} ]; then nft -f {rules.FILE}; fi",
+        f'[ -e {rules.FILE} ] || [ -n "$failed" ] || nft delete table inet {rules.TABLE}',
         "systemctl daemon-reload",
         f"if [ -e {rules.FILE} ]; then systemctl enable {rules.UNIT}; fi",
     ),
