@@ -4,7 +4,8 @@
 
 Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut,
 machine, rotation, abuse, enroll, lan, canary, devices, managers and molecule.
-The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed.
+The output of each stage goes to build/test/<stage>.log; of a stage that fails, its end is printed, and before the
+verdict, where a log that is cut short still shows them, the lines that tell why.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +50,8 @@ LOCKOUT = (
 everybody for a moment; then the engineer is really cut off, by the firewall and by sshd, and each host undoes it alone."""
 BUSY = ("machine", "molecule-disk_encryption", "unit", "sanity", "interlocks", "lint", "powercut")
 """Stages that keep a core busy, and have no hosts in containers: the kernel bears no more of these than two stages have."""
+TELLING = re.compile(r"\bFAILED\b|\bfatal: |^E  |\b[Ee]rror\b")
+"""What a line has that tells why a stage failed: of a witness, a playbook, pytest and the rest."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +143,13 @@ def run(stage: Stage) -> bool:
     passed = done.returncode == 0
     print(f"{'passed' if passed else 'FAILED'}  {stage.name:24} {seconds:5.0f} s", flush=True)
     if not passed:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
-        print("\n".join(f"    {line}" for line in tail), flush=True)
+        print("\n".join(f"    {line}" for line in lines(stage)[-60:]), flush=True)
     return passed
+
+
+def lines(stage: Stage) -> list[str]:
+    """Return what a stage has printed."""
+    return (LOGS / f"{stage.name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def main(chosen: list[str]) -> int:
@@ -161,6 +169,9 @@ def main(chosen: list[str]) -> int:
     print(f"running {len(wanted)} stages; logs in {LOGS.relative_to(ROOT)}/", flush=True)
     with concurrent.futures.ThreadPoolExecutor(1) as busy, concurrent.futures.ThreadPoolExecutor(2) as waiting:
         verdicts = [done.result() for done in [(busy if each.busy else waiting).submit(run, each) for each in wanted]]
+    for stage in (each for each, passed in zip(wanted, verdicts, strict=True) if not passed):
+        telling = [line.strip()[:300] for line in lines(stage) if TELLING.search(line)]
+        print("\n".join(f"{stage.name}: {line}" for line in telling[-20:]))
     print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
     return 0 if verdicts and all(verdicts) else 1
 

@@ -139,18 +139,9 @@ class Witness(Readers):
             yield f"{name} is answered after a power cut", device.on("bash", "-c", line).returncode, 0
         yield "... and finds open", self.tablet.scan(self.server6), {self.server6: [22, 443]}
 
-    @property
-    def asked(self) -> str:
-        """Where the tablet's program tells of its one connection to this practice."""
-        return f"/root/asked-{self.number}"
-
-    def hold(self) -> Iterator[Check]:
+    def called(self) -> Iterator[Check]:
         """Let the tablet read over one connection, which stays open; the server sees the gateway's address."""
-        program = (RESOURCES / "witnesses" / "keep_asking.py").read_text(encoding="utf-8")
-        self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
-        asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
-        self.tablet.on(*asking, self.server, self.asked)
-        self.tablet.shell(f"for _ in $(seq 60); do grep -qs answers {self.asked} && break; sleep 1; done")
+        self.hold()
         seen = self.ran("pacs", "sh", "-c", "ss -Htn state established sport = :443 | awk '{print $4}'").stdout
         callers = {line.rpartition(":")[0].removeprefix("[::ffff:").rstrip("]") for line in seen.splitlines()}
         yield "the server is called by", callers, {self.gate}
@@ -161,13 +152,11 @@ class Witness(Readers):
         yield "home brings its tunnel up again", self.home.switch("up"), 0
         yield from self.nothing("with a key that was taken out", *self.closed)
         yield "tablet still reads", len(self.tablet.studies(self.server)), STUDIES
-        said = [self.tablet.shell(f"sleep {wait}; cat {self.asked}") for wait in (0, 3)]
-        yield "... also over the connection that it has open", said[1] != said[0] and said[1].endswith("answers"), True
+        yield "... also over the connection that it has open", self.still_open(), True
 
     def withdrawn(self) -> Iterator[Check]:
         """The tablet is granted the web no more: its open connection ends as well, while its tunnel stays up."""
-        line = f"for _ in $(seq 40); do grep -q none {self.asked} && break; sleep 1; done; cat {self.asked}"
-        yield "the tablet's open connection", self.tablet.shell(line).partition(", ")[2], "then none"
+        yield "the tablet's open connection", self.told_until("none").partition(", ")[2], "then none"
         yield "the tablet finds open", self.tablet.scan(self.server), {self.server: [22]}
 
 

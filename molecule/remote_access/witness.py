@@ -26,8 +26,6 @@ from witnessing import Check, witness
 
 LISTENER = 8099
 PORT = 51820
-ASKED = "/root/asked"
-"""What keep_asking.py tells on the tablet."""
 COUNTED = """
 table inet witness {
   chain came { type filter hook prerouting priority -310; iifname "lan" udp dport %(port)s ip saddr %(from)s counter; }
@@ -123,18 +121,6 @@ class Witness(Readers):
         rules = [each["rule"] for each in told if "rule" in each]
         return {rule["chain"]: rule["expr"][-1]["counter"]["packets"] for rule in rules}
 
-    def hold(self) -> None:
-        """Let the tablet read over one connection, which stays open."""
-        program = (RESOURCES / "witnesses" / "keep_asking.py").read_text(encoding="utf-8")
-        self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
-        asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
-        self.tablet.on(*asking, self.server, self.asked)
-
-    @property
-    def asked(self) -> str:
-        """Where the tablet's program tells of its one connection to this practice."""
-        return f"{ASKED}-{self.number}"
-
     def power(self) -> Iterator[Check]:
         """After a power cut the tunnel comes up by itself, and devices come back."""
         self.practice.lab.cut_power(f"pacs-{self.number}")
@@ -156,8 +142,7 @@ class Witness(Readers):
         yield "tablet still reads", len(self.tablet.studies(self.server)), STUDIES
         same = "diff /sys/class/net/wg-radiology/ifindex /root/index"
         yield "... through the tunnel that never went down", self.on("pacs", "bash", "-c", same), 0
-        said = [self.tablet.shell(f"sleep {wait}; cat {self.asked}") for wait in (0, 3)]
-        yield "... also over the connection that it has open", said[1] != said[0] and said[1].endswith("answers"), True
+        yield "... also over the connection that it has open", self.still_open(), True
         file = self.directory / "remote_access" / "home.conf"
         yield "what the laptop is set to is gone beside the clinic file", file.exists(), False
 
@@ -177,8 +162,7 @@ class Witness(Readers):
 
     def withdrawn(self) -> Iterator[Check]:
         """The tablet is granted the web no more: its open connection ends as well, while its tunnel stays up."""
-        line = f"for _ in $(seq 40); do grep -q none {self.asked} && break; sleep 1; done; cat {self.asked}"
-        yield "the tablet's open connection", self.tablet.shell(line).partition(", ")[2], "then none"
+        yield "the tablet's open connection", self.told_until("none").partition(", ")[2], "then none"
         yield "the tablet finds open", self.tablet.scan(self.server), {self.server: [22]}
 
 

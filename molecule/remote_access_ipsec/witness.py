@@ -33,7 +33,6 @@ class Witness(Readers):
         """Take the practice and the clinic's folder on the controller."""
         super().__init__(practice, directory, devices(PLACES, practice, directory))
         self.box = practice.box
-        self.asked = f"/root/asked-{self.number}"
 
     def on(self, kind: str, *command: str) -> int:
         """Run a command on one of the practice's hosts and return its status."""
@@ -102,21 +101,13 @@ class Witness(Readers):
             device.switch("up")
             yield f"{name} reads after a power cut", len(device.studies(self.server)), STUDIES
 
-    def hold(self) -> None:
-        """Let the tablet read over one connection, which stays open."""
-        program = (RESOURCES / "witnesses" / "keep_asking.py").read_text(encoding="utf-8")
-        self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
-        asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
-        self.tablet.on(*asking, self.server, self.asked)
-
     def removed(self) -> Iterator[Check]:
         """The laptop is taken out: its connection ended, its certificate opens nothing; the tablet never notices."""
         yield from self.nothing("with a connection that was open", self.server, self.server6)
         self.home.switch("down")
         yield "the gateway refuses the laptop", "AUTH_FAILED" in self.home.why_not(), True
         yield "tablet still reads", len(self.tablet.studies(self.server)), STUDIES
-        said = [self.tablet.shell(f"sleep {wait}; cat {self.asked}") for wait in (0, 3)]
-        yield "... also over the connection that it has open", said[1] != said[0] and said[1].endswith("answers"), True
+        yield "... also over the connection that it has open", self.still_open(), True
         folder = self.directory / "remote_access"
         left = [(folder / f"home.{end}").exists() for end in ("crt", "ipsec.txt", "csr")]
         yield "beside the clinic file its request alone is left", left, [False, False, True]

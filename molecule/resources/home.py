@@ -138,8 +138,8 @@ class Device:
 
     def ask(self, address: str, path: str, *more: str) -> str:
         """Ask the server over HTTPS, its certificate checked, and return the answer; nothing where there is none."""
-        words = ("curl", "-sS", "-m", "10", "--cacert", self.authority, "-K", "-", *more, _url(address, path))
-        return self.on(*words, stdin=f'user = "{self.person}:{self.password}"\n').stdout
+        words = ("curl", "-sS", "--connect-timeout", "10", "-m", "60", "--cacert", self.authority, "-K", "-")
+        return self.on(*words, *more, _url(address, path), stdin=f'user = "{self.person}:{self.password}"\n').stdout
 
     def studies(self, address: str, *more: str) -> list[dict[str, Any]]:
         """Return the studies that DICOMweb lists there."""

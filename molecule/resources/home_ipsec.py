@@ -11,6 +11,8 @@ from home import INSTALL, Device
 STRONGSWAN = "charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins strongswan-swanctl"
 USER_SPACE = "charon { plugins { kernel-libipsec { load = yes } } }"
 """The lab's kernel has no ESP: its devices carry it in user space too."""
+PATIENCE = "60"
+"""Seconds that a device waits for its tunnel; who is refused is told so at once."""
 ALONE = "flock /run/swanctl-set"
 """Before what changes the one strongSwan of a device, which reads from two practices."""
 
@@ -55,11 +57,11 @@ class IpsecDevice(Device):
         """Bring its tunnel `up` or `down`; 0 when that went well."""
         self.shell(f"{ALONE} swanctl --load-all --noprompt")
         verb = ("--initiate", "--child") if way == "up" else ("--terminate", "--ike")
-        return self.on("swanctl", *verb, self.connection, "--timeout", "10").returncode
+        return self.on("swanctl", *verb, self.connection, "--timeout", PATIENCE).returncode
 
     def why_not(self) -> str:
         """Try to bring its tunnel up, and return what the gateway says."""
-        return str(self.on("swanctl", "--initiate", "--child", self.connection, "--timeout", "10").stdout)
+        return str(self.on("swanctl", "--initiate", "--child", self.connection, "--timeout", PATIENCE).stdout)
 
 
 def devices(places: dict[str, tuple[str, str]], *where: Any) -> dict[str, IpsecDevice]:

@@ -15,6 +15,7 @@ PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 """Device of the clinic file -> host of the lab that plays it, and its person."""
 IMAGES, BYTES = 6, 128 * 128 * 2
 """Of a study of the lab, and of the pixels of an image."""
+KEEP_ASKING = Path(__file__).with_name("witnesses") / "keep_asking.py"
 STORE = (
     "for f in /root/studies/*; do "
     "curl -sfo /dev/null -u orthanc:orthanc 127.0.0.1:8042/instances --data-binary @$f || exit; done"
@@ -36,6 +37,31 @@ class Readers:
         made = self.practice.run("pacs", "studies.py", "/root/studies", self.practice.clinic, str(STUDIES))
         kept = self.practice.lab.execute(f"pacs-{self.number}", "bash", "-c", STORE, check=False).returncode
         yield f"the archive keeps {made}", kept, 0
+
+    @property
+    def asked(self) -> str:
+        """Where the tablet's program tells of its one connection to this practice."""
+        return f"/root/asked-{self.number}"
+
+    def hold(self) -> None:
+        """Let the tablet read over one connection, which stays open, and wait until it is answered on it."""
+        program = KEEP_ASKING.read_text(encoding="utf-8")
+        self.tablet.shell(f"cat >{self.asked}.py", stdin=program)
+        asking = ("systemd-run", "--quiet", f"--unit=asking-{self.number}", "python3", f"{self.asked}.py")
+        self.tablet.on(*asking, self.server, self.asked)
+        self.told_until("answers")
+
+    def told_until(self, word: str) -> str:
+        """Return what is told of that connection, as soon as this word is in it."""
+        self.tablet.shell(f"for _ in {{1..60}}; do grep -qs '{word}' {self.asked} && break; sleep 1; done")
+        return self.tablet.shell(f"cat {self.asked}")
+
+    def still_open(self) -> bool:
+        """Tell whether the tablet goes on being answered over that connection."""
+        said = self.told_until("")
+        self.tablet.shell(f"for _ in {{1..60}}; do grep -qxF '{said}' {self.asked} || break; sleep 1; done")
+        later = self.told_until("")
+        return later != said and later.endswith("answers")
 
     def nothing(self, when: str, *addresses: str) -> Iterator[Check]:
         """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""

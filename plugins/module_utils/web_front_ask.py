@@ -158,7 +158,8 @@ def guesses_a_second(address: str, port: int, name: str, *, tls: bool = True) ->
         return None
     finally:
         connection.close()
-    return math.ceil((len(answers) - answers.count(429)) / max(1.0, time.monotonic() - began))
+    seconds = max(1, math.ceil(time.monotonic() - began))
+    return math.ceil((len(answers) - answers.count(429)) / seconds)
 
 
 def known_pair_accepted(address: str, port: int) -> bool:

@@ -20,7 +20,7 @@ def main(address: str, port: str, calling: str, called: str, *identity: str) -> 
     """Associate, echo, release; print the outcome and the seconds that it took."""
     entity = AE(ae_title=calling)
     entity.add_requested_context("1.2.840.10008.1.1")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 8
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     entity.connection_timeout = 5
     began = time.monotonic()
     options = {"tls_args": (context(*identity), None)} if identity else {}

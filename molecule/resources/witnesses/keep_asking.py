@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-PATIENCE = 10
+PATIENCE = 30
 """Seconds without an answer."""
 
 
@@ -32,7 +32,9 @@ def main(address: str, file: str) -> None:
             answers += 1
         except (OSError, http.client.HTTPException):
             end = ", then none"
-        Path(file).write_text(f"{answers} answers{end}", encoding="ascii")
+        told = Path(f"{file}.new")
+        told.write_text(f"{answers} answers{end}", encoding="ascii")
+        told.replace(file)
         time.sleep(1)
 
 

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-SECONDS = 30
+SECONDS = 120
 """For which an answer is waited for; login(1) lets three pass after a wrong password."""
 IN, REFUSED, LOCKED, CHANGE = "is in", "is refused", "is refused unasked, as locked", "has to change the password"
 SILENT = "hears nothing"

@@ -59,7 +59,7 @@ def login(address: str, name: str, key: str, code: str = "") -> None:
     """Come in over SSH, or be refused."""
     transport = paramiko.Transport((address, 22))
     try:
-        transport.start_client(timeout=20)
+        transport.start_client(timeout=60)
         if key != "-":
             left = transport.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(key))
             if left and code:
@@ -67,7 +67,7 @@ def login(address: str, name: str, key: str, code: str = "") -> None:
         else:
             transport.auth_interactive(name, lambda _title, _about, prompts: [code] * len(prompts))
         if transport.is_authenticated():
-            channel = transport.open_session(timeout=20)
+            channel = transport.open_session(timeout=60)
             channel.exec_command("id -un")
             print("in" if channel.makefile().read().decode().strip() == name else "somebody else")
         else:

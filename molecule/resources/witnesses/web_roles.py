@@ -184,7 +184,7 @@ class Server:
         """Take the server's address; its certificate is others' matter."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self._connections = [http.client.HTTPSConnection(address, timeout=20, context=context) for role in ROLES]
+        self._connections = [http.client.HTTPSConnection(address, timeout=60, context=context) for role in ROLES]
         self._headers = headers()
 
     def ask(
@@ -252,7 +252,7 @@ def wrong(server: Server, names: dict[str, str]) -> Iterator[str]:
 def untold() -> Iterator[str]:
     """Ask Orthanc itself, as the front does, for what is not there, and yield what it says of that."""
     header = re.search(r'" "(Basic \S+)";', Path("/etc/orthanc-web/orthanc.map").read_text(encoding="ascii"))
-    connection = http.client.HTTPConnection("127.0.0.1", 8042, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", 8042, timeout=60)
     connection.request("GET", f"/studies/{UNKNOWN}", headers={"Authorization": header[1] if header else ""})
     answer = connection.getresponse()
     said = answer.read()
