@@ -123,8 +123,7 @@ class Witness(Readers):
 
     def power(self) -> Iterator[Check]:
         """After a power cut the tunnel comes up by itself, and devices come back."""
-        self.practice.lab.cut_power(f"pacs-{self.number}")
-        self.practice.lab.give_power(f"pacs-{self.number}")
+        yield from self.power_cut()
         line = (
             f"for _ in $(seq 60); do curl -sk -m 15 -o /dev/null https://{self.server}/ && exit; sleep 1; done; exit 1"
         )

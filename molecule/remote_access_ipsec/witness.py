@@ -91,8 +91,7 @@ class Witness(Readers):
 
     def power(self) -> Iterator[Check]:
         """After a power cut the tunnel comes up by itself, and devices come back."""
-        self.practice.lab.cut_power(f"pacs-{self.number}")
-        self.practice.lab.give_power(f"pacs-{self.number}")
+        yield from self.power_cut()
         asked = "swanctl --list-conns 2>/dev/null | grep -q home-home:"
         line = f"for _ in $(seq 60); do {asked} && exit; sleep 1; done; exit 1"
         yield "the gateway waits for devices after a power cut", self.on("pacs", "bash", "-c", line), 0

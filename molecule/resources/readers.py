@@ -15,6 +15,11 @@ PLACES = {"home": ("home", "a.martin"), "tablet": ("attacker", "c.moreau")}
 """Device of the clinic file -> host of the lab that plays it, and its person."""
 IMAGES, BYTES = 6, 128 * 128 * 2
 """Of a study of the lab, and of the pixels of an image."""
+SERVING = (
+    "for _ in {1..120}; do found=; for url in http://127.0.0.1:8042 https://%s; do "
+    "found+=$(curl -sko /dev/null -m 15 -w '%%{http_code}' $url/system); done; "
+    "[ $found = 401401 ] && exit; sleep 1; done; exit 1"
+)
 KEEP_ASKING = Path(__file__).with_name("witnesses") / "keep_asking.py"
 STORE = (
     "for f in /root/studies/*; do "
@@ -67,6 +72,14 @@ class Readers:
         """Ask at addresses that must not answer; neither curl's own certificate check nor a password is in the way."""
         for address, status in side_by_side(self.home.status, addresses).items():
             yield f"{when}, {address} tells the laptop nothing", status, NO_ANSWER
+
+    def power_cut(self) -> Iterator[Check]:
+        """Cut the server's power, and wait until the web and Orthanc behind it answer, which both ask for a login."""
+        host = f"pacs-{self.number}"
+        self.practice.lab.cut_power(host)
+        self.practice.lab.give_power(host)
+        serving = self.practice.lab.execute(host, "bash", "-c", SERVING % self.server, check=False).returncode
+        yield "the server serves again after a power cut", serving, 0
 
     def reading(self) -> Iterator[Check]:
         """Read by DICOMweb over HTTPS, at the server's own addresses."""
