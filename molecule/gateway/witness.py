@@ -24,7 +24,7 @@ from home import INSTALL, enlist, set_box
 from readers import Readers, by_wireguard
 from story import STUDIES, Practice
 from topology import TOPOLOGY
-from witnessing import Check, side_by_side, witness
+from witnessing import LISTENING, Check, side_by_side, witness
 
 LISTENER = 8099
 LOGINS = 8
@@ -71,7 +71,7 @@ class Witness(Readers):
         self.home.switch("down")
         yield from self.nothing("with the tunnel down", *self.closed)
         self.home.switch("up")
-        yield from self.hold()
+        yield from self.called()
 
     def reach(self) -> Iterator[Check]:
         """Each device reaches what it is granted and no more, though it sends all that it has into the tunnel."""
@@ -92,7 +92,8 @@ class Witness(Readers):
         self.tablet.on(
             "systemd-run", "--quiet", f"--unit=listener-{self.number}", "nc", "-lk", f"{self.inside}.3", str(LISTENER)
         )
-        self.tablet.shell("sleep 1")
+        self.ran("box", "bash", "-c", LISTENING % LISTENER)
+        self.tablet.shell(LISTENING % LISTENER)
         calls = (("pacs", box), ("tablet", f"{self.inside}.3"), ("home", box), ("home", f"{self.inside}.3"))
         answers = side_by_side(lambda call: self.calls(*call), calls)
         due = dict(zip(calls, (0, 0, 1, 1), strict=True))

@@ -115,7 +115,7 @@ class Witness:
         told = self.practice.run("laptop", "open_ports.py", "1", str(LAST), lan, self.practice.address("side", 6))
         yield "nothing of the box answers the laptop", [ports for ports in json.loads(told).values() if ports], []
         yield "the server reaches the modality's port of the box", self.knock("pacs", lan, OWN), 0
-        line = f"sleep 2 | openssl s_client -quiet -no_ign_eof -connect {lan}:{OWN} 2>&1 | grep -qE 'alert|reset'"
+        line = f"timeout 60 openssl s_client -quiet -connect {lan}:{OWN} 2>&1 </dev/null | grep -qE 'alert|reset'"
         yield "... where without a certificate it is shown out", self.on("pacs", line), 0
         yield "... and in clear it is no DICOM", self.on("pacs", f"timeout 10 echoscu {lan} {OWN}") != 0, True
 

@@ -22,7 +22,7 @@ from home import INSTALL, enlist, set_box
 from readers import Readers, by_wireguard
 from story import STUDIES, Practice
 from topology import TOPOLOGY
-from witnessing import Check, witness
+from witnessing import LISTENING, Check, witness
 
 LISTENER = 8099
 PORT = 51820
@@ -86,6 +86,7 @@ class Witness(Readers):
             found = device.scan(self.server, self.server6)
             yield f"{device.name} finds open", found, {self.server: ports, self.server6: ports}
         self.on("box", "systemd-run", "--quiet", "--unit=listener", "nc", "-lk", gateway, str(LISTENER))
+        self.on("box", "bash", "-c", LISTENING % LISTENER)
         key = self.home.shell(f"wg show {name} peers")
         lan = TOPOLOGY.networks[f"lan{self.number}"][0]
         self.home.shell(f"wg set {name} peer {key} allowed-ips {lan} && ip route add {lan} dev {name}")

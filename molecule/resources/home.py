@@ -161,8 +161,8 @@ class Device:
 
     def status(self, address: str) -> str:
         """Return the HTTP status of what it gets there without a login and whoever's the certificate."""
-        asked = ("curl", "-sk", "-m", "4", "-o", "/dev/null", "-w", "%{http_code}", _url(address, "/"))
-        return self.on(*asked).stdout
+        asked = ("curl", "-sk", "--connect-timeout", "4", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}")
+        return self.on(*asked, _url(address, "/")).stdout
 
     def scan(self, *addresses: str) -> dict[str, list[int]]:
         """Return the TCP ports that take a connection from it."""

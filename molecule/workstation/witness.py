@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ sys.path.insert(0, str(RESOURCES))
 import wiretap
 from practices import AE_TITLES, PREFIXES
 from story import STUDIES, Practice
-from witnessing import Check, witness
+from witnessing import LISTENING, Check, witness
 
 IMAGES = STUDIES * 6
 PORT, LOCAL = 11112, 4242
@@ -43,20 +42,11 @@ class Witness:
         """Run a command on one of the practice's hosts."""
         return self.practice.lab.execute(f"{kind}-{self.practice.number}", *command, stdin=stdin, check=False)
 
-    def find(self, port: int = LOCAL) -> list[str]:
-        """Return the patients' names that DCMTK's findscu finds."""
-        asked = [
-            "timeout",
-            "10",
-            "findscu",
-            "-S",
-            "-k",
-            "QueryRetrieveLevel=STUDY",
-            "-k",
-            "PatientName",
-            "-k",
-            "StudyInstanceUID",
-        ]
+    def find(self, port: int = LOCAL, seconds: int = 60) -> list[str]:
+        """Return the patients' names that DCMTK's findscu finds within so many seconds."""
+        asked = ["timeout", str(seconds), "findscu", "-S"]
+        for key in ("QueryRetrieveLevel=STUDY", "PatientName", "StudyInstanceUID"):
+            asked += ["-k", key]
         done = self.on("ws", *asked, "-aet", self.calling, "-aec", self.called, "127.0.0.1", str(port))
         return sorted(re.findall(r"PN \[([^\]]+?) *\]", done.stdout + done.stderr))
 
@@ -101,7 +91,7 @@ class Witness:
     def in_clear(self) -> None:
         """Send one image from the workstation to the modality in clear, which nobody should."""
         self.on("ct", "systemd-run", "--quiet", "--unit=clear", "storescp", "-od", "/tmp", "--ignore", "4104")
-        time.sleep(1)
+        self.on("ct", "bash", "-c", LISTENING % 4104)
         self.on("ws", "storescu", self.practice.address("ct"), "4104", "/root/one/one.dcm")
         self.on("ct", "systemctl", "stop", "clear")
 
@@ -116,7 +106,7 @@ class Witness:
             taken = self.on("ct", "cat", f"{DEVICE}/{name}").stdout
             self.on("pacs", "sh", "-c", f"cat >{DEVICE}/{name}", stdin=taken)
         for what, identity in (("no certificate", ()), ("the modality's certificate", own)):
-            script = f"sleep 2 | openssl s_client -quiet -no_ign_eof -connect {place} {' '.join(identity)} 2>&1"
+            script = f"timeout 60 openssl s_client -quiet -connect {place} {' '.join(identity)} 2>&1 </dev/null"
             told = self.on("pacs", "bash", "-c", script).stdout
             yield f"... from the server's with {what}", "alert" in told or "reset" in told, True
         for checked in (True, False):
@@ -133,12 +123,13 @@ class Witness:
         script = f"sleep infinity | {served} >/run/heard 2>&1"
         self.on("ct", "systemd-run", "--quiet", "--unit=pretender", "bash", "-c", script)
         try:
-            self.found_by_second_tunnel(self.practice.address("ct"), "" if checked else "; /^checkHost/d")
+            self.on("ct", "bash", "-c", LISTENING % 2762)
+            self.found_by_second_tunnel(self.practice.address("ct"), "" if checked else "; /^checkHost/d", 10)
         finally:
             self.on("ct", "systemctl", "stop", "pretender")
         return self.on("ct", "grep", "-qa", self.calling, "/run/heard").returncode == 0
 
-    def found_by_second_tunnel(self, server: str = "", more: str = "") -> list[str]:
+    def found_by_second_tunnel(self, server: str = "", more: str = "", seconds: int = 60) -> list[str]:
         """Return what findscu finds by a stunnel that reads our configuration, with another server in it."""
         target = server or self.practice.address("pacs")
         edit = (
@@ -147,8 +138,8 @@ class Witness:
         self.on("ws", "sh", "-c", f"sed '{edit}' /etc/dicom-tunnel/stunnel.conf >{MEANT}")
         self.on("ws", "systemd-run", "--quiet", "--unit=second-tunnel", "stunnel4", MEANT)
         try:
-            time.sleep(2)
-            return self.find(4300)
+            self.on("ws", "bash", "-c", LISTENING % 4300)
+            return self.find(4300, seconds)
         finally:
             self.on("ws", "systemctl", "stop", "second-tunnel")
 
