@@ -11,7 +11,9 @@ both over the same network.
 - `storescu`, `pynetdicom`: C-STORE of 300 images of 512 x 512 in one association, over TLS with the device's own
   certificate into the hardened server, against the untouched package in clear.
 - `dicomweb`: small instances retrieved one after another over one connection, HTTPS with a login against HTTP.
-- `audit`, `second run`: CPU-seconds of the controller and of the host together; `tasks`: those of a hardening.
+- `audit`, `second run`: CPU-seconds of the controller and of the host together; `tasks`: those of a hardening. A
+  CPU-second is worth more on one machine than on another: beside each stands how many runs of benchmarks/ping.yml,
+  which logs in to the host and does nothing, it costs on this one.
 
 Both servers and the workstation come before whatever else the machine does (sched(7), nice value and autogroup): a busy
 machine would slow the one that computes, and not the other, which waits. The ways take turns, each ratio is taken
@@ -47,6 +49,7 @@ from topology import TOPOLOGY
 
 NAME = os.environ.get("RADIOLOGY_LAB", "bench")
 BY = "A made-up person of the benchmark"
+HARDEN, PING = "playbooks/harden.yml", "benchmarks/ping.yml"
 CLIENT = Path(__file__).with_name("client.py")
 AT_LEAST = {"storescu": 4.0, "pynetdicom": 4.0, "dicomweb": 0.5}
 """Ratios of rates, hardened to untouched."""
@@ -113,7 +116,7 @@ class Bench:
         file.write_text(yaml.safe_dump(told), encoding="utf-8")
         self.practice.hand_in_requests(directory, ("ws",))
         self.shell(self.stock, UNTOUCHED)
-        self.playbook("harden")
+        self.playbook(HARDEN)
         self.practice.fetch_certificates(directory, ("ws",))
         self.client("make", str(self.images), "512", "/root/large")
         self.client("make", str(SMALL), "64", "/root/small")
@@ -175,7 +178,7 @@ class Bench:
         return SMALL * TIMES / self.client("dicomweb", *given, str(SMALL), str(TIMES))
 
     def playbook(self, name: str, *more: str) -> float:
-        """Run a playbook and return the CPU-seconds of controller and server together."""
+        """Run a playbook, by its path, and return the CPU-seconds of controller and server together."""
         before, here = self.on_server(), spent()
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.inventory), *more]
         environment = {
@@ -186,7 +189,7 @@ class Bench:
             "RADIOLOGY_LAB": self.lab.name,
         }
         done = subprocess.run(
-            [*command, str(ROOT / "playbooks" / f"{name}.yml")],
+            [*command, str(ROOT / name)],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -195,7 +198,8 @@ class Bench:
         )
         if done.returncode:
             raise SystemExit(f"{name}: {done.stdout[-3000:]}{done.stderr[-500:]}")
-        self.tasks = done.stdout.count("\nTASK [")
+        if name == HARDEN:
+            self.tasks = done.stdout.count("\nTASK [")
         return spent() - here + self.on_server() - before
 
     def on_server(self) -> float:
@@ -229,11 +233,14 @@ def measure(bench: Bench, rounds: int) -> list[dict[str, object]]:
         ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
         rows.append(row(bench, name, figure, [ours, theirs]))
     report = f"report_directory={bench.lab.state}/report"
-    for name, playbook in (("second run", ("harden",)), ("audit", ("audit", "-e", report))):
-        seconds = [bench.playbook(*playbook) for _number in range(rounds)]
-        print(f"{bench.release} {name}: {', '.join(f'{each:.1f}' for each in seconds)} CPU-s", flush=True)
-        rows.append(row(bench, name, statistics.median(seconds), seconds))
-        if playbook == ("harden",):
+    for name, playbook in (("second run", (HARDEN,)), ("audit", ("playbooks/audit.yml", "-e", report))):
+        costs = [(bench.playbook(*playbook), bench.playbook(PING)) for _number in range(rounds)]
+        seconds, pings = ([each[part] for each in costs] for part in (0, 1))
+        figure, ping = statistics.median(seconds), statistics.median(pings)
+        told = f"{', '.join(f'{each:.1f}' for each in seconds)} CPU-s; {figure / ping:.1f} times a ping's {ping:.1f}"
+        print(f"{bench.release} {name}: {told}", flush=True)
+        rows.append({**row(bench, name, figure, seconds), "pings": round(figure / ping, 1)})
+        if playbook == (HARDEN,):
             rows.append(row(bench, "tasks", bench.tasks, [bench.tasks]))
     return rows
 
