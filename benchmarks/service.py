@@ -49,6 +49,7 @@ from topology import TOPOLOGY
 
 NAME = os.environ.get("RADIOLOGY_LAB", "bench")
 BY = "A made-up person of the benchmark"
+PINGS = "; %s times a ping"
 HARDEN, PING = "playbooks/harden.yml", "benchmarks/ping.yml"
 CLIENT = Path(__file__).with_name("client.py")
 AT_LEAST = {"storescu": 4.0, "pynetdicom": 4.0, "dicomweb": 0.5}
@@ -281,7 +282,7 @@ def main() -> int:
         verdict = "holds" if each["holds"] else "DOES NOT HOLD"
         print(
             f"{each['release']:10} {each['name']:12} {each['figure']:8} {sign} {each['bound']:5}  "
-            f"{each['measured']} {verdict}"
+            f"{each['measured']} {verdict}{PINGS % each['pings'] if 'pings' in each else ''}"
         )
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -8,10 +8,8 @@ Usage: witness.py before|after LAB INVENTORY. Prints a line a check and `N passe
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +27,9 @@ from witnessing import Check, side_by_side, witness
 
 WEAK = ("AES128-SHA", "AES256-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384")
 DEVICE = "/etc/dicom-device"
-SILENT = 100
-WAITS = ("--connect-timeout", "3", "-m", "60")
-"""Seconds that curl waits: who is cut off is not connected, who is connected is answered, by a busy machine too."""
+SILENT, SILENCE = 100, "/root/silence"
+WAITS = ("--connect-timeout", "10", "-m", "60")
+"""Seconds that curl waits for a connection, its TLS handshake included, and for all."""
 CLEAR = 11104
 """The port that is declared in clear for us."""
 
@@ -142,20 +140,22 @@ class Witness:
     def silence(self) -> Iterator[Check]:
         """A hundred connections that say nothing delay nobody."""
         program = (WITNESSES / "silence.py").read_text(encoding="utf-8")
-        arguments = ("python3", "-", self.server, str(FRONT), str(SILENT), "20")
-        thread = threading.Thread(target=lambda: self.on("ct", *arguments, stdin=program))
+        self.on("ct", "sh", "-c", f"cat >{SILENCE}.py", stdin=program)
+        unit = ("systemd-run", "--quiet", "--unit=silence", "python3", f"{SILENCE}.py")
         own = (f"{DEVICE}/device.crt", f"{DEVICE}/device.key", f"{DEVICE}/ca.crt")
         source = (WITNESSES / "associate.py").read_text(encoding="utf-8")
         words = ("python3", "-", self.server, str(FRONT), f"{self.prefix}_WS1", self.called, *own)
         quiet, crowded = [], []
         for times in (quiet, crowded):
             if times is crowded:
-                thread.start()
+                self.on("ct", *unit, self.server, str(FRONT), str(SILENT), SILENCE)
+                self.on("ct", "sh", "-c", f"for _ in $(seq 60); do test -e {SILENCE} && exit; sleep 1; done")
             times += [self.on("ws", *words, stdin=source).stdout.split() for _attempt in range(5)]
-        thread.join()
+        opened = self.on("ct", "sh", "-c", f"cat {SILENCE}; systemctl stop silence").stdout.split()
         yield "ws echoes beside 100 silent connections", [ended for ended, *_seconds in crowded], ["accepted"] * 5
-        alone, beside = (statistics.median(float(each[1]) for each in times) for times in (quiet, crowded))
+        alone, beside = (max(float(each[1]) for each in times) for times in (quiet, crowded))
         yield "... delayed by less than a second, or than it takes by itself", beside - alone < max(1, alone), True
+        yield "... which are opened again where the front ends them", [int(each) > SILENT for each in opened], [True]
 
     def web(self) -> Iterator[Check]:
         """HTTPS with a login for those entitled, nothing else."""

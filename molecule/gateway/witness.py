@@ -92,8 +92,8 @@ class Witness(Readers):
         self.tablet.on(
             "systemd-run", "--quiet", f"--unit=listener-{self.number}", "nc", "-lk", f"{self.inside}.3", str(LISTENER)
         )
-        self.ran("box", "bash", "-c", LISTENING % LISTENER)
-        self.tablet.shell(LISTENING % LISTENER)
+        self.ran("box", "bash", "-c", LISTENING % f"{box}:{LISTENER}")
+        self.tablet.shell(LISTENING % f"{self.inside}.3:{LISTENER}")
         calls = (("pacs", box), ("tablet", f"{self.inside}.3"), ("home", box), ("home", f"{self.inside}.3"))
         answers = side_by_side(lambda call: self.calls(*call), calls)
         due = dict(zip(calls, (0, 0, 1, 1), strict=True))
@@ -107,6 +107,7 @@ class Witness(Readers):
         admin = TOPOLOGY.hosts[f"pacs-{self.number}"].plain(f"admin{self.number}")[0]
         place, host = f"{self.inside}.2", f"listener-{self.number}"
         self.home.on("systemd-run", "--quiet", f"--unit={host}", "nc", "-lk", place, str(LISTENER))
+        self.home.shell(LISTENING % f"{place}:{LISTENER}")
         for there in (f"{self.inside}.0/24", f"{admin}/32"):
             self.ran("box", "ip", "route", "add", there, "via", self.gate)
         yield "the box calls the laptop by the gateway", self.calls("box", place), 1

@@ -86,7 +86,7 @@ class Witness(Readers):
             found = device.scan(self.server, self.server6)
             yield f"{device.name} finds open", found, {self.server: ports, self.server6: ports}
         self.on("box", "systemd-run", "--quiet", "--unit=listener", "nc", "-lk", gateway, str(LISTENER))
-        self.on("box", "bash", "-c", LISTENING % LISTENER)
+        self.on("box", "bash", "-c", LISTENING % f"{gateway}:{LISTENER}")
         key = self.home.shell(f"wg show {name} peers")
         lan = TOPOLOGY.networks[f"lan{self.number}"][0]
         self.home.shell(f"wg set {name} peer {key} allowed-ips {lan} && ip route add {lan} dev {name}")

@@ -78,13 +78,15 @@ class Witness(Readers):
     def unused(self) -> Iterator[Check]:
         """A device that was not heard of for 90 days is shut out, after a restart too."""
         self.tablet.switch("down")
-        aged = f"systemctl start radiology-tunnel-idle && sed -i -E '{AGED}' {NOTE}"
+        aged = "systemctl stop radiology-tunnel-idle.timer"  # which may have read the note before the edit
+        aged += f" && systemctl start radiology-tunnel-idle && sed -i -E '{AGED}' {NOTE}"
         aged += " && systemctl start radiology-tunnel-idle && systemctl restart radiology-tunnel"
         saved = "cp -a /etc/swanctl/conf.d /etc/swanctl/x509 /root/"
         yield "90 days pass", self.on("pacs", "bash", "-c", f"{saved} && {aged}"), 0
         yield "tablet, not heard of for so long, comes in", "AUTH_FAILED" in self.tablet.why_not(), True
         yield "home, which is connected, still reads", len(self.home.studies(self.server)), STUDIES
         back = f"rm {NOTE}; cp -a /root/conf.d /root/x509 /etc/swanctl/ && systemctl restart radiology-tunnel"
+        back += " && systemctl start radiology-tunnel-idle.timer"
         yield "it is let in anew", self.on("pacs", "bash", "-c", back), 0
         self.tablet.switch("up")
         yield "... and reads again", len(self.tablet.studies(self.server)), STUDIES

@@ -138,7 +138,7 @@ class Device:
 
     def ask(self, address: str, path: str, *more: str) -> str:
         """Ask the server over HTTPS, its certificate checked, and return the answer; nothing where there is none."""
-        words = ("curl", "-sS", "--connect-timeout", "10", "-m", "60", "--cacert", self.authority, "-K", "-")
+        words = ("curl", "-sS", "--connect-timeout", "20", "-m", "60", "--cacert", self.authority, "-K", "-")
         return self.on(*words, *more, _url(address, path), stdin=f'user = "{self.person}:{self.password}"\n').stdout
 
     def studies(self, address: str, *more: str) -> list[dict[str, Any]]:
@@ -161,15 +161,14 @@ class Device:
 
     def status(self, address: str) -> str:
         """Return the HTTP status of what it gets there without a login and whoever's the certificate."""
-        asked = ("curl", "-sk", "--connect-timeout", "4", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}")
+        asked = ("curl", "-sk", "--connect-timeout", "10", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}")
         return self.on(*asked, _url(address, "/")).stdout
 
     def scan(self, *addresses: str) -> dict[str, list[int]]:
         """Return the TCP ports that take a connection from it."""
         program = (RESOURCES / "witnesses" / "open_ports.py").read_text(encoding="utf-8")
-        loaded: dict[str, list[int]] = json.loads(
-            self.on("python3", "-", "1", str(LAST), *addresses, stdin=program).stdout
-        )
+        scan = ("flock", "/run/scanning", "python3", "-", "1", str(LAST))  # one tunnel at a time is flooded
+        loaded: dict[str, list[int]] = json.loads(self.on(*scan, *addresses, stdin=program).stdout)
         return loaded
 
 

@@ -56,8 +56,8 @@ class IpsecDevice(Device):
     def switch(self, way: str) -> int:
         """Bring its tunnel `up` or `down`; 0 when that went well."""
         self.shell(f"{ALONE} swanctl --load-all --noprompt")
-        verb = ("--initiate", "--child") if way == "up" else ("--terminate", "--ike")
-        return self.on("swanctl", *verb, self.connection, "--timeout", PATIENCE).returncode
+        verb, patience = (("--initiate", "--child"), PATIENCE) if way == "up" else (("--terminate", "--ike"), "10")
+        return self.on("swanctl", *verb, self.connection, "--timeout", patience).returncode
 
     def why_not(self) -> str:
         """Try to bring its tunnel up, and return what the gateway says."""

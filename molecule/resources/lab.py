@@ -126,6 +126,7 @@ class Lab:
         """End a host at once, with all that it held in memory; its rules of nftables are such memory too."""
         name = network.namespace(self.name, host)
         machine.podman("kill", "--signal", "KILL", name)
+        machine.podman("wait", name)
         machine.root("ip", "netns", "exec", name, "nft", "flush", "ruleset")
 
     def give_power(self, host: str) -> None:

@@ -108,7 +108,7 @@ uuid=5ba9d2f4-0000-4000-8000-00000000000{number}
 allow 1-65535 0.0.0.0/0 1-65535
 CONF
   systemd-run --quiet --unit=upnp miniupnpd -d -f /run/upnp.conf
-  for _ in {{1..50}}; do curl -so /dev/null {lan}:5000/rootDesc.xml && exit; sleep 0.1; done
+  for _ in {{1..300}}; do curl -so /dev/null {lan}:5000/rootDesc.xml && exit; sleep 0.1; done
   exit 1 ;;
 off)
   systemctl stop upnp

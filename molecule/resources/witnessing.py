@@ -17,8 +17,8 @@ Check = tuple[str, object, object]
 """What was tried, what came of it, what has to come of it."""
 Look = Callable[[Practice, Path], Iterator[Check]]
 """Takes a practice, and its clinic's folder on the controller."""
-LISTENING = "for _ in {1..60}; do ss -Hltn 'sport = :%d' | grep -q . && exit; sleep 1; done; exit 1"
-"""Waits in bash until somebody on this host listens on a TCP port."""
+LISTENING = "for _ in {1..60}; do ss -Hltn src %s | grep -q . && exit; sleep 1; done; exit 1"
+"""Waits in bash until somebody on this host listens at an address and TCP port; `:PORT` is that of any address."""
 Case, Seen = TypeVar("Case"), TypeVar("Seen")
 
 

@@ -91,7 +91,7 @@ class Witness:
     def in_clear(self) -> None:
         """Send one image from the workstation to the modality in clear, which nobody should."""
         self.on("ct", "systemd-run", "--quiet", "--unit=clear", "storescp", "-od", "/tmp", "--ignore", "4104")
-        self.on("ct", "bash", "-c", LISTENING % 4104)
+        self.on("ct", "bash", "-c", LISTENING % ":4104")
         self.on("ws", "storescu", self.practice.address("ct"), "4104", "/root/one/one.dcm")
         self.on("ct", "systemctl", "stop", "clear")
 
@@ -123,7 +123,7 @@ class Witness:
         script = f"sleep infinity | {served} >/run/heard 2>&1"
         self.on("ct", "systemd-run", "--quiet", "--unit=pretender", "bash", "-c", script)
         try:
-            self.on("ct", "bash", "-c", LISTENING % 2762)
+            self.on("ct", "bash", "-c", LISTENING % ":2762")
             self.found_by_second_tunnel(self.practice.address("ct"), "" if checked else "; /^checkHost/d", 10)
         finally:
             self.on("ct", "systemctl", "stop", "pretender")
@@ -138,7 +138,7 @@ class Witness:
         self.on("ws", "sh", "-c", f"sed '{edit}' /etc/dicom-tunnel/stunnel.conf >{MEANT}")
         self.on("ws", "systemd-run", "--quiet", "--unit=second-tunnel", "stunnel4", MEANT)
         try:
-            self.on("ws", "bash", "-c", LISTENING % 4300)
+            self.on("ws", "bash", "-c", LISTENING % ":4300")
             return self.find(4300, seconds)
         finally:
             self.on("ws", "systemctl", "stop", "second-tunnel")

@@ -158,8 +158,7 @@ def guesses_a_second(address: str, port: int, name: str, *, tls: bool = True) ->
         return None
     finally:
         connection.close()
-    seconds = max(1, math.ceil(time.monotonic() - began))
-    return math.ceil((len(answers) - answers.count(429)) / seconds)
+    return math.ceil((len(answers) - answers.count(429)) / max(1.0, time.monotonic() - began))
 
 
 def known_pair_accepted(address: str, port: int) -> bool:

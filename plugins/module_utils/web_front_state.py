@@ -30,7 +30,7 @@ DEFAULT_SITE = "default"
 CLEARTEXT_PORTS = (80, 8000, 8080)
 """TCP ports on which web servers answer in clear by custom; 8042 is Orthanc's own and judged apart."""
 
-JOURNAL_SECONDS = 2.0
+JOURNAL_SECONDS = 10.0
 """How long the front may take, after its answer, to tell journald of it."""
 WARNING = 4
 """Priority of syslog(3); more pressing ones have lower numbers."""

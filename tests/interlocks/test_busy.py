@@ -41,8 +41,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 def test_a_mount_waits_for_whoever_checks_the_file_system(machine: Machine, device: str, tmp_path: Path) -> None:
     checking = os.open(device, os.O_RDWR | os.O_EXCL)
-    threading.Timer(2.5, os.close, [checking]).start()
     begun = time.monotonic()
+    threading.Timer(2.5, os.close, [checking]).start()
     machine.mount(device, str(tmp_path / "first"), read_only=True)
     assert os.path.ismount(tmp_path / "first") and time.monotonic() - begun >= 2
 

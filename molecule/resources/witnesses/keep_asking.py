@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-PATIENCE = 30
+PATIENCE = 10
 """Seconds without an answer."""
 
 

@@ -10,6 +10,7 @@ or made to wait as the guesser is, or when the journal lacks the guesses or hold
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import http.client
 import json
 import re
@@ -23,7 +24,7 @@ from pathlib import Path
 SECONDS = 3.0
 A_SECOND = 5
 LEAST = round(3 * A_SECOND * SECONDS)
-"""Guesses, of which at most a third may be looked at: a busy machine goes on until it has made them."""
+"""Guesses: a busy machine goes on until it has made them."""
 PATHS = (
     ("GET", "/system"),
     ("DELETE", "/instances/0"),
@@ -56,8 +57,8 @@ def reader() -> dict[str, str]:
     return {"Authorization": f"Basic {found[1].replace('[+]', '+')}"} if found else {}
 
 
-def guess(address: str, ended: threading.Event) -> list[int]:
-    """Return the statuses of as many guesses as there are; then it has ended."""
+def guess(address: str, ended: threading.Event) -> tuple[list[int], float]:
+    """Return the statuses of as many guesses as there are, and the seconds that they took; then it has ended."""
     asked, statuses = connection(address), []
     began = time.monotonic()
     try:
@@ -69,7 +70,7 @@ def guess(address: str, ended: threading.Event) -> list[int]:
             statuses.append(answer.status)
     finally:
         ended.set()
-    return statuses
+    return statuses, time.monotonic() - began
 
 
 def read(address: str, ended: threading.Event) -> list[int]:
@@ -86,19 +87,18 @@ def read(address: str, ended: threading.Event) -> list[int]:
 def journal(since: float) -> list[tuple[int, str]]:
     """Return priority and text of what the front wrote since then."""
     command = ["journalctl", "-u", "orthanc-web", "--since", f"@{since:.6f}", "-o", "json", "--no-pager"]
+    subprocess.run(["journalctl", "--sync"], check=True)
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return [(int(entry["PRIORITY"]), str(entry["MESSAGE"])) for entry in map(json.loads, lines)]
 
 
 def main(address: str) -> int:
     """Guess and read at once; return 0 when all was as it should be."""
-    guessed: list[int] = []
     ended, began = threading.Event(), time.time()
-    guesser = threading.Thread(target=lambda: guessed.extend(guess(address, ended)))
-    guesser.start()
-    answers = read(address, ended)
-    guesser.join()
-    seconds = time.time() - began
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        guessing = pool.submit(guess, address, ended)
+        answers = read(address, ended)
+        guessed, seconds = guessing.result()
     time.sleep(1)
     lines = journal(began)
     looked_at = len(guessed) - guessed.count(429)
