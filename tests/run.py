@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Run the stages of `make test`, one that works beside two that mostly wait for hosts in containers, for one verdict.
+"""Run the stages of `make test`, three at a time, for one verdict.
 
 Usage: tests/run.py [STAGE or GROUP ...]; the groups are lint, unit, sanity, package, lockout, interlocks, powercut,
 machine, rotation, abuse, enroll, lan, canary, devices, managers and molecule.
@@ -10,7 +10,6 @@ verdict, where a log that is cut short still shows them, the lines that tell why
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import os
 import re
@@ -19,6 +18,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import lanes
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "test"
@@ -48,8 +49,12 @@ LOCKOUT = (
 )
 """A server calls nobody undeclared and lets nobody into a container, the engineer staying in, also where sshd refuses
 everybody for a moment; then the engineer is really cut off, by the firewall and by sshd, and each host undoes it alone."""
-BUSY = ("machine", "molecule-disk_encryption", "unit", "sanity", "interlocks", "lint", "powercut")
-"""Stages that keep a core busy, and have no hosts in containers: the kernel bears no more of these than two stages have."""
+DISKS = ("machine", "molecule-disk_encryption", "interlocks", "powercut")
+"""Stages that have a virtual machine or loop devices, and keep a core busy: one at a time."""
+ALONE = ("unit", "sanity", "lint")
+"""Stages that have nothing but themselves; all others have hosts in containers, of which the kernel bears two stages."""
+AT_ONCE = {"disks": 1, "hosts": 2}
+WORKERS = 3
 TELLING = re.compile(r"\bFAILED\b|\bfatal: |^E  |\b[Ee]rror\b")
 """What a line has that tells why a stage failed: of a witness, a playbook, pytest and the rest."""
 
@@ -63,9 +68,11 @@ class Stage:
     commands: tuple[tuple[str, ...], ...]
 
     @property
-    def busy(self) -> bool:
-        """Whether it keeps a core busy."""
-        return self.name.removesuffix("-newest") in BUSY
+    def kind(self) -> str:
+        """What it has to itself."""
+        if self.name in DISKS:
+            return "disks"
+        return "alone" if self.name.removesuffix("-newest") in ALONE else "hosts"
 
 
 def on_lab(name: str, hosts: str, *playbooks: str) -> Stage:
@@ -167,8 +174,7 @@ def main(chosen: list[str]) -> int:
         print("building the lab's images (cached by their recipe)", flush=True)
         subprocess.run([sys.executable, "molecule/resources/lab.py", "images"], cwd=ROOT, check=True)
     print(f"running {len(wanted)} stages; logs in {LOGS.relative_to(ROOT)}/", flush=True)
-    with concurrent.futures.ThreadPoolExecutor(1) as busy, concurrent.futures.ThreadPoolExecutor(2) as waiting:
-        verdicts = [done.result() for done in [(busy if each.busy else waiting).submit(run, each) for each in wanted]]
+    verdicts = lanes.done(wanted, run, lambda stage: stage.kind, AT_ONCE, WORKERS)
     for stage in (each for each, passed in zip(wanted, verdicts, strict=True) if not passed):
         telling = [line.strip()[:300] for line in lines(stage) if TELLING.search(line)]
         print("\n".join(f"{stage.name}: {line}" for line in telling[-20:]))
