@@ -15,8 +15,14 @@ from ansible_collections.radiology.hardening.plugins.module_utils import package
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 
 LISTS = "/var/lib/apt/lists"
+CACHES = "/var/cache/apt"
+CACHE = f"{CACHES}/pkgcache.bin"
+"""What apt has read of its indexes; making it anew takes half a second of CPU (apt.conf(5), Dir::Cache::pkgcache)."""
+AS_IT_LIES = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
+ASK_CACHE = (*AS_IT_LIES, f"mount --bind -o ro {CACHES} {CACHES} && exec apt-cache policy")
+"""apt's own view of its sources and their priorities; a cache that is older than them it cannot write."""
 ASK = ("apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy")
-"""apt's own view of its sources and their priorities, with nothing written beside."""
+"""The same without a cache."""
 SOURCE = re.compile(r"(?m)^ *(-?\d+) (\S+) .*\n +release (\S.*)$")
 INSTALLED = 100
 """The priority of what is installed: what is offered below it replaces nothing."""
@@ -26,8 +32,7 @@ def unsourced(host: Host, codename: str) -> list[str]:
     """Return why no correction of this release reaches the host; nothing of one that never renewed its index."""
     if not codename or not _renewed(host):
         return []
-    asked = host.run(ASK)
-    sources = [(int(priority), site, _words(told)) for priority, site, told in SOURCE.findall(asked.output)]
+    sources = [(int(priority), site, _words(told)) for priority, site, told in SOURCE.findall(_policy(host))]
     main = [(priority, site, words) for priority, site, words in sources if words.get("c", "main") == "main"]
     fixes = [source for source in main if source[2].get("n") == f"{codename}-security"]
     if not fixes:
@@ -48,6 +53,13 @@ def advise(found: list[str]) -> str:
         "from a mirror, in /etc/apt/sources.list, take out pins (/etc/apt/preferences.d) and APT::Default-Release that "
         "put another source before it, and run `apt-get update`; `apt-cache policy` shows what is in force"
     )
+
+
+def _policy(host: Host) -> str:
+    """Return what apt tells of its sources, with nothing written beside."""
+    if host.stat(CACHE) is not None and (asked := host.run(ASK_CACHE)).ok:
+        return asked.output
+    return host.run(ASK).output
 
 
 def _renewed(host: Host) -> bool:

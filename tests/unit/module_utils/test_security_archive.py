@@ -29,10 +29,14 @@ class Machine(Host):
     def __init__(self, root: Path, *sources: str) -> None:
         super().__init__(str(root))
         self.told = "".join([INSTALLED, *sources, "Pinned packages:\n"])
+        self.ran = []
+        self.can_unshare = True
 
     def run(self, command, **_):
-        assert command[0] == "apt-cache"
-        assert command[-1] == "policy"
+        self.ran.append(command)
+        assert command[-1].endswith("policy")
+        if command[0] == "unshare" and not self.can_unshare:
+            return Result(1, "", "unshare: unshare failed: Operation not permitted")
         return Result(0, self.told, "")
 
     def lay(self, path):
@@ -85,6 +89,26 @@ def test_a_host_that_never_renewed_its_index_is_not_told_so(tmp_path, renewed):
     machine.lay(renewed)
     assert security_archive.unsourced(machine, "trixie")
     assert security_archive.unsourced(machine, "") == []
+
+
+@pytest.mark.parametrize(
+    ("cached", "can_unshare", "ran"),
+    [
+        (False, True, [security_archive.ASK]),
+        (True, True, [security_archive.ASK_CACHE]),
+        (True, False, [security_archive.ASK_CACHE, security_archive.ASK]),
+    ],
+)
+def test_apt_reads_its_cache_where_it_has_one_and_never_writes_it(tmp_path, cached, can_unshare, ran):
+    machine = Machine(tmp_path, MAIN)
+    machine.can_unshare = can_unshare
+    machine.lay(INDEX)
+    if cached:
+        machine.lay(security_archive.CACHE)
+    assert security_archive.unsourced(machine, "trixie")
+    assert machine.ran == ran
+    assert "mount --bind -o ro /var/cache/apt" in security_archive.ASK_CACHE[-1]
+    assert {"Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="} < set(security_archive.ASK)
 
 
 def test_which_archive_to_take_is_left_to_a_person():
