@@ -16,7 +16,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils.deliberate imp
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_places import DATA, Place
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_stack import CLEAR, ENCRYPTED, Mount
 from ansible_collections.radiology.hardening.plugins.module_utils.disk_swap import TABLE, parse_table
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.host import WITH_OWN_MOUNTS, Host
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
 SERVICES = {"images": orthanc_service.UNIT, "index": orthanc_service.UNIT}
@@ -25,8 +25,6 @@ and MariaDB starts on no empty one."""
 LOCAL = (ENCRYPTED, CLEAR)
 """What protects the places whose mount points are looked at: those on disks of the host."""
 DROP_IN = orthanc_service.MOUNTS_DROP_IN
-UNCOVERED = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
-"""Runs a line where the mount point is uncovered, in a mount namespace of its own: the host's mounts stay."""
 LOOK = 'umount --lazy "$0" && lsattr -d "$0" && ls -A "$0" | wc -l'
 OPEN = 'umount --lazy "$0"; chattr -i "$0"'
 CLOSE = 'umount --lazy "$0" && test -z "$(ls -A "$0")" && chattr +i "$0"'
@@ -107,7 +105,7 @@ def _listed(host: Host, point: str) -> bool | None:
 
 def _uncovered(host: Host, point: str) -> tuple[str, int]:
     """Return the attributes of the folder under a mount point, and how many entries it has; neither where unknown."""
-    answer = host.run([*UNCOVERED, LOOK, point])
+    answer = host.run([*WITH_OWN_MOUNTS, LOOK, point])
     lines = answer.output.split("\n") if answer.ok else []
     if len(lines) < 2 or not lines[1].strip().isdigit():
         return "", 0
@@ -129,8 +127,8 @@ def _guard(sentence: str) -> Step:
 
 def _close(point: str) -> Step:
     def do(host: Host) -> None:
-        host.undone_by(f"Let the folder under the mount point {point} be written again", *UNCOVERED, OPEN, point)
-        host.must([*UNCOVERED, CLOSE, point])
+        host.undone_by(f"Let the folder under the mount point {point} be written again", *WITH_OWN_MOUNTS, OPEN, point)
+        host.must([*WITH_OWN_MOUNTS, CLOSE, point])
 
     return Step(f"Make the empty folder under the mount point {point} immutable", do)
 

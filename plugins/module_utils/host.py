@@ -37,6 +37,9 @@ LOCK = "/run/radiology-hardening.lock"
 STEADY = ("dpkg-query", "openssl", "systemd-analyze")
 """Programs whose answer stays the same as long as nothing is changed."""
 
+WITH_OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
+"""Runs a line of shell in a mount namespace of its own: what it mounts and unmounts is not so for the host."""
+
 PATIENCE = 600
 """Seconds for which another run's change is waited for."""
 

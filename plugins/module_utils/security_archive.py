@@ -12,14 +12,13 @@ from __future__ import annotations
 import re
 
 from ansible_collections.radiology.hardening.plugins.module_utils import packages
-from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
+from ansible_collections.radiology.hardening.plugins.module_utils.host import WITH_OWN_MOUNTS, Host
 
 LISTS = "/var/lib/apt/lists"
 CACHES = "/var/cache/apt"
 CACHE = f"{CACHES}/pkgcache.bin"
 """What apt has read of its indexes; making it anew takes half a second of CPU (apt.conf(5), Dir::Cache::pkgcache)."""
-AS_IT_LIES = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
-ASK_CACHE = (*AS_IT_LIES, f"mount --bind -o ro {CACHES} {CACHES} && exec apt-cache policy")
+ASK_CACHE = (*WITH_OWN_MOUNTS, f"mount --bind -o ro {CACHES} {CACHES} && exec apt-cache policy")
 """apt's own view of its sources and their priorities; a cache that is older than them it cannot write."""
 ASK = ("apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy")
 """The same without a cache."""

@@ -276,7 +276,9 @@ def test_a_unit_requires_a_mount_by_any_path_on_it(value, held):
 )
 def test_nothing_is_written_beside_a_volume_in_clear_either(protection, looked_at):
     host, point = RecordedHost(), "/srv/images"
-    host.answers(" ".join([*disk_mount_points.UNCOVERED, disk_mount_points.LOOK, point]), output="-------e------- .\n0")
+    host.answers(
+        " ".join([*disk_mount_points.WITH_OWN_MOUNTS, disk_mount_points.LOOK, point]), output="-------e------- .\n0"
+    )
     place = {"path": f"{point}/db-v6", "purpose": "images", "mount_point": point, "protection": protection}
     found = disk_mount_points.observe(host, [place])
     assert found["unguarded"] == [f"orthanc.service does not require {point}"] * looked_at
