@@ -191,7 +191,7 @@ def test_a_silent_box_costs_a_second_and_one_that_refuses_nothing() -> None:
     silent.answers = False
     began = time.monotonic()
     assert asked(silent) == ([], [], [], [])
-    assert internet_box.SILENCE <= time.monotonic() - began < 20
+    assert internet_box.SILENCE <= time.monotonic() - began < 2
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind((LOOPBACK, 0))
         unused = free.getsockname()[1]
@@ -206,7 +206,7 @@ def test_a_box_whose_talk_does_not_end_is_unread_within_its_time() -> None:
     slow.mapped *= 100
     began = time.monotonic()
     told = asked(slow)
-    assert time.monotonic() - began < 25  # what it had to say takes twice that
+    assert time.monotonic() - began < internet_box.SILENCE + internet_box.TALK + 1
     assert "has not answered within" in told.unread[0]
 
 
