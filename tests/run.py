@@ -57,6 +57,8 @@ AT_ONCE = {"disks": 1, "hosts": 2}
 WORKERS = 3
 TELLING = re.compile(r"\bFAILED\b|\bfatal: |^E  |\b[Ee]rror\b")
 """What a line has that tells why a stage failed: of a witness, a playbook, pytest and the rest."""
+WITHIN = re.compile(r'\\n|", "')
+"""What stands between two lines of a command's output where Ansible tells of its failure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +161,12 @@ def lines(stage: Stage) -> list[str]:
     return (LOGS / f"{stage.name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
 
 
+def telling(printed: list[str]) -> list[str]:
+    """Return the last lines that tell why a stage failed; what a command had printed is one line of a playbook's."""
+    said = (part.strip()[:300] for line in printed for part in WITHIN.split(line) if TELLING.search(part))
+    return list(dict.fromkeys(said))[-20:]
+
+
 def main(chosen: list[str]) -> int:
     """Run what was asked for, all of it by default."""
     known = stages()
@@ -176,8 +184,7 @@ def main(chosen: list[str]) -> int:
     print(f"running {len(wanted)} stages; logs in {LOGS.relative_to(ROOT)}/", flush=True)
     verdicts = lanes.done(wanted, run, lambda stage: stage.kind, AT_ONCE, WORKERS)
     for stage in (each for each, passed in zip(wanted, verdicts, strict=True) if not passed):
-        telling = [line.strip()[:300] for line in lines(stage) if TELLING.search(line)]
-        print("\n".join(f"{stage.name}: {line}" for line in telling[-20:]))
+        print("\n".join(f"{stage.name}: {line}" for line in telling(lines(stage))))
     print(f"{verdicts.count(True)} passed, {verdicts.count(False)} failed")
     return 0 if verdicts and all(verdicts) else 1
 
