@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 LOCK = "/run/radiology-hardening.lock"
 """Held by whoever changes this host; it ends with its process, even a killed one."""
 
-STEADY = ("dpkg-query", "openssl", "systemd-analyze")
+STEADY = (
+    *("/usr/sbin/sshd", "apt-config", "dpkg", "dpkg-query", "getent", "id", "ip", "openssl", "systemctl"),
+    *("systemd-analyze", "systemd-detect-virt"),
+)
 """Programs whose answer stays the same as long as nothing is changed."""
 
 WITH_OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private", "sh", "-c")

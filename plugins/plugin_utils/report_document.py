@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,33 @@ VERDICT_ORDER = {
 }
 
 
+class Rendered(Mapping[str, Any]):
+    """The variables of a host, each rendered once: Ansible renders all that a variable holds each time it is read."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        """Take what Ansible knows of the host."""
+        self._variables = variables
+        self._read: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a variable; KeyError where there is none."""
+        if name not in self._read:
+            self._read[name] = self._variables[name]
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a variable, without rendering it."""
+        return name in self._variables
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._variables)
+
+
 def version() -> str:
     """Return the collection's version: of its artifact, or of galaxy.yml in a checkout."""
     root = Path(__file__).resolve().parents[2]
@@ -50,18 +77,19 @@ def build(
 
     In a run that --limit narrowed, for those alone at which anything was looked: the others keep their last report.
     """
+    vantage_points = groups.get("vantage_points", [])
+    known = {host: Rendered(hostvars[host]) for host in (*groups.get("clinic_hosts", []), *vantage_points)}
     clinics: dict[str, list[str]] = {}
     for host in groups.get("clinic_hosts", []):
-        clinics.setdefault(str(hostvars[host]["clinic"]["name"]), []).append(host)
-    vantage_points = groups.get("vantage_points", [])
+        clinics.setdefault(str(known[host]["clinic"]["name"]), []).append(host)
     return [
         _document(
-            {host: hostvars[host] for host in hosts},
-            {name: hostvars[name] for name in vantage_points if hostvars[name].get("clinic", {}).get("name") == clinic},
+            {host: known[host] for host in hosts},
+            {name: known[name] for name in vantage_points if known[name].get("clinic", {}).get("name") == clinic},
             now,
         )
         for clinic, hosts in sorted(clinics.items())
-        if not limited or any(name in hostvars[host] for host in hosts for name in LOOKS)
+        if not limited or any(name in known[host] for host in hosts for name in LOOKS)
     ]
 
 
