@@ -16,9 +16,9 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_re
 from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.web_certificate import WebCertificate
 
-MODULE = "radiology.hardening.authentication"
 ORTHANC = "orthanc_logins"
 """The secret in the clinic's vault file that the passwords come of by which fronts ask Orthanc for people."""
 
@@ -44,10 +44,10 @@ def orthanc_passwords(secret: str, logins: list[str]) -> dict[str, str]:
     return {login: hmac.new(secret.encode(), login.encode(), hashlib.sha256).hexdigest() for login in logins}
 
 
-class ActionModule(GuardedAction, RequestingAction):
+class ActionModule(GuardedAction, RequestingAction, SurfaceAction):
     """Make what is missing on the controller, run the module, and have signed what it asks for."""
 
-    TRANSFERS_FILES = False
+    SURFACE = "authentication"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; a certificate that has to be signed first takes a second call of it."""
@@ -95,7 +95,6 @@ class ActionModule(GuardedAction, RequestingAction):
         """Call the module; `renew`: unless the next key is made already, if one is asked for."""
         scope = self._task.args.get("scope") or {}
         arguments = {
-            **self._task.args,
             "scope": {**scope, "renew": renew and bool(scope.get("renew"))},
             **given,
             "certificate": certificate.text if certificate else "",
@@ -104,8 +103,8 @@ class ActionModule(GuardedAction, RequestingAction):
             "engineer": self._engineer(),
             "becomes_by": self._becomes_by(),
         }
-        answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
-        self.confirm(answer, ssh_undo.UNDO, MODULE, variables)
+        answer = self.call(variables, arguments)
+        self.confirm(answer, ssh_undo.UNDO, self.SURFACE, variables)
         return answer
 
     def _engineer(self) -> str:

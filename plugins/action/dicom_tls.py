@@ -24,14 +24,13 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
-MODULE = "radiology.hardening.dicom_tls"
 
-
-class ActionModule(RequestingAction):
+class ActionModule(RequestingAction, SurfaceAction):
     """Sign what is missing, run the module, and have signed what it asks for."""
 
-    TRANSFERS_FILES = False
+    SURFACE = "dicom_tls"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; a certificate that has to be signed first takes a second call of it."""
@@ -52,13 +51,13 @@ class ActionModule(RequestingAction):
             device_certificates.demand_own_keys(directory, [*names, name, f"{name}-web"])
             signed, waiting = device_certificates.sign(secrets, directory, devices, check_mode=check_mode)
             made += [f"Sign the certificate of {device}" for device in signed]
-            answer = self._call(variables, self._given(directory, name, devices))
+            answer = self.call(variables, self._given(directory, name, devices))
             if not check_mode and self._is_wanted(answer, directory, name):
                 request = self.fetch_request(dicom_front.REQUEST, variables)
                 authority.sign(secrets, directory, request, name, names=dicom_front.plain_names(scope))
                 made += [*answer["plan"], f"Sign the certificate of {name}"]
                 given = self._given(directory, name, devices)
-                answer = self._call(variables, {**given, "scope": {**scope, "renew": False}})
+                answer = self.call(variables, {**given, "scope": {**scope, "renew": False}})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
@@ -90,9 +89,3 @@ class ActionModule(RequestingAction):
                 str(device["name"]): device_certificates.admitted(directory, device) for device in devices
             },
         }
-
-    def _call(self, variables: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_name=MODULE, module_args={**self._task.args, **given}, task_vars=variables
-        )
-        return answer

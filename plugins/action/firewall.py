@@ -10,24 +10,21 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces.firewall import UNDO
 from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
+from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
-MODULE = "radiology.hardening.firewall"
 
-
-class ActionModule(GuardedAction):
+class ActionModule(GuardedAction, SurfaceAction):
     """Run the module and confirm over a new connection what it armed."""
 
-    TRANSFERS_FILES = False
+    SURFACE = "firewall"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result."""
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
-        answer = self._execute_module(
-            module_name=MODULE, module_args={**self._task.args, "arming": self.arming}, task_vars=variables
-        )
+        answer = self.call(variables, {"arming": self.arming})
         try:
-            self.confirm(answer, UNDO, MODULE, variables)
+            self.confirm(answer, UNDO, self.SURFACE, variables)
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)

@@ -14,8 +14,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils.tunnel_certifi
 class ActionModule(TunnelAction):
     """Run the module, have signed what it asks for, and hand it the certificate."""
 
-    TRANSFERS_FILES = False
-    MODULE = "radiology.hardening.modality_box"
+    SURFACE = "modality_box"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result."""

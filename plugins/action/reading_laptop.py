@@ -12,14 +12,13 @@ from ansible_collections.radiology.hardening.plugins.module_utils.errors import 
 from ansible_collections.radiology.hardening.plugins.plugin_utils import home_devices
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
-MODULE = "radiology.hardening.reading_laptop"
 
-
-class ActionModule(RequestingAction):
+class ActionModule(RequestingAction, SurfaceAction):
     """Run the module, and fetch the public key."""
 
-    TRANSFERS_FILES = False
+    SURFACE = "reading_laptop"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result, with a sentence where the key is another than before."""
@@ -27,7 +26,7 @@ class ActionModule(RequestingAction):
         result: dict[str, Any] = super().run(tmp, variables)
         scope = self._task.args.get("scope") or {}
         laptop = scope.get("home")
-        answer = self._execute_module(module_name=MODULE, module_args=self._task.args, task_vars=variables)
+        answer = self.call(variables, {})
         if succeeded(answer) and laptop and not self._task.check_mode:
             try:
                 public = self.fetch_request(home_tunnel.PUBLIC, variables).strip()

@@ -13,14 +13,13 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import authori
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
-MODULE = "radiology.hardening.remote_access"
 
-
-class ActionModule(RequestingAction):
+class ActionModule(RequestingAction, SurfaceAction):
     """Run the module, fetch the gateway's public key, and write what is set by hand."""
 
-    TRANSFERS_FILES = False
+    SURFACE = "remote_access"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result, with a sentence for each file that was written."""
@@ -32,7 +31,7 @@ class ActionModule(RequestingAction):
             if home_ipsec.is_chosen(tunnel):
                 scope, answer = self._by_ipsec(scope, variables)
             else:
-                answer = self._call(scope, variables)
+                answer = self.call(variables, {})
             if succeeded(answer) and tunnel and not self._task.check_mode:
                 files = home_devices.files(scope, self._public(scope, variables), str(variables["clinic_host"]["name"]))
                 written = home_devices.write(str(scope["clinic_directory"]), files, scope["tunnel"])
@@ -41,12 +40,6 @@ class ActionModule(RequestingAction):
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)
         return result
-
-    def _call(self, scope: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_name=MODULE, module_args={**self._task.args, "scope": scope}, task_vars=variables
-        )
-        return answer
 
     def _public(self, scope: dict[str, Any], variables: dict[str, Any]) -> str:
         """Return the gateway's public key, which devices of WireGuard know it by; IPsec has a certificate for that."""
@@ -61,12 +54,12 @@ class ActionModule(RequestingAction):
         signed = home_certificates.sign(secrets, directory, scope["tunnel"], check_mode=check_mode)
         done = [f"Sign the certificate of {name}, for the tunnel alone" for name in signed]
         scope = home_devices.with_keys(scope)
-        answer = self._call(scope, variables)
+        answer = self.call(variables, {"scope": scope})
         if succeeded(answer) and home_ipsec_host.REQUESTED in answer["plan"] and not check_mode:
             name = home_ipsec_host.title(scope["tunnel"])
             request = self.fetch_request(home_ipsec.REQUEST, variables)
             authority.sign(secrets, directory, request, name, names=[name, str(scope["tunnel"]["endpoint"])])
             done += [*answer["plan"], f"Sign the certificate of {name}"]
             scope = home_devices.with_keys(scope)
-            answer = self._call(scope, variables)
+            answer = self.call(variables, {"scope": scope})
         return scope, {**answer, **told([*done, *answer["plan"]], answer)} if succeeded(answer) else answer

@@ -32,8 +32,7 @@ def first_passwords(secrets: Secrets, scope: Mapping[str, Any]) -> dict[str, str
 class ActionModule(TunnelAction):
     """Run the module, have signed what it asks for, and hand it the certificate."""
 
-    TRANSFERS_FILES = False
-    MODULE = "radiology.hardening.workstation"
+    SURFACE = "workstation"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; a certificate that has to be signed first takes a second call of it."""

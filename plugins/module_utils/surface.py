@@ -1,29 +1,54 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What every surface offers, and the three lines of flow that every surface's module is."""
+"""What every surface offers, and the flow that each is held by: look, plan, apply unless check mode."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.radiology.hardening.plugins.module_utils import packages, surface_needs
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import LEFT, parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
 from ansible_collections.radiology.hardening.plugins.module_utils.kept import Ledger
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, apply
 
+if TYPE_CHECKING:  # Ansible sends to a host what it reads here; `named` imports there what is asked for alone
+    from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import (
+        authentication,
+        dicom_tls,
+        disk_encryption,
+        firewall,
+        modality_box,
+        orthanc,
+        reading_laptop,
+        remote_access,
+        system,
+        workstation,
+    )
+
+    SENT = (
+        *(authentication, dicom_tls, disk_encryption, firewall, modality_box, orthanc, reading_laptop),
+        *(remote_access, system, workstation),
+    )
+
+NAMES = (
+    *("orthanc", "dicom_tls", "authentication", "firewall", "remote_access", "disk_encryption", "system"),
+    *("workstation", "reading_laptop", "modality_box"),
+)
 DAY = 86400
 """Seconds; certificates are signed so that they count from a day before."""
 
-ARGUMENTS: dict[str, Any] = {
-    "scope": {"type": "dict", "required": True},
-    "wanted": {"type": "dict", "required": True},
-}
+
+def named(name: str) -> ModuleType:
+    """Return the surface of this name, one of NAMES."""
+    return importlib.import_module(f"{__package__}.surfaces.{name}")
 
 
 def observe(surface: ModuleType, host: Host, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,32 +61,47 @@ def recording(host: Host, surface: ModuleType) -> None:
     host.ledger = Ledger(host, surface.NAME, surface.OWN)
 
 
-def main(surface: ModuleType, **secrets: Any) -> None:
-    """Observe, plan, apply unless check mode. `secrets` are further module arguments, handed to the plan only."""
-
-    def plan(host: Host, given: Mapping[str, Any]) -> list[Step]:
-        scope: Mapping[str, Any] = given["scope"]
-        if given.get("confirm"):  # nothing need be looked at, and the undo does not wait
-            return list(surface.plan({}, {}, {"confirm": True, "arming": given["arming"]}))
-        demand_clock(scope)
-        with host.looking():
-            facts = observe(surface, host, scope)
-        recording(host, surface)
-        steps: list[Step] = surface.plan(facts, given["wanted"], {**scope, **{name: given[name] for name in secrets}})
-        return steps
-
-    follow({**ARGUMENTS, **secrets}, plan)
+def installing(host: Host, name: str, scope: Mapping[str, Any]) -> list[Step]:
+    """Return the step that installs what the surface cannot do without, or none."""
+    programs = surface_needs.packages(name, scope)
+    return packages.plan(host, programs) if programs else []
 
 
-def follow(arguments: Mapping[str, Any], plan: Callable[[Host, Mapping[str, Any]], list[Step]]) -> None:
-    """Make a plan, bring about what is not left to a person unless check mode, and tell it; two runs take turns."""
-    module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True)
+def plan(host: Host, surface: ModuleType, given: Mapping[str, Any]) -> list[Step]:
+    """Look at the host and return what is to be done there; what is replaced from now on is kept."""
+    scope: Mapping[str, Any] = given["scope"]
+    with host.looking():
+        facts = observe(surface, host, scope)
+    recording(host, surface)
+    more = {name: given[name] for name in surface_needs.GIVEN.get(surface.NAME, ())}
+    steps: list[Step] = surface.plan(facts, given["wanted"], {**scope, **more})
+    return steps
+
+
+def hold(host: Host, given: Mapping[str, Any], *, check_mode: bool) -> tuple[list[Step], list[Step]]:
+    """Bring about what is not left to a person, unless check mode; return that, and what is left."""
+    surface = named(given["surface"])
+    if given.get("confirm"):  # nothing need be looked at, and the undo does not wait
+        confirmed = list(surface.plan({}, {}, {"confirm": True, "arming": given["arming"]}))
+        apply(host, confirmed)
+        return confirmed, []
+    with contextlib.nullcontext() if check_mode else host.alone():
+        demand_clock(given["scope"])
+        installed = installing(host, surface.NAME, given["scope"])
+        if not check_mode:
+            apply(host, installed)
+        ordinary, left = parted(plan(host, surface, given))
+        if not check_mode:
+            apply(host, ordinary)
+    return [*installed, *ordinary], left
+
+
+def main(options: Mapping[str, Any]) -> None:
+    """Hold one surface and tell it; two runs on a host take turns."""
+    module = AnsibleModule(argument_spec=dict(options), supports_check_mode=True)
     host = Host()
     try:
-        with contextlib.nullcontext() if module.check_mode or module.params.get("confirm") else host.alone():
-            ordinary, left = parted(plan(host, module.params))
-            if not module.check_mode:
-                apply(host, ordinary)
+        ordinary, left = hold(host, module.params, check_mode=module.check_mode)
     except HardeningError as error:
         module.fail_json(msg=str(error))
     told, deliberate = [step.does for step in ordinary], [*(step.does for step in left), *host.remarks]

@@ -12,24 +12,7 @@ description:
   - Keeps a TLS front of its own unit (nginx stream) before Orthanc's DICOM port. A device is let in by its certificate
     and its address together, and Orthanc meets it at the loopback address that stands for it.
   - Its action runs on the controller, has the clinic's authority sign the front's certificate and those of the devices
-    that handed in a request, and gives the options below other than O(scope) and O(wanted).
-options:
-  certificate:
-    description: The front's certificate, PEM, signed by the clinic's authority.
-    type: str
-    default: ""
-  authority:
-    description: The certificate of the clinic's authority, PEM.
-    type: str
-    default: ""
-  revoked:
-    description: The authority's list of revoked certificates (CRL), PEM.
-    type: str
-    default: ""
-  fingerprints:
-    description: Name of each device to the SHA-1, in hexadecimal, of each certificate that lets it in.
-    type: dict
-    default: {}
+    that handed in a request.
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -48,21 +31,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import dicom_tls
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(
-        dicom_tls,
-        certificate={"type": "str", "default": ""},
-        authority={"type": "str", "default": ""},
-        revoked={"type": "str", "default": ""},
-        fingerprints={"type": "dict", "default": {}},
-    )
-
-
-if __name__ == "__main__":
-    main()

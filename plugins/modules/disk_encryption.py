@@ -39,15 +39,3 @@ deliberate:
   elements: str
   returned: where there is any
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import disk_encryption
-
-
-def main() -> None:
-    """Observe, plan, apply what is not deliberate."""
-    surface.main(disk_encryption)
-
-
-if __name__ == "__main__":
-    main()

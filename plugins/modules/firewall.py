@@ -11,15 +11,6 @@ version_added: 0.1.0
 description:
   - Keeps one nftables table of its own, C(inet radiology), loaded now and at each start before the network is up.
   - Its action runs on the controller. A change is undone by the host alone unless a new connection gets through.
-options:
-  confirm:
-    description: Only stop the timed undo; called over a new connection.
-    type: bool
-    default: false
-  arming:
-    description: A word of the run's own, by which the host tells the undo that it armed from another run's.
-    type: str
-    default: ""
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -38,15 +29,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import firewall
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(firewall, confirm={"type": "bool", "default": False}, arming={"type": "str", "default": ""})
-
-
-if __name__ == "__main__":
-    main()

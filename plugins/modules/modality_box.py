@@ -12,19 +12,10 @@ description:
   - Takes the modality's DICOM in clear on the room's interface alone, and carries it to the clinic's servers in TLS, as
     that modality. What servers send it comes in TLS, and goes on to it in clear on the same cable.
   - Sees whether the room's part of the firewall is in force, and loads the firewall anew where it is not.
-  - Its action runs on the controller, has the clinic's authority sign for the key that is made on the box and
-    stays there, and gives the options below other than O(scope) and O(wanted).
+  - Its action runs on the controller, and has the clinic's authority sign for the key that is made on the box and
+    stays there.
   - Which cable leads to the modality is left to a person, as a warning of the run and a finding of the audit.
   - Where the clinic file has the host stand beside no modality, tunnels that are left are stopped.
-options:
-  certificate:
-    description: The modality's certificate, PEM, signed by the clinic's authority.
-    type: str
-    default: ""
-  authority:
-    description: The certificates of the clinic's authorities, PEM.
-    type: str
-    default: ""
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -43,19 +34,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import modality_box
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(
-        modality_box,
-        certificate={"type": "str", "default": ""},
-        authority={"type": "str", "default": ""},
-    )
-
-
-if __name__ == "__main__":
-    main()

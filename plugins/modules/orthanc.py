@@ -38,15 +38,3 @@ deliberate:
   elements: str
   returned: where there is any
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import orthanc
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(orthanc)
-
-
-if __name__ == "__main__":
-    main()

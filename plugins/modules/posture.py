@@ -43,25 +43,9 @@ facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.radiology.hardening.plugins.module_utils import surface
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.host import Host
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import (
-    authentication,
-    dicom_tls,
-    disk_encryption,
-    firewall,
-    modality_box,
-    orthanc,
-    reading_laptop,
-    remote_access,
-    system,
-    workstation,
-)
-
-SURFACES = (
-    *(orthanc, dicom_tls, authentication, firewall, remote_access, disk_encryption, system, workstation),
-    *(reading_laptop, modality_box),
-)
 
 
 def main() -> None:
@@ -74,9 +58,9 @@ def main() -> None:
     try:
         with host.looking():
             facts = {
-                surface.NAME: surface.observe(host, scope.get(surface.NAME, {}))
-                for surface in SURFACES
-                if not wanted or surface.NAME in wanted
+                name: surface.named(name).observe(host, scope.get(name, {}))
+                for name in surface.NAMES
+                if not wanted or name in wanted
             }
     except HardeningError as error:
         module.fail_json(msg=str(error))

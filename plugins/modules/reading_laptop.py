@@ -31,15 +31,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import reading_laptop
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(reading_laptop)
-
-
-if __name__ == "__main__":
-    main()

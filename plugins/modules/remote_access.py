@@ -34,15 +34,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import remote_access
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(remote_access)
-
-
-if __name__ == "__main__":
-    main()

@@ -32,15 +32,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import system
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(system)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,23 +13,10 @@ description:
     program that does, a viewer that takes images in clear above all.
   - Has no drive mounted because it was plugged in, and no program leave its memory on the disk.
   - Carries the DICOM of a viewer that speaks no TLS through tunnels (stunnel), where the clinic file says so.
-    Its action runs on the controller, has the clinic's authority sign for the key that is made here, and gives the
-    options below other than O(scope) and O(wanted).
+    Its action runs on the controller, and has the clinic's authority sign for the key that is made here.
   - Gives people their accounts, logs nobody in unasked, and locks the screen. Its action makes the first
     passwords in the clinic's vault file.
   - Ends no program of a person; what is left to somebody is a warning of the run and a finding of the audit.
-options:
-  certificate:
-    description: The workstation's certificate, PEM, signed by the clinic's authority.
-    type: str
-    default: ""
-  authority:
-    description: The certificates of the clinic's authorities, PEM.
-    type: str
-    default: ""
-  initial_passwords:
-    description: Login to the first password of an account that is made here, or that never had one.
-    type: dict
 extends_documentation_fragment:
   - radiology.hardening.surface
 """
@@ -48,20 +35,3 @@ plan:
   elements: str
   returned: success
 """
-
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
-from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import workstation
-
-
-def main() -> None:
-    """Observe, plan, apply."""
-    surface.main(
-        workstation,
-        certificate={"type": "str", "default": ""},
-        authority={"type": "str", "default": ""},
-        initial_passwords={"type": "dict", "no_log": True},
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -20,21 +20,18 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
+from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
 
-class TunnelAction(RequestingAction):
+class TunnelAction(RequestingAction, SurfaceAction):
     """An action whose host holds the key of a device's tunnels."""
 
-    MODULE: str
     more: Mapping[str, Any] = {}
     """What the module is given beside the task's own arguments."""
 
     def call(self, variables: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Run the module, with what the controller knows."""
-        answer: dict[str, Any] = self._execute_module(
-            module_name=self.MODULE, module_args={**self._task.args, **given, **self.more}, task_vars=variables
-        )
-        return answer
+        return super().call(variables, {**given, **self.more})
 
     def tunnelled(self, variables: dict[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
         """Return the module's result; a certificate that has to be signed first takes a second call of it."""

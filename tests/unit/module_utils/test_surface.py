@@ -1,15 +1,16 @@
 # Copyright (c) 2026 the radiology.hardening authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What every module refuses before it looks, and that two of them never change a host at once."""
+"""What is refused before a surface is looked at, what is installed, and that two runs never change a host at once."""
 
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from ansible_collections.radiology.hardening.plugins.module_utils import host as seam
-from ansible_collections.radiology.hardening.plugins.module_utils import surface
+from ansible_collections.radiology.hardening.plugins.module_utils import surface, surface_needs
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step
 
@@ -56,15 +57,65 @@ def test_what_came_to_light_only_when_a_step_was_taken_reaches_the_engineer(tmp_
     (tmp_path / "run").mkdir()
     host, warned, ended = seam.Host(str(tmp_path)), [], {}
     module = SimpleNamespace(
-        check_mode=False, params={}, warn=warned.append, exit_json=lambda **told: ended.update(told)
+        check_mode=False,
+        params={"surface": "system", "scope": {}, "wanted": {}},
+        warn=warned.append,
+        exit_json=lambda **told: ended.update(told),
     )
     monkeypatch.setattr(surface, "AnsibleModule", lambda **dummy: module)
     monkeypatch.setattr(surface, "Host", lambda: host)
     step = Step("Change a route", lambda host: host.remarks.append("Change the other one yourself"))
-    surface.follow({}, lambda _host, _given: [step])
+    monkeypatch.setattr(surface, "plan", lambda *_given: [step])
+    surface.main({})
     assert warned == ["Left to you: Change the other one yourself"]
     assert (ended["changed"], ended["plan"], ended["deliberate"]) == (
         True,
         ["Change a route"],
         ["Change the other one yourself"],
     )
+
+
+def test_ansible_sends_each_surface_that_can_be_named() -> None:
+    seen = {name: value for name, value in vars(surface).items() if isinstance(value, ModuleType)}
+    assert not set(surface.NAMES) & set(seen), "a host would read every surface for each of them"
+    text = Path(str(surface.__file__)).read_text(encoding="utf-8")
+    sent = text.partition("module_utils.surfaces import (")[2].partition(")")[0]
+    assert sorted(surface.NAMES) == [name.strip(", ") for name in sent.split()]
+    assert {surface.named(name).NAME for name in surface.NAMES} == set(surface.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "programs"),
+    [
+        ("authentication", {"web": False}, ()),
+        ("authentication", {}, ("nginx", "openssl")),
+        ("remote_access", {"tunnel": {}}, ()),
+        ("remote_access", {"tunnel": {"endpoint": "vpn.example"}}, ("iproute2", "wireguard-tools")),
+        ("system", {}, ()),
+        ("workstation", {"tunnel": {"x": 1}}, ("dconf-cli", "openssl", "stunnel4")),
+    ],
+)
+def test_what_has_to_be_installed_follows_from_the_scope(name: str, scope: dict, programs: tuple) -> None:
+    assert surface_needs.packages(name, scope) == programs
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_is_missing_is_installed_before_anything_is_looked_at(tmp_path, monkeypatch, *, check_mode: bool) -> None:
+    (tmp_path / "run").mkdir()
+    order: list[str] = []
+    monkeypatch.setattr(
+        surface.packages, "plan", lambda _host, names: [Step("Install", lambda _host: order.append(" ".join(names)))]
+    )
+    monkeypatch.setattr(surface, "plan", lambda *_given: order.append("looked") or [])
+    given = {"surface": "firewall", "scope": {}, "wanted": {}, "confirm": False}
+    ordinary, left = surface.hold(seam.Host(str(tmp_path)), given, check_mode=check_mode)
+    assert order == ["iproute2 nftables"] * (not check_mode) + ["looked"]
+    assert ([step.does for step in ordinary], left) == (["Install"], [])
+
+
+def test_a_wrong_clock_is_told_before_anything_is_installed(tmp_path, monkeypatch) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(surface.packages, "plan", lambda *_given: pytest.fail("asked"))
+    given = {"surface": "firewall", "scope": {"clock": 0}, "wanted": {}, "confirm": False}
+    with pytest.raises(HardeningError, match="clock of this host"):
+        surface.hold(seam.Host(str(tmp_path)), given, check_mode=False)

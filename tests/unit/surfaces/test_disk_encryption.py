@@ -13,13 +13,13 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     disk_mount_points,
     disk_removable,
     disk_swap,
+    surface,
 )
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import parted
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.expectation import lookup
 from ansible_collections.radiology.hardening.plugins.module_utils.steps import Step, apply
 from ansible_collections.radiology.hardening.plugins.module_utils.surfaces import disk_encryption, orthanc
-from ansible_collections.radiology.hardening.plugins.modules import disk_encryption as module
 from ansible_collections.radiology.hardening.plugins.plugin_utils import catalogue
 from ansible_collections.radiology.hardening.plugins.plugin_utils.judge import Sight, judge
 from disk_host import RecordedHost, recording
@@ -234,7 +234,7 @@ def test_what_is_left_to_a_person_is_a_change_in_check_mode_alone(monkeypatch, s
 
     class Module:
         def __init__(self, **_arguments):
-            self.params = {"scope": {}, "wanted": {}}
+            self.params = {"surface": "disk_encryption", "scope": {}, "wanted": {}}
             self.check_mode = check
 
         def warn(self, sentence):
@@ -244,11 +244,11 @@ def test_what_is_left_to_a_person_is_a_change_in_check_mode_alone(monkeypatch, s
             ended.update(result)
             raise EndError
 
-    monkeypatch.setattr(module.surface, "AnsibleModule", Module)
-    monkeypatch.setattr(module.surface, "observe", lambda *_given: {})
-    monkeypatch.setattr(module.disk_encryption, "plan", lambda *_given: [made[name] for name in steps])
+    monkeypatch.setattr(surface, "AnsibleModule", Module)
+    monkeypatch.setattr(surface, "observe", lambda *_given: {})
+    monkeypatch.setattr(disk_encryption, "plan", lambda *_given: [made[name] for name in steps])
     with pytest.raises(EndError):
-        module.main()
+        surface.main({})
     left = ["Say it"] if "deliberate" in steps else []
     assert ended["plan"] == (["Do it"] if "safe" in steps else [])
     assert ended.get("deliberate", []) == left
