@@ -53,6 +53,20 @@ FROM_PYPI = ("pydicom", "pynetdicom")
 
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 
+IDLE = ("integritysetup", "rc-local", "run", "system-update", "veritysetup")
+"""Generators of systemd that find nothing to do in the lab; each reading of the units would start all of them."""
+
+IDLE_IN_CONTAINERS = ("getty", "gpt-auto", "hibernate-resume")
+"""Those that find nothing where there is neither a console nor a disk."""
+
+
+def _without(*generators: str) -> str:
+    """Return the command that keeps systemd from starting some of its generators (systemd.generator(7))."""
+    folder = "$1/etc/systemd/system-generators"
+    links = (f"ln -s /dev/null {folder}/systemd-{name}-generator" for name in generators)
+    return " && ".join((f"mkdir -p {folder}", *links))
+
+
 CUSTOMIZE = (
     # Hosts are alike until they start: one set of SSH host keys is baked in, one account, nothing else runs.
     "chroot $1 sh -c 'apt-get install -y --download-only --no-install-recommends {later}'",
@@ -63,8 +77,12 @@ CUSTOMIZE = (
     "chmod 440 $1/etc/sudoers.d/engineer",
     "chroot $1 systemctl disable orthanc.service",
     "chroot $1 systemctl mask systemd-networkd-wait-online.service getty.target console-getty.service",
+    _without(*IDLE),
     "rm -f $1/etc/machine-id && touch $1/etc/machine-id",
 )
+
+OF_CONTAINERS = (_without(*IDLE_IN_CONTAINERS),)
+"""What images of containers have, and those of machines have not."""
 
 
 def hooks(release: str) -> list[str]:
@@ -78,7 +96,7 @@ def hooks(release: str) -> list[str]:
 
 def tag(release: str) -> str:
     """Return the image's name; it changes with the recipe."""
-    recipe = "\n".join([release, *PACKAGES, *hooks(release)]).replace(sys.executable, "python")
+    recipe = "\n".join([release, *PACKAGES, *hooks(release), *OF_CONTAINERS]).replace(sys.executable, "python")
     return f"localhost/radiology-lab-{release}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -93,7 +111,7 @@ def build(release: str) -> None:
         archive = Path(folder) / "image.tar"
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
         command += ["--skip=cleanup/apt/lists,cleanup/apt/cache", '--aptopt=Acquire::Languages "none"']
-        command += [f"--customize-hook={hook}" for hook in hooks(release)]
+        command += [f"--customize-hook={hook}" for hook in (*hooks(release), *OF_CONTAINERS)]
         machine.root(*command, release, str(archive))
         machine.podman("import", "--quiet", str(archive), name)
     print(f"lab: image of Debian {release} made in {time.monotonic() - began:.0f} s", flush=True)

@@ -166,8 +166,7 @@ def _serve(host: Host, changed: Mapping[str, str], altered: list[str], scope: Ma
 
 
 def _start(host: Host, scope: Mapping[str, Any]) -> None:
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", dicom_tunnel.UNIT])
+    host.enable(dicom_tunnel.UNIT)
     host.must(["systemctl", "restart", dicom_tunnel.UNIT])
     deadline = time.monotonic() + SECONDS
     while missing := _missing(host, scope):

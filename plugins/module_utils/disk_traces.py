@@ -126,8 +126,7 @@ def _temporary(at_next_start: bool) -> list[Step]:
 
     def do(host: Host) -> None:
         host.write(TEMPORARY_UNIT, TEMPORARY_TEXT)
-        host.must(["systemctl", "daemon-reload"])
-        host.must(["systemctl", "--quiet", "enable", "tmp.mount"])
+        host.enable("tmp.mount")
 
     return [Step("Have /tmp in memory from the next start on", do), restart]
 

@@ -105,8 +105,7 @@ def start(host: Host, unit: str, *, restart: bool) -> None:
     systemd's reload only sends the signal. nginx keeps what it has where it cannot change over in place, as from one
     key of a limit to another: then, after SECONDS, it is started anew.
     """
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", unit])
+    host.enable(unit)
     former = _workers(host, unit)
     host.must(["systemctl", "restart" if restart else "reload-or-restart", unit])
     deadline = time.monotonic() + SECONDS

@@ -98,8 +98,7 @@ def keep(host: Host, tunnel: Mapping[str, Any]) -> None:
     host.write(PROGRAM, own_programs.text(home_idle_program), mode=0o755)
     for path, text in units(tunnel).items():
         host.write(path, text)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", TIMER])
+    host.enable(TIMER)
     host.must(["systemctl", "restart", TIMER])
     host.must(["systemctl", "start", SERVICE])
 

@@ -317,8 +317,7 @@ def _bring_up(host: Host, tunnel: Mapping[str, Any], strangers: Sequence[str]) -
         if host.text(path) != text:
             host.write(path, text, mode=0o600 if path.startswith(home_ipsec.CONNECTIONS) else 0o644)
     host.write(home_tunnel.UNIT_FILE, home_ipsec.SERVICE)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", home_ipsec.DAEMON, home_tunnel.UNIT])
+    host.enable(home_ipsec.DAEMON, home_tunnel.UNIT)
     _load(host, wanted)
 
 

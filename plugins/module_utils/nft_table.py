@@ -40,6 +40,5 @@ def load(host: Host, table: Table, text: str, strangers: Iterable[str]) -> None:
     host.write(table.unit_file, table.service)
     for path in strangers:
         host.remove(path)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", table.unit])
+    host.enable(table.unit)
     host.must(["systemctl", "restart", table.unit])

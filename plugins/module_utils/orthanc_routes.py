@@ -165,8 +165,7 @@ def steps(found: Mapping[str, Any], callers: Sequence[str]) -> list[Step]:
             family, _space, destination = route.partition(" ")
             name = f"Let acknowledgements to {destination} wait again, as the kernel has it"
             host.undone_by(name, "sh", "-c", BACK, "sh", family, destination)
-        host.must(["systemctl", "daemon-reload"])
-        host.must(["systemctl", "enable", "--quiet", *units])
+        host.enable(*units)
         host.must([PROGRAM])
         host.remarks += _advice(_refused(host))
         for unit in units[1:]:

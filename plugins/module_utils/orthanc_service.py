@@ -146,8 +146,7 @@ def _put_back(host: Host, former: Mapping[str, tuple[bytes | None, Entry | None]
 
 def _restart(host: Host, config: Mapping[str, Any]) -> None:
     """Restart, and tell in Orthanc's own words why it does not come up (systemctl itself returns 0)."""
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "enable", "--quiet", UNIT])
+    host.enable(UNIT)
     host.must(["systemctl", "reset-failed", UNIT])
     entry, began = host.stat(LOG), time.time()
     host.must(["systemctl", "restart", UNIT])

@@ -143,8 +143,7 @@ class Undo:
         for path, text in self._units().items():
             if host.text(path) != text:
                 host.write(path, text)
-        host.must(["systemctl", "daemon-reload"])
-        host.must(["systemctl", "--quiet", "enable", self.timer])
+        host.enable(self.timer)
         host.must(["systemctl", "restart", self.timer])
 
     def _ends(self) -> list[str]:

@@ -173,8 +173,7 @@ def _write(host: Host, laptop: Mapping[str, Any], strangers: list[str]) -> None:
     host.write(home_tunnel.UNIT_FILE, home_laptop.SERVICE)
     for path in strangers:
         host.remove(path)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", home_tunnel.UNIT])
+    host.enable(home_tunnel.UNIT)
 
 
 def _take_down(host: Host) -> None:

@@ -184,8 +184,7 @@ def _write(host: Host, tunnel: Mapping[str, Any], strangers: list[str]) -> None:
     host.write(home_tunnel.UNIT_FILE, home_tunnel.SERVICE)
     for path in strangers:
         host.remove(path)
-    host.must(["systemctl", "daemon-reload"])
-    host.must(["systemctl", "--quiet", "enable", home_tunnel.UNIT])
+    host.enable(home_tunnel.UNIT)
 
 
 def _let_in(host: Host, tunnel: Mapping[str, Any]) -> None:

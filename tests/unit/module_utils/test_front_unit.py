@@ -36,6 +36,9 @@ class Front(Host):
         return self.run(command, **rest).output
 
 
+ENABLING = "--quiet --no-reload enable front.service"
+
+
 @pytest.fixture
 def front(tmp_path: Path) -> Front:
     return Front(tmp_path)
@@ -61,7 +64,7 @@ def test_a_reload_ends_when_the_former_worker_listens_no_more(
     waited(monkeypatch, 3, then=lambda: front.worker.write_text(end, encoding="utf-8"))
     front_unit.start(front, "front.service", restart=False)
     assert front.worker.read_text(encoding="utf-8") == end
-    assert front.asked == ["daemon-reload", "--quiet enable front.service", "reload-or-restart front.service"]
+    assert front.asked == ["daemon-reload", ENABLING, "reload-or-restart front.service"]
 
 
 def test_nginx_that_keeps_its_former_files_is_started_anew(monkeypatch: pytest.MonkeyPatch, front: Front) -> None:

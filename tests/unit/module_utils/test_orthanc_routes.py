@@ -165,7 +165,8 @@ def test_what_waits_is_seen_and_mended_once(tmp_path: Path) -> None:
     assert "10.7.0.0/24, default, 2001:db8::/64" in step.does
     assert "nothing here is known to manage the network" in step.does
     step.do(host)
-    assert host.ran[-2:] == [["systemctl", "enable", "--quiet", orthanc_routes.SERVICE], [orthanc_routes.PROGRAM]]
+    enabling = ["systemctl", "--quiet", "--no-reload", "enable", orthanc_routes.SERVICE]
+    assert host.ran[-2:] == [enabling, [orthanc_routes.PROGRAM]]
     link = Path(host.path(orthanc_routes.STARTED))
     link.parent.mkdir(parents=True)
     link.symlink_to(host.path(f"{orthanc_routes.UNITS}/{orthanc_routes.SERVICE}"))
