@@ -35,6 +35,11 @@ OPENED = "systemd-cryptsetup@"
 """Begins the units of opened volumes: what opens one keeps the command that closes it."""
 CHANGING = ("enable", "disable", "start", "stop", "restart", "reload", "reload-or-restart", "mask", "unmask")
 """What systemctl does to a unit after which it may not be as it was."""
+UNIT_TYPES = (
+    *(".automount", ".device", ".mount", ".path", ".scope", ".service", ".slice", ".socket", ".swap", ".target"),
+    ".timer",
+)
+"""Ends of the names of systemd's units (systemd.unit(5))."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,8 +168,9 @@ def _store_units(host: Host, known: Mapping[str, Sequence[str]]) -> None:
 
 
 def _unit_files(host: Host) -> list[str]:
-    answer = host.run(["systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain"])
-    return [line.split()[0] for line in answer.output.splitlines() if line.strip()]
+    """Return the names that `systemctl list-unit-files` gives, which takes 0.4 s for the state of each."""
+    folders = host.run(["systemd-analyze", "unit-paths"]).output.split()
+    return sorted({name for folder in folders for name in host.list(folder) if name.endswith(UNIT_TYPES)})
 
 
 class Ledger:

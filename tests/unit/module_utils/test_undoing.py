@@ -46,14 +46,17 @@ class Machine(Host):
         if words[:2] == ["systemctl", "show"]:
             active, state = self.units.get(words[2], ["inactive", ""])
             return Result(0, f"ActiveState={active}\nUnitFileState={state}\nLoadState=loaded\n", "")
-        if words[:2] == ["systemctl", "list-unit-files"]:
-            return Result(0, "".join(f"{unit} {state}\n" for unit, (_active, state) in self.units.items()), "")
+        if words == ["systemd-analyze", "unit-paths"]:
+            return Result(0, "/etc/systemd/system\n/units\n", "")
         if words[0] == "systemctl":
             for unit in words[2:]:
                 known = self.units.setdefault(unit, ["inactive", "disabled"])
                 known[0] = {"stop": "inactive", "start": "active", "restart": "active"}.get(words[1], known[0])
                 known[1] = {"enable": "enabled", "disable": "disabled"}.get(words[1], known[1])
         return Result(0, "", "")
+
+    def list(self, path):
+        return (*self.units, "web.service.d") if path == "/units" else super().list(path)
 
 
 def machine(root: Path, surface: str = "", units: dict[str, list[str]] | None = None, own: tuple[str, ...] = ()):
