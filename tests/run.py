@@ -55,7 +55,7 @@ ALONE = ("unit", "sanity", "lint")
 """Stages that have nothing but themselves; all others have hosts in containers, of which the kernel bears two stages."""
 AT_ONCE = {"disks": 1, "hosts": 2}
 WORKERS = 3
-TELLING = re.compile(r"\bFAILED\b|\bfatal: |^E  |\b[Ee]rror\b")
+TELLING = re.compile(r'\bFAILED\b|\bfatal: |^E  |\b[Ee]rror\b|\bmsg": "')
 """What a line has that tells why a stage failed: of a witness, a playbook, pytest and the rest."""
 WITHIN = re.compile(r'\\n|", "')
 """What stands between two lines of a command's output where Ansible tells of its failure."""

@@ -84,7 +84,7 @@ def _module(path: Path) -> dict[str, Any]:
         "options": list(_options(said.get("options", {}), {})),
         "attributes": said.get("attributes", {}),
         "examples": texts["EXAMPLES"].strip(),
-        "returned": list(_options(yaml.safe_load(texts["RETURN"]), {})),
+        "returned": list(_options(yaml.safe_load(texts["RETURN"]) or {}, {})),
         "role": path.stem if (ROOT / "roles" / path.stem).is_dir() else "",
         "facts": _table(WIRE_FACTS) if path.stem == "exposure" else [],
     }

@@ -14,7 +14,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import ssh_und
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.guarded import GuardedAction
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import after
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 from ansible_collections.radiology.hardening.plugins.plugin_utils.web_certificate import WebCertificate
@@ -79,9 +79,7 @@ class ActionModule(GuardedAction, RequestingAction, SurfaceAction):
                 raise HardeningError("Another run asks for the certificate of the front all the time: run this again.")
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
-        result.update(answer)
-        if not answer.get("failed"):
-            result.update(told([*made, *answer["plan"]], answer))
+        result.update(after(made, answer))
         return result
 
     def _call(
@@ -104,7 +102,7 @@ class ActionModule(GuardedAction, RequestingAction, SurfaceAction):
             "becomes_by": self._becomes_by(),
         }
         answer = self.call(variables, arguments)
-        self.confirm(answer, ssh_undo.UNDO, self.SURFACE, variables)
+        self.confirm(answer, ssh_undo.UNDO, variables)
         return answer
 
     def _engineer(self) -> str:

@@ -22,7 +22,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     revocation,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import after, succeeded
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
@@ -60,9 +60,7 @@ class ActionModule(RequestingAction, SurfaceAction):
                 answer = self.call(variables, {**given, "scope": {**scope, "renew": False}})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
-        result.update(answer)
-        if succeeded(answer):
-            result.update(told([*made, *answer["plan"]], answer))
+        result.update(after(made, answer))
         if waiting:
             unsigned = device_certificates.UNSIGNED.format(directory=directory, names=", ".join(waiting))
             result.setdefault("warnings", []).append(unsigned)

@@ -24,7 +24,7 @@ class ActionModule(GuardedAction, SurfaceAction):
         result: dict[str, Any] = super().run(tmp, variables)
         answer = self.call(variables, {"arming": self.arming})
         try:
-            self.confirm(answer, UNDO, self.SURFACE, variables)
+            self.confirm(answer, UNDO, variables)
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(answer)

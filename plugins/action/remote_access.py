@@ -11,7 +11,7 @@ from ansible_collections.radiology.hardening.plugins.module_utils import home_ip
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils import authority, home_certificates, home_devices
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import after, succeeded, told
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
@@ -62,4 +62,4 @@ class ActionModule(RequestingAction, SurfaceAction):
             done += [*answer["plan"], f"Sign the certificate of {name}"]
             scope = home_devices.with_keys(scope)
             answer = self.call(variables, {"scope": scope})
-        return scope, {**answer, **told([*done, *answer["plan"]], answer)} if succeeded(answer) else answer
+        return scope, after(done, answer)

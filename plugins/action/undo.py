@@ -38,7 +38,7 @@ class ActionModule(GuardedAction):
             self._demand_confirmation(surface)
             answer = self._call("restore")
             if surface in undoing.GUARDED:
-                self.confirm(answer, undoing.GUARDED[surface].undo, surface, self.variables)
+                self.confirm(answer, undoing.GUARDED[surface].undo, self.variables)
                 self._call("finish")
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.radiology.hardening.plugins.module_utils import web_passwords
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.plugin_utils.preflight_files import FIRST
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import after
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.tunnel_certificates import TunnelAction
 
@@ -48,7 +48,5 @@ class ActionModule(TunnelAction):
             answer = self.tunnelled(variables, scope) if scope.get("tunnel") else self.call(variables, {})
         except HardeningError as error:
             raise AnsibleActionFail(str(error)) from None
-        result.update(answer)
-        if succeeded(answer) and made:
-            result.update(told([*made, *answer["plan"]], answer))
+        result.update(after(made, answer))
         return result

@@ -81,10 +81,7 @@ def plan(host: Host, surface: ModuleType, given: Mapping[str, Any]) -> list[Step
 def hold(host: Host, given: Mapping[str, Any], *, check_mode: bool) -> tuple[list[Step], list[Step]]:
     """Bring about what is not left to a person, unless check mode; return that, and what is left."""
     surface = named(given["surface"])
-    if given.get("confirm"):  # nothing need be looked at, and the undo does not wait
-        confirmed = list(surface.plan({}, {}, {"confirm": True, "arming": given["arming"]}))
-        apply(host, confirmed)
-        return confirmed, []
+    surface_needs.refuse_foreign(surface.NAME, given, check_mode=check_mode)
     with contextlib.nullcontext() if check_mode else host.alone():
         demand_clock(given["scope"])
         installed = installing(host, surface.NAME, given["scope"])

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
+
 Scope = Mapping[str, Any]
 
 IPSEC = ("charon-systemd", "libcharon-extra-plugins", "libstrongswan-standard-plugins", "strongswan-swanctl")
@@ -32,14 +34,27 @@ _PACKAGES: Mapping[str, Callable[[Scope], Sequence[str]]] = {
 GIVEN: Mapping[str, Sequence[str]] = {
     "authentication": (
         *("passwords", "orthanc_passwords", "certificate", "certified", "engineer", "becomes_by"),
-        *("confirm", "arming"),
+        "arming",
     ),
     "dicom_tls": ("certificate", "authority", "revoked", "fingerprints"),
-    "firewall": ("confirm", "arming"),
+    "firewall": ("arming",),
     "modality_box": ("certificate", "authority"),
     "workstation": ("certificate", "authority", "initial_passwords"),
 }
 """Surface to the options of the module `surface` that its plan is handed with its scope."""
+
+
+def refuse_foreign(surface: str, given: Mapping[str, Any], *, check_mode: bool) -> None:
+    """HardeningError where a surface is given what it does not take, or is to be changed without its action."""
+    own = GIVEN.get(surface, ())
+    every = dict.fromkeys(name for names in GIVEN.values() for name in names)
+    if foreign := [name for name in every if given.get(name) and name not in own]:
+        raise HardeningError(f"The surface {surface} takes no {foreign[0]}; accepted: {', '.join(own) or 'none'}.")
+    if "arming" in own and not given.get("arming") and not check_mode:
+        raise HardeningError(
+            f"The surface {surface} may lock the engineer out: only the action radiology.hardening.{surface} changes "
+            "it, which comes in anew; accepted here: check mode."
+        )
 
 
 def packages(surface: str, scope: Scope) -> Sequence[str]:

@@ -12,6 +12,8 @@ description:
   - The host's part of the actions that bear the surfaces' names, which call it; a playbook calls those.
   - Installs the programs of Debian that the surface cannot do without, looks, plans, and brings the plan about. A host
     that lacks no program asks no package index, which may be out of reach then.
+  - Packages come without those that Debian recommends. What a killed run or a power cut left half installed is finished
+    first, and another program that installs is waited for.
   - One module for all of them, so that a run makes it ready once.
 options:
   surface:
@@ -66,12 +68,10 @@ options:
     description: How the engineer becomes root; the plan refuses to lock the password that C(su) asks for.
     type: str
     default: ""
-  confirm:
-    description: Only stop the timed undo; called over a new connection.
-    type: bool
-    default: false
   arming:
-    description: A word of the run's own, by which the host tells the undo that it armed from another run's.
+    description:
+      - A word of the run's own, by which the host tells the undo that it armed from another run's. Without it the
+        surfaces that may lock the engineer out, V(firewall) and V(authentication), are held in check mode alone.
     type: str
     default: ""
 extends_documentation_fragment:
@@ -125,7 +125,6 @@ def main() -> None:
             "fingerprints": {"type": "dict", "default": {}},
             "engineer": text,
             "becomes_by": text,
-            "confirm": {"type": "bool", "default": False},
             "arming": text,
         }
     )

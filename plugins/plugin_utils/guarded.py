@@ -13,8 +13,9 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.radiology.hardening.plugins.module_utils.errors import HardeningError
 from ansible_collections.radiology.hardening.plugins.module_utils.timed_undo import SECONDS, Undo
-from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import MODULE
 
+MODULE = "radiology.hardening.confirm"
+"""Small, since a host waits SECONDS for it whatever the line: 0.2 MB."""
 PATIENCE, PAUSE = 10.0, 1.0
 """Seconds for which a refused connection is tried again, and between two tries.
 
@@ -31,14 +32,14 @@ class GuardedAction(ActionBase):  # type: ignore[misc]
         """A word of this run's own, by which the host tells the undo that it armed from another run's."""
         return uuid.uuid4().hex
 
-    def confirm(self, answer: dict[str, Any], undo: Undo, surface: str, variables: dict[str, Any]) -> None:
-        """Where the module armed the undo, come in anew and stop it; HardeningError when nobody comes in."""
+    def confirm(self, answer: dict[str, Any], undo: Undo, variables: dict[str, Any]) -> None:
+        """Where a surface armed the undo, come in anew and stop it; HardeningError when nobody comes in."""
         if self._task.check_mode or undo.armed not in answer.get("plan", []) or answer.get("failed"):
             return
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                why = self._come_in(surface, variables)
+                why = self._come_in(undo, variables)
                 break
             except AnsibleConnectionFailure as error:
                 why = str(error)
@@ -51,10 +52,10 @@ class GuardedAction(ActionBase):  # type: ignore[misc]
                 f"the host puts the former state back by itself within {SECONDS} s."
             )
 
-    def _come_in(self, surface: str, variables: dict[str, Any]) -> str:
+    def _come_in(self, undo: Undo, variables: dict[str, Any]) -> str:
         """Stop the undo over a new connection; return why it did not stop. AnsibleConnectionFailure without one."""
         self._connection.reset()
-        arguments = {"surface": surface, "scope": {}, "wanted": {}, "confirm": True, "arming": self.arming}
+        arguments = {"undo": undo.name, "what": undo.what, "arming": self.arming}
         answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
         said = str(answer.get("msg", "nobody could come in"))
         if answer.get("unreachable"):

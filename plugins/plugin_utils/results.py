@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.radiology.hardening.plugins.module_utils.deliberate import LEFT
@@ -21,3 +21,13 @@ def told(plan: list[str], answer: Mapping[str, Any] | None = None) -> dict[str, 
     shown = [*plan, *(sentence for sentence in said if sentence.startswith(LEFT))]
     diff = {"before": "", "after": "".join(f"{sentence}\n" for sentence in shown)}
     return {"changed": bool(shown), "plan": plan, "diff": diff}
+
+
+def after(made: Sequence[str], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a module's answer with what was done before it; where the module failed, as a warning each."""
+    if not made:
+        return dict(answer)
+    if succeeded(answer):
+        return {**answer, **told([*made, *answer["plan"]], answer)}
+    warnings = (f"Done before this failed: {sentence}" for sentence in made)
+    return {**answer, "warnings": [*answer.get("warnings", ()), *warnings]}

@@ -93,16 +93,16 @@ def cases() -> Iterator[Case]:
     yield Case("index-unreachable", _before(NO_INDEX), _script(INDEX), "cannot be installed: .*index cannot be renewed")
     yield Case("disk-full", _before(FULL), _script("rm /run/full/ballast"), "No space left on device")
     yield Case("disk-read-only", _before(READ_ONLY), _writable, "(?i)read-only file system")
-    for task in (2, 7, 10):
+    for role in ("orthanc", "dicom_tls", "authentication"):
         yield Case(
-            f"disk-full-at-{task + 1:02}",
-            _midway(FULL, task),
+            f"disk-full-at-{role}",
+            _midway(FULL, role),
             _script("rm /run/full/ballast"),
             "No space left on device",
         )
         yield Case(
-            f"disk-read-only-at-{task + 1:02}",
-            _midway(READ_ONLY, task),
+            f"disk-read-only-at-{role}",
+            _midway(READ_ONLY, role),
             _writable,
             "(?i)read-only file system",
         )
@@ -141,7 +141,7 @@ def cases() -> Iterator[Case]:
         "/etc/orthanc/orthanc.json: HttpPort has to be a port",
     )
     yield Case("edited-by-hand", _before(BY_HAND), tells="RemoteAccessAllowed", on_hardened=True)
-    yield Case("edited-by-hand-midway", _midway(BY_HAND_MIDWAY, 2), tells="RemoteAccessAllowed")
+    yield Case("edited-by-hand-midway", _midway(BY_HAND_MIDWAY, "orthanc"), tells="RemoteAccessAllowed")
     for front in ("dicom-front", "orthanc-web"):
         yield Case(
             f"key-without-certificate-{front}",
@@ -164,12 +164,12 @@ def _before(script: str) -> Callable[[Place, random.Random], Run]:
     return bring
 
 
-def _midway(script: str, task: int) -> Callable[[Place, random.Random], Run]:
-    """Run, and bring the trouble about as soon as a task begins."""
+def _midway(script: str, role: str) -> Callable[[Place, random.Random], Run]:
+    """Run, and bring the trouble about as soon as a role is at work."""
 
     def bring(place: Place, chance: random.Random) -> Run:
         run = place.harden()
-        run.reach(task)
+        run.reach_role(role)
         place.shell(script)
         return run.end()
 

@@ -33,6 +33,12 @@ PATIENCE = 600
 """Seconds after which a run counts as one that does not end."""
 
 
+def of_role(role: str, task: str) -> bool:
+    """Tell whether a task, by the name that Ansible prints, is a role's own; the check of its arguments is not."""
+    whose, _colon, what = task.partition(" : ")
+    return whose.rpartition(".")[2] == role and not what.startswith("Validating arguments")
+
+
 class Run:
     """One run of a playbook, which may be killed: what it printed, and when each of its tasks began."""
 
@@ -85,6 +91,11 @@ class Run:
             time.sleep(0.02)
         begun = self.tasks[task][0] if len(self.tasks) > task else 0.0
         self.rest(self.began + begun + more - time.monotonic())
+
+    def reach_role(self, role: str) -> None:
+        """Wait until a role has begun its work, its arguments being checked; or until the run is over."""
+        while not self.over() and not any(of_role(role, task) for _begun, task in self.tasks):
+            time.sleep(0.02)
 
     def rest(self, seconds: float) -> None:
         """Let it run for some seconds."""

@@ -21,7 +21,6 @@ from ansible_collections.radiology.hardening.plugins.module_utils import (
     second_factor,
     ssh_daemon,
     ssh_group,
-    ssh_undo,
     web_front,
     web_front_ask,
     web_front_certificate,
@@ -159,9 +158,6 @@ def plan(facts: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], scop
     Where Orthanc is open to other hosts already, the front comes first, so that a run which is broken off leaves the
     web served one way or the other.
     """
-    if scope.get("confirm"):
-        arming = str(scope["arming"])
-        return [Step("Keep sshd as it is: the engineer came in anew", lambda host: ssh_undo.UNDO.confirm(host, arming))]
     mine = facts[NAME]
     unmet = [name for name in expectation.unmet(facts, wanted) if name.startswith((f"{NAME}.", "orthanc."))]
     steps: list[Step] = []

@@ -58,21 +58,21 @@ def test_a_connection_that_is_refused_for_a_moment_is_tried_again(
     answers: tuple[dict[str, Any] | str, ...], tries: int
 ) -> None:
     action = Changing(*answers)
-    action.confirm(dict(ARMED), UNDO, "module", {})
+    action.confirm(dict(ARMED), UNDO, {})
     assert action.tries == tries
 
 
 def test_one_that_stays_refused_is_told() -> None:
     action = Changing(REFUSED)
     with pytest.raises(HardeningError, match=rf"to sshd no new connection got through \({REFUSED}\); the host puts"):
-        action.confirm(dict(ARMED), UNDO, "module", {})
+        action.confirm(dict(ARMED), UNDO, {})
     assert action.tries > 1
 
 
 def test_who_came_in_too_late_does_not_try_again() -> None:
     action = Changing({"failed": True, "msg": "the new connection came after more than 45 s"})
     with pytest.raises(HardeningError, match="came after more than 45 s"):
-        action.confirm(dict(ARMED), UNDO, "module", {})
+        action.confirm(dict(ARMED), UNDO, {})
     assert action.tries == 1
 
 
@@ -82,5 +82,5 @@ def test_who_came_in_too_late_does_not_try_again() -> None:
 )
 def test_nobody_comes_in_anew_where_nothing_was_armed(answer: dict[str, Any], *, check_mode: bool) -> None:
     action = Changing(REFUSED, check_mode=check_mode)
-    action.confirm(answer, UNDO, "module", {})
+    action.confirm(answer, UNDO, {})
     assert action.tries == 0

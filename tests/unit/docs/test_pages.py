@@ -164,7 +164,7 @@ def test_ansible_s_macros_become_markdown(text: str, shown: str) -> None:
 def test_a_module_s_page_has_what_its_fragments_say() -> None:
     by_name = {module["name"]: module for module in page_sources.modules()}
     assert {"scope", "wanted"} == {option["name"] for option in by_name["firewall"]["options"]}
-    assert {"scope", "wanted", "confirm", "arming"} < {option["name"] for option in by_name["surface"]["options"]}
+    assert {"scope", "wanted", "arming"} < {option["name"] for option in by_name["surface"]["options"]}
     assert by_name["firewall"]["attributes"]["check_mode"]["support"] == "full"
     assert "targets.addresses" in {option["name"] for option in by_name["exposure"]["options"]}
 

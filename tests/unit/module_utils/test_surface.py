@@ -107,7 +107,7 @@ def test_what_is_missing_is_installed_before_anything_is_looked_at(tmp_path, mon
         surface.packages, "plan", lambda _host, names: [Step("Install", lambda _host: order.append(" ".join(names)))]
     )
     monkeypatch.setattr(surface, "plan", lambda *_given: order.append("looked") or [])
-    given = {"surface": "firewall", "scope": {}, "wanted": {}, "confirm": False}
+    given = {"surface": "firewall", "scope": {}, "wanted": {}, "arming": "mine"}
     ordinary, left = surface.hold(seam.Host(str(tmp_path)), given, check_mode=check_mode)
     assert order == ["iproute2 nftables"] * (not check_mode) + ["looked"]
     assert ([step.does for step in ordinary], left) == (["Install"], [])
@@ -116,6 +116,21 @@ def test_what_is_missing_is_installed_before_anything_is_looked_at(tmp_path, mon
 def test_a_wrong_clock_is_told_before_anything_is_installed(tmp_path, monkeypatch) -> None:
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(surface.packages, "plan", lambda *_given: pytest.fail("asked"))
-    given = {"surface": "firewall", "scope": {"clock": 0}, "wanted": {}, "confirm": False}
+    given = {"surface": "dicom_tls", "scope": {"clock": 0}, "wanted": {}}
     with pytest.raises(HardeningError, match="clock of this host"):
         surface.hold(seam.Host(str(tmp_path)), given, check_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("firewall", {}, "only the action radiology.hardening.firewall changes it"),
+        ("authentication", {"passwords": {"c.moreau": "x"}}, "only the action"),
+        ("orthanc", {"certificate": "PEM"}, "takes no certificate; accepted: none"),
+        ("dicom_tls", {"passwords": {"c.moreau": "x"}}, "takes no passwords; accepted: certificate, authority"),
+    ],
+)
+def test_a_surface_is_held_by_its_own_action(tmp_path, name: str, given: dict, words: str) -> None:
+    with pytest.raises(HardeningError, match=words):
+        surface.hold(seam.Host(str(tmp_path)), {"surface": name, "scope": {}, "wanted": {}, **given}, check_mode=False)
+    surface_needs.refuse_foreign("firewall", {}, check_mode=True)

@@ -71,3 +71,10 @@ def test_a_service_that_is_gone_is_named_and_another_way_to_it_is_none_the_worse
     assert look(("TLS",), ("HTTPS",)).falls_short_of(former) == []
     assert look((), ("loopback",)).falls_short_of(former) == ["DICOM", "web"]
     assert look(("clear",), ("loopback",)).falls_short_of(look(("clear",), ("loopback",))) == []
+
+
+def test_a_role_is_struck_at_its_own_work(trouble: ModuleType) -> None:
+    of_role = sys.modules["place"].of_role
+    assert of_role("orthanc", "radiology.hardening.orthanc : Keep Orthanc configured, confined and running")
+    assert not of_role("orthanc", "radiology.hardening.orthanc : Validating arguments against arg spec 'main' - x")
+    assert not of_role("orthanc", "radiology.hardening.dicom_tls : Take DICOM over TLS only")
