@@ -193,12 +193,12 @@ class Host:
         return result.output
 
     def enable(self, *units: str) -> None:
-        """Have systemd read its files anew, and units start with the machine; without the second reading of `enable`.
+        """Have units start with the machine, and systemd read its files anew: once, and after all that changes them.
 
         Each reading runs all of systemd's generators: 0.1 s and more of CPU.
         """
-        self.must(["systemctl", "daemon-reload"])
         self.must(["systemctl", "--quiet", "--no-reload", "enable", *units])
+        self.must(["systemctl", "daemon-reload"])
 
     def write(
         self, path: str, content: bytes | str, *, mode: int = 0o644, owner: str = "root", group: str = "root"

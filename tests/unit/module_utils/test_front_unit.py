@@ -64,7 +64,7 @@ def test_a_reload_ends_when_the_former_worker_listens_no_more(
     waited(monkeypatch, 3, then=lambda: front.worker.write_text(end, encoding="utf-8"))
     front_unit.start(front, "front.service", restart=False)
     assert front.worker.read_text(encoding="utf-8") == end
-    assert front.asked == ["daemon-reload", ENABLING, "reload-or-restart front.service"]
+    assert front.asked == [ENABLING, "daemon-reload", "reload-or-restart front.service"]
 
 
 def test_nginx_that_keeps_its_former_files_is_started_anew(monkeypatch: pytest.MonkeyPatch, front: Front) -> None:

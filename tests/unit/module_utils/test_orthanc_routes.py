@@ -166,7 +166,7 @@ def test_what_waits_is_seen_and_mended_once(tmp_path: Path) -> None:
     assert "nothing here is known to manage the network" in step.does
     step.do(host)
     enabling = ["systemctl", "--quiet", "--no-reload", "enable", orthanc_routes.SERVICE]
-    assert host.ran[-2:] == [enabling, [orthanc_routes.PROGRAM]]
+    assert host.ran[-3:] == [enabling, ["systemctl", "daemon-reload"], [orthanc_routes.PROGRAM]]
     link = Path(host.path(orthanc_routes.STARTED))
     link.parent.mkdir(parents=True)
     link.symlink_to(host.path(f"{orthanc_routes.UNITS}/{orthanc_routes.SERVICE}"))
