@@ -18,7 +18,7 @@ from ansible_collections.radiology.hardening.plugins.plugin_utils import (
     device_certificates,
 )
 from ansible_collections.radiology.hardening.plugins.plugin_utils.certificate_requests import RequestingAction
-from ansible_collections.radiology.hardening.plugins.plugin_utils.results import succeeded, told
+from ansible_collections.radiology.hardening.plugins.plugin_utils.results import after, succeeded
 from ansible_collections.radiology.hardening.plugins.plugin_utils.secrets import Secrets
 from ansible_collections.radiology.hardening.plugins.plugin_utils.surface_action import SurfaceAction
 
@@ -57,7 +57,7 @@ class TunnelAction(RequestingAction, SurfaceAction):
             )
         made = [*answer["plan"], *(f"Sign the certificate of {each}" for each in signed)]
         answer = self.call(variables, self._given(directory, name))
-        return {**answer, **told([*made, *answer["plan"]])} if succeeded(answer) else answer
+        return after(made, answer)
 
     def _given(self, directory: str, name: str) -> dict[str, Any]:
         """Return what the controller knows: a certificate that lasts, and the authorities."""
